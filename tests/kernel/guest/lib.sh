@@ -1,0 +1,15 @@
+# Sourced by the guest scripts. A script says what it found in lines that the runner counts:
+# PASS name, FAIL name: why, SKIP name (why); indented lines are shown with them.
+# shellcheck shell=sh
+pass() { echo "PASS $*"; }
+fail() { echo "FAIL $*"; }
+skip() { echo "SKIP $*"; }
+
+# $MOUNT: the options that reach the server of this case, $DEVICE what it is mounted from.
+# attach DIR OPTIONS: mounts it at DIR, or ends the script: it would test the initramfs.
+attach() {
+    mkdir -p "$1"
+    mount -t 9p -o "$MOUNT${2:+,$2}" "$DEVICE" "$1" && return
+    fail "mount -o $MOUNT,$2 $DEVICE"
+    exit 1
+}

@@ -1,0 +1,124 @@
+# Sourced by `run`: the cases. One is a function `case_KIND KERNEL`, which runs in a shell of its own
+# that ends the case by exit, and a row of the table for each kernel it is run on.
+# shellcheck shell=bash disable=SC2154
+list() {
+    cat <<'ROWS'
+self/6.12       the session program on the guest's own tmpfs: what it checks holds there
+session/6.1     a session, by all ways to cache and to map users, and by message size
+session/6.12    the same
+mounts/6.1      mounts as people type them, right and wrong ones
+mounts/6.12     the same
+mounts/7        the same
+transports/6.1  9pserve in the guest: trans=unix, trans=fd, vsock
+transports/6.12 the same
+work/6.1        a source tree, git, make, dbench, sqlite, random reads and writes
+work/6.12       the same
+serve/6.12      the mount line that ./dev serve prints, pasted
+ROWS
+}
+
+perform() {
+    local kind=${1%%/*} kernel=${1#*/} status=0
+    trap finish EXIT
+    trap 'exit 143' TERM
+    work=$(mktemp -d "$NINEP_CACHE/.case.XXXXXX")
+    chmod 755 "$work"
+    "$kernel_tests/get-kernel" "$kernel" >/dev/null || status=$?
+    if [ $status = 3 ]; then echo "SKIP kernel (no Debian suite has $kernel)"; exit 0; fi
+    [ $status = 0 ] || exit $status
+    "case_$kind" "$kernel"
+}
+
+# --- the server of a case
+
+server_pid='' guest_pid=''
+finish() {
+    [ -z "$guest_pid" ] || kill "$guest_pid" 2>/dev/null || :
+    [ -z "$server_pid" ] || kill "$server_pid" 2>/dev/null || :
+    wait
+    rm -rf "$work"
+}
+
+# serve DIR [OPTION...]: starts the server on DIR; sets the array `reach`: what a guest needs to mount
+# it. Its users are the guest's: it has /etc/passwd and /etc/group of its own.
+serve() {
+    local dir=$1 port i command mount=version=9p2000.L
+    shift
+    port=$(free_port)
+    case $server in
+        qemu)
+            reach=(--share "a=$dir" --share "b=$dir" --env "MOUNT=trans=virtio,$mount" --env DEVICE=)
+            return ;;
+        diod)
+            mount+=,uname=root,aname=$dir
+            command=(diod -f -n -c /dev/null -L stderr -l "127.0.0.1:$port" -e "$dir") ;;
+        *)
+            [ -x "$server" ] || die "no $server: run ./dev build"
+            command=("$server" --listen "tcp:127.0.0.1:$port" "$@" "$dir")
+            ;;
+    esac
+    # shellcheck disable=SC2016
+    unshare -m bash -c 'mount --bind "$1/passwd" /etc/passwd && mount --bind "$1/group" /etc/group &&
+        shift && exec "$@"' - "$kernel_tests/guest" "${command[@]}" 2> >(sed 's/^/server: /') >"$work/server.out" &
+    server_pid=$!
+    for ((i = 0; i < 100; i++)); do
+        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break
+        kill -0 "$server_pid" 2>/dev/null || die "the server ended at once"
+        sleep 0.1
+    done
+    # shellcheck disable=SC2034
+    reach=(--env "MOUNT=trans=tcp,port=$port,$mount" --env DEVICE=10.0.2.2 --env PORT="$port")
+}
+
+# stop_server: it has to be there still, and to end well.
+stop_server() {
+    local status=0
+    [ -n "$server_pid" ] || return 0
+    kill "$server_pid" 2>/dev/null || { echo "FAIL the server is gone"; wait "$server_pid" || status=$?; echo "  status $status"; exit 1; }
+    wait "$server_pid" || status=$?
+    server_pid=''
+    [ "$server" = diod ] || [ $status = 0 ] || { echo "FAIL the server ended with status $status"; exit 1; }
+}
+
+# guest SCRIPT [BOOT_OPTION...]: boots it against the server that `serve` started.
+guest() {
+    local script=$1
+    shift
+    "$kernel_tests/boot" "${reach[@]}" "$@" "$kernel_tests/guest/$script" &
+    guest_pid=$!
+    wait "$guest_pid"
+    guest_pid=''
+}
+
+# compile NAME SOURCE...: a static program, which --extra brings into the guest by $(program NAME).
+compile() {
+    local name=$1
+    shift
+    gcc -std=gnu11 -D_GNU_SOURCE -O1 -Wall -Wextra -static -o "$work/$name" "$@"
+}
+program() { echo "$work/$1:/guest/bin/$1"; }
+
+# --- the cases
+
+# What the session needs: its program, and files of the groups its ordinary user is in or not.
+prepare_session() {
+    mkdir -p "$work/export"/{team,others}-folder
+    touch "$work/export"/{team,others}-file
+    chown 0:2000 "$work/export"/team-*
+    chown 0:3000 "$work/export"/others-*
+    chmod 2770 "$work/export"/*-folder
+    chmod 660 "$work/export"/*-file
+    compile session "$kernel_tests"/guest/session/*.c
+    session=(--tool setfacl --tool getfacl --extra "$(program session)")
+}
+case_self() {
+    prepare_session
+    reach=()
+    guest self.sh --kernel "$1" "${session[@]}"
+}
+case_session() {
+    prepare_session
+    serve "$work/export"
+    guest session.sh --kernel "$1" --timeout 1500 --env MATRIX="${NINEP_MATRIX:-}" "${session[@]}"
+    stop_server
+}

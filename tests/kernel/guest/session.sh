@@ -1,0 +1,69 @@
+#!/bin/sh
+# Sessions on one export, by many mounts: $MATRIX, or all of cache x access and those of msize.
+# Each is two clients: the one that is tested, and an uncached one that looks at what it did.
+. /guest/lib.sh
+
+# try CACHE ACCESS MSIZE
+try() {
+    options=cache=$1,access=$2,msize=$3
+    rest=access=$2,msize=$3
+    case $2 in
+        any) rest=$rest,uname=root ;;
+        client) rest=$rest,posixacl ;;
+    esac
+    attach /mnt/a "cache=$1,$rest"
+    attach /mnt/b "cache=none,$rest"
+    said=$({
+        session -o "$options,$rest" /mnt/a /mnt/b || echo bad
+        # With access=any all act as one user to the server, so that most rules are moot.
+        case $2 in any) some=groups ;; *) some= ;; esac
+        # shellcheck disable=SC2086
+        session -o "$options,$rest" -u 1000:1000:2000 /mnt/a /mnt/b $some || echo bad
+        [ "$2" != client ] || acl_tools /mnt/a || echo bad
+    } 2>&1)
+    umount /mnt/a || said="$said
+bad"
+    umount /mnt/b
+    case $said in
+        *bad*) fail "$options" ;;
+        *) pass "$options" ;;
+    esac
+    echo "$said" | sed '/^bad$/d; s/^ */  /'
+}
+
+# acl_tools DIR: the tools people use, and that the lists are obeyed.
+acl_tools() (
+    set -e
+    trap 'echo "  acl_tools: failed"' EXIT
+    cd "$1"
+    echo text >acl
+    chmod 600 acl
+    if su user -c 'cat acl' 2>/dev/null; then exit 1; fi
+    setfacl -m u:user:r acl
+    su user -c 'cat acl' >/dev/null
+    if su user -c 'echo >>acl' 2>/dev/null; then exit 1; fi
+    getfacl -c acl | grep -qx user:user:r--
+    mkdir folder
+    setfacl -d -m g:team:rwx folder
+    mkdir folder/inner
+    getfacl -c folder/inner | grep -qx default:group:team:rwx
+    echo text >folder/inner/file
+    getfacl -c folder/inner/file | grep -q group:team:rwx
+    setfacl -b acl
+    if su user -c 'cat acl' 2>/dev/null; then exit 1; fi
+    rm -r acl folder
+    trap - EXIT
+)
+
+if [ -z "$MATRIX" ]; then
+    for cache in none mmap loose; do
+        for access in any user client; do MATRIX="$MATRIX $cache:$access:262144"; done
+    done
+    for msize in 8192 65536 1048576; do
+        for cache in none loose; do MATRIX="$MATRIX $cache:user:$msize"; done
+    done
+fi
+for row in $MATRIX; do
+    # shellcheck disable=SC2046
+    try $(echo "$row" | tr : ' ')
+done

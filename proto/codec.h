@@ -22,6 +22,8 @@ concept Integer = std::unsigned_integral<T> || (std::is_enum_v<T> && sizeof(T) <
 
 /// What cannot be encoded (a string of over 64 KiB) counts as larger than any room.
 inline constexpr std::size_t kUnencodable = std::size_t{1} << 48;
+inline constexpr std::size_t kStatMax = 0xFFFF;   // what size[2], which stands before it, can say
+inline constexpr std::size_t kNstatMax = 0xFFFF;  // nstat[2] counts size[2] too
 
 template <Described M>
 constexpr std::size_t encoded_size(const M& m, Dialects d);
@@ -39,20 +41,17 @@ inline constexpr std::size_t field_size(const Payload& p, Dialects) {
 inline constexpr std::size_t field_size(const Qid&, Dialects) { return kQidSize; }
 inline constexpr std::size_t field_size(const Attr& a, Dialects d) { return encoded_size(a, d); }
 inline constexpr std::size_t field_size(const Stat& s, Dialects d) {
-  const std::size_t size = 2 + encoded_size(s, d);
-  return size > kStringMax - 2 ? kUnencodable : size;
+  const std::size_t size = encoded_size(s, d);
+  return size > kStatMax ? kUnencodable : 2 + size;
 }
 template <bool must_agree>
 constexpr std::size_t field_size(const Counted<must_agree>& c, Dialects d) {
-  return 2 + field_size(c.stat, d);
+  const std::size_t nstat = field_size(c.stat, d);
+  return nstat > kNstatMax ? kUnencodable : 2 + nstat;
 }
-template <Dialects set, class T>
-constexpr std::size_t field_size(const Only<set, T>& o, Dialects d) {
+template <Dialects set, class T, Dialects lax>
+constexpr std::size_t field_size(const Only<set, T, lax>& o, Dialects d) {
   return has(set, d) ? field_size(o.value, d) : 0;
-}
-template <class T>
-constexpr std::size_t field_size(const Optional<T>& o, Dialects d) {
-  return field_size(o.value, d);
 }
 template <class T, U16 N>
 constexpr std::size_t field_size(const List<T, N>& list, Dialects d) {
@@ -77,7 +76,7 @@ inline constexpr bool kFixed<Qid> = true;
 template <>
 inline constexpr bool kFixed<Attr> = true;
 template <Dialects set, class T>
-inline constexpr bool kFixed<Only<set, T>> = kFixed<T>;
+inline constexpr bool kFixed<Only<set, T, kNone>> = kFixed<T>;
 
 template <class M>
 consteval bool fixed() {
@@ -168,16 +167,13 @@ inline void get(Reader& r, Stat& stat) {
 template <bool must_agree>
 void get(Reader& r, Counted<must_agree>& c) {
   const U16 nstat = r.number<U16>();
-  if (must_agree && nstat != r.left()) r.fail();
+  if ((must_agree && nstat != r.left()) || r.left() > kNstatMax) return r.fail();
   get(r, c.stat);
 }
-template <bool C, Dialects set, class T>
-void get(BasicReader<C>& r, Only<set, T>& only) {
-  if (has(set, r.dialect)) get(r, only.value);
-}
-template <class T>
-void get(Reader& r, Optional<T>& optional) {
-  if (r.left() != 0) get(r, optional.value);
+template <bool C, Dialects set, class T, Dialects lax>
+void get(BasicReader<C>& r, Only<set, T, lax>& only) {
+  const bool left_out = has(lax, r.dialect) && r.left() == 0;
+  if (has(set, r.dialect) && !left_out) get(r, only.value);
 }
 template <class T, U16 N>
 void get(Reader& r, List<T, N>& list) {
@@ -261,8 +257,8 @@ inline void put(Writer& w, const Payload& p) {
   w.number(static_cast<U32>(p.size()));
   w.bytes(p.bytes);
 }
-template <Dialects set, class T>
-void put(Writer& w, const Only<set, T>& only);
+template <Dialects set, class T, Dialects lax>
+void put(Writer& w, const Only<set, T, lax>& only);
 inline void put(Writer& w, const Stat& stat) {
   w.number(static_cast<U16>(encoded_size(stat, w.dialect)));
   put_fields(w, stat);
@@ -272,13 +268,9 @@ void put(Writer& w, const Counted<must_agree>& c) {
   w.number(static_cast<U16>(field_size(c.stat, w.dialect)));
   put(w, c.stat);
 }
-template <Dialects set, class T>
-void put(Writer& w, const Only<set, T>& only) {
+template <Dialects set, class T, Dialects lax>
+void put(Writer& w, const Only<set, T, lax>& only) {
   if (has(set, w.dialect)) put(w, only.value);
-}
-template <class T>
-void put(Writer& w, const Optional<T>& optional) {
-  put(w, optional.value);
 }
 template <class T, U16 N>
 void put(Writer& w, const List<T, N>& list) {

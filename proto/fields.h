@@ -8,8 +8,10 @@
 
 namespace ninep {
 
-/// A field that only the dialects of `set` have; elsewhere it isn't on the wire, and is T{}.
-template <Dialects set, class T>
+/// A field that only the dialects of `set` have. In those of `lax` it is the last one and old
+/// programs leave it out: decode takes that, encode always writes it. Where it isn't on the wire,
+/// it keeps the value that its message gives it; T{} if none.
+template <Dialects set, class T, Dialects lax = kNone>
 struct Only {
   T value{};
 
@@ -19,16 +21,9 @@ struct Only {
   friend constexpr bool operator==(const Only&, const Only&) = default;
 };
 
-/// The last field of a message that old programs leave out: encoded always, T{} when missing.
+/// A last field that every dialect has and old programs leave out.
 template <class T>
-struct Optional {
-  T value{};
-
-  constexpr Optional() = default;
-  constexpr Optional(T v) : value(v) {}
-  constexpr operator T() const { return value; }
-  friend constexpr bool operator==(const Optional&, const Optional&) = default;
-};
+using Optional = Only<kAny, T, kAny>;
 
 /// count[2] and that many T, at most N. What lies behind `count` isn't initialized: a walk of one
 /// name must not pay for sixteen.

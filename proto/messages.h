@@ -304,7 +304,7 @@ struct Tauth {
   Fid afid;
   Str uname;
   Str aname;
-  Only<kUnix, U32> n_uname;  // a numeric uid, or kNoNumericUid
+  Only<kUnix, U32, kDotU> n_uname = kNoNumericUid;  // a numeric uid; not given: uname decides
 };
 NINEP_MESSAGE(Tauth, 102, kAny, afid, uname, aname, n_uname);
 
@@ -319,7 +319,7 @@ struct Tattach {
   Fid afid;  // from Tauth, or kNoFid
   Str uname;
   Str aname;
-  Only<kUnix, U32> n_uname;
+  Only<kUnix, U32, kDotU> n_uname = kNoNumericUid;
 };
 NINEP_MESSAGE(Tattach, 104, kAny, fid, afid, uname, aname, n_uname);
 

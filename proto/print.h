@@ -46,13 +46,9 @@ template <bool must_agree>
 void print_field(std::string& out, Str name, const Counted<must_agree>& c, Dialects d) {
   print_field(out, name, c.stat, d);
 }
-template <Dialects set, class T>
-void print_field(std::string& out, Str name, const Only<set, T>& only, Dialects d) {
+template <Dialects set, class T, Dialects lax>
+void print_field(std::string& out, Str name, const Only<set, T, lax>& only, Dialects d) {
   print_field(out, name, only.value, d);
-}
-template <class T>
-void print_field(std::string& out, Str name, const Optional<T>& optional, Dialects d) {
-  print_field(out, name, optional.value, d);
 }
 
 namespace detail {
@@ -60,8 +56,8 @@ template <class T>
 constexpr bool absent(const T&, Dialects) {
   return false;
 }
-template <Dialects set, class T>
-constexpr bool absent(const Only<set, T>&, Dialects d) {
+template <Dialects set, class T, Dialects lax>
+constexpr bool absent(const Only<set, T, lax>&, Dialects d) {
   return !has(set, d);
 }
 }  // namespace detail

@@ -39,6 +39,7 @@ inline Str as_str(Bytes b) { return {reinterpret_cast<const char*>(b.data()), b.
 
 /// A set of dialects. A connection has exactly one, agreed by Tversion.
 enum class Dialects : U8 {};
+inline constexpr Dialects kNone{0};
 inline constexpr Dialects k9P2000{1};
 inline constexpr Dialects kDotU{2};
 inline constexpr Dialects kDotL{4};

@@ -1,0 +1,46 @@
+#include "bench/load/process.h"
+
+#include <fstream>
+#include <string>
+
+#include <time.h>
+
+#include "bench/load/error.h"
+
+namespace ninep::load {
+namespace {
+
+U64 read_clock(clockid_t clock) {
+  timespec t{};
+  if (clock_gettime(clock, &t) != 0) give_up_errno("clock_gettime");
+  return static_cast<U64>(t.tv_sec) * 1'000'000'000 + static_cast<U64>(t.tv_nsec);
+}
+
+}  // namespace
+
+U64 now_ns() { return read_clock(CLOCK_MONOTONIC); }
+U64 own_cpu_ns() { return read_clock(CLOCK_PROCESS_CPUTIME_ID); }
+
+ServerProcess::ServerProcess(pid_t pid) : pid_(pid) {
+  if (pid == 0) return;
+  if (const int error = clock_getcpuclockid(pid, &clock_); error != 0)
+    give_up("--server-pid ", pid, ": ", std::strerror(error));
+}
+
+U64 ServerProcess::cpu_ns() const { return pid_ == 0 ? 0 : read_clock(clock_); }
+
+U64 ServerProcess::peak_kib() const {
+  if (pid_ == 0) return 0;
+  std::ifstream status(text("/proc/", pid_, "/status"));
+  for (std::string word; status >> word;) {
+    U64 kib = 0;
+    if (word == "VmHWM:" && status >> kib) return kib;
+  }
+  return 0;
+}
+
+void ServerProcess::forget_peak() const {
+  if (pid_ != 0) std::ofstream(text("/proc/", pid_, "/clear_refs")) << "5\n";
+}
+
+}  // namespace ninep::load

@@ -1,0 +1,320 @@
+#include "transports/address.h"
+
+#include <cstring>
+
+#include <absl/strings/numbers.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_split.h>
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <linux/vm_sockets.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace ninep::transport {
+namespace {
+
+constexpr int kBacklog = 4096;  // the system cuts it to net.core.somaxconn
+
+absl::Status wrong(const std::string& text, const std::string& what) {
+  return absl::InvalidArgumentError(absl::StrCat("address '", text, "': ", what));
+}
+
+absl::StatusOr<Address> parse_tcp(const std::string& text, std::string rest) {
+  const std::size_t colon = rest.rfind(':');
+  if (colon == rest.npos) return wrong(text, "tcp takes tcp:HOST:PORT");
+  std::string host = rest.substr(0, colon);
+  if (host.starts_with('[') && host.ends_with(']')) {
+    host = host.substr(1, host.size() - 2);
+  } else if (host.find(':') != host.npos) {
+    return wrong(text, "an IPv6 address stands in brackets: tcp:[::1]:564");
+  }
+  if (colon + 1 == rest.size()) return wrong(text, "the port is missing");
+  return Address{.kind = Address::Kind::kTcp,
+                 .host = host,
+                 .port = rest.substr(colon + 1)};
+}
+
+absl::StatusOr<Address> parse_unix(const std::string& text, std::string rest) {
+  Address address{.kind = Address::Kind::kUnix};
+  const std::size_t comma = rest.rfind(",mode=");
+  if (comma != rest.npos) {
+    const std::string digits = rest.substr(comma + 6);
+    char* end = nullptr;
+    const unsigned long mode = std::strtoul(digits.c_str(), &end, 8);
+    if (digits.empty() || *end || mode > 0777) return wrong(text, "mode takes octal digits: 0660");
+    address.mode = static_cast<unsigned>(mode);
+    rest = rest.substr(0, comma);
+  }
+  if (rest.empty()) return wrong(text, "the path is missing");
+  if (rest.size() >= sizeof(sockaddr_un::sun_path))
+    return wrong(text, absl::StrCat("a socket's path has at most ",
+                                    sizeof(sockaddr_un::sun_path) - 1, " bytes"));
+  address.path = rest;
+  return address;
+}
+
+absl::StatusOr<Address> parse_vsock(const std::string& text, std::string rest) {
+  const std::vector<std::string> parts = absl::StrSplit(rest, ':');
+  U32 number;
+  if (parts.size() != 2 || !absl::SimpleAtoi(parts[1], &number) ||
+      (parts[0] != "any" && !absl::SimpleAtoi(parts[0], &number)))
+    return wrong(text, "vsock takes vsock:CID:PORT, CID a number or 'any'");
+  return Address{.kind = Address::Kind::kVsock, .host = parts[0], .port = parts[1]};
+}
+
+absl::StatusOr<Address> parse_fd(const std::string& text, std::string rest) {
+  const std::vector<std::string> parts = absl::StrSplit(rest, ',');
+  Address address{.kind = Address::Kind::kFd};
+  if (parts.size() > 2 || !absl::SimpleAtoi(parts[0], &address.in) ||
+      !absl::SimpleAtoi(parts.back(), &address.out) || address.in < 0 || address.out < 0)
+    return wrong(text, "fd takes fd:N, or fd:R,W to read from R and write to W");
+  return address;
+}
+
+std::string system_text(int error) { return std::strerror(error); }
+
+std::string hint(int error) {
+  if (error == EADDRINUSE) return ": another program listens there; stop it or choose another";
+  if (error == EACCES)
+    return ": only root may use ports below 1024, and paths need write permission";
+  if (error == EADDRNOTAVAIL) return ": this machine doesn't have that address";
+  return "";
+}
+
+absl::Status cannot_listen(const Address& address, int error) {
+  return absl::UnavailableError(
+      absl::StrCat("cannot listen on ", address.text(), ": ", system_text(error), hint(error)));
+}
+
+std::string socket_text(const sockaddr_storage& storage) {
+  char text[INET6_ADDRSTRLEN] = "";
+  switch (storage.ss_family) {
+    case AF_INET: {
+      const auto& in = reinterpret_cast<const sockaddr_in&>(storage);
+      ::inet_ntop(AF_INET, &in.sin_addr, text, sizeof text);
+      return absl::StrCat("tcp:", text, ":", ntohs(in.sin_port));
+    }
+    case AF_INET6: {
+      const auto& in = reinterpret_cast<const sockaddr_in6&>(storage);
+      ::inet_ntop(AF_INET6, &in.sin6_addr, text, sizeof text);
+      return absl::StrCat("tcp:[", text, "]:", ntohs(in.sin6_port));
+    }
+    case AF_VSOCK: {
+      const auto& vm = reinterpret_cast<const sockaddr_vm&>(storage);
+      return absl::StrCat("vsock:", vm.svm_cid, ":", vm.svm_port);
+    }
+    default:
+      return "unix";
+  }
+}
+
+std::string local_name(int fd) {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof storage;
+  ::getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &size);
+  return socket_text(storage);
+}
+
+// Binds and listens. -1 with errno: it didn't work.
+int listen_on(int family, const sockaddr* address, socklen_t size) {
+  const int fd = ::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return -1;
+  const int one = 1;
+  if (family != AF_UNIX) ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  if (family == AF_INET6) ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
+  if (::bind(fd, address, size) == 0 && ::listen(fd, kBacklog) == 0) return fd;
+  const int error = errno;
+  ::close(fd);
+  errno = error;
+  return -1;
+}
+
+absl::StatusOr<Opened> open_tcp(const Address& address) {
+  addrinfo hints{};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE;
+  addrinfo* list = nullptr;
+  const int failed = ::getaddrinfo(address.host.empty() ? nullptr : address.host.c_str(),
+                                   address.port.c_str(), &hints, &list);
+  if (failed != 0)
+    return absl::UnavailableError(
+        absl::StrCat("cannot listen on ", address.text(), ": ", ::gai_strerror(failed)));
+  Opened opened;
+  int error = 0;
+  for (const addrinfo* at = list; at; at = at->ai_next) {
+    const int fd = listen_on(at->ai_family, at->ai_addr, at->ai_addrlen);
+    if (fd >= 0) {
+      opened.listening.emplace_back(fd, local_name(fd), "");
+    } else if (errno != EAFNOSUPPORT) {  // a machine without IPv6
+      error = errno;
+    }
+  }
+  ::freeaddrinfo(list);
+  if (error == 0 && !opened.listening.empty()) return opened;
+  // "localhost" has two addresses; one of them being no address of this machine is no reason.
+  if (error == EADDRNOTAVAIL && !opened.listening.empty()) return opened;
+  return cannot_listen(address, error ? error : EAFNOSUPPORT);
+}
+
+// A socket file that nobody listens on any more is in the way of a new one.
+bool remove_stale(const sockaddr_un& name) {
+  struct stat status;
+  if (::lstat(name.sun_path, &status) != 0 || !S_ISSOCK(status.st_mode)) return false;
+  const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (probe < 0) return false;
+  const bool stale = ::connect(probe, reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0 &&
+                     errno == ECONNREFUSED;
+  ::close(probe);
+  return stale && ::unlink(name.sun_path) == 0;
+}
+
+absl::StatusOr<Opened> open_unix(const Address& address) {
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  std::memcpy(name.sun_path, address.path.c_str(), address.path.size());
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return cannot_listen(address, errno);
+  const auto* at = reinterpret_cast<const sockaddr*>(&name);
+  // Nobody can connect before listen(): the mode is right from the first moment.
+  if ((::bind(fd, at, sizeof name) == 0 ||
+       (errno == EADDRINUSE && remove_stale(name) && ::bind(fd, at, sizeof name) == 0)) &&
+      ::chmod(name.sun_path, address.mode) == 0 && ::listen(fd, kBacklog) == 0) {
+    Opened opened;
+    opened.listening.emplace_back(fd, address.text(), address.path);
+    return opened;
+  }
+  const int error = errno == 0 ? EADDRINUSE : errno;
+  ::close(fd);
+  return cannot_listen(address, error);
+}
+
+absl::StatusOr<Opened> open_vsock(const Address& address) {
+  sockaddr_vm name{};
+  name.svm_family = AF_VSOCK;
+  name.svm_cid = VMADDR_CID_ANY;
+  if (address.host != "any" && !absl::SimpleAtoi(address.host, &name.svm_cid))
+    return wrong(address.text(), "no such CID");
+  if (!absl::SimpleAtoi(address.port, &name.svm_port)) return wrong(address.text(), "no such port");
+  const int fd = listen_on(AF_VSOCK, reinterpret_cast<const sockaddr*>(&name), sizeof name);
+  if (fd < 0) return cannot_listen(address, errno);
+  Opened opened;
+  opened.listening.emplace_back(fd, local_name(fd), "");
+  return opened;
+}
+
+absl::StatusOr<Opened> open_fds(const Address& address, int in, int out) {
+  for (const int fd : {in, out})
+    if (::fcntl(fd, F_GETFD) < 0)
+      return absl::UnavailableError(
+          absl::StrCat("cannot serve ", address.text(), ": descriptor ", fd, " isn't open"));
+  Opened opened;
+  int listens = 0;
+  socklen_t size = sizeof listens;
+  const bool socket = ::getsockopt(in, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0;
+  if (socket && listens) {
+    ::fcntl(in, F_SETFL, ::fcntl(in, F_GETFL) | O_NONBLOCK);
+    opened.listening.emplace_back(in, address.text(), "");
+  } else {
+    opened.connected.push_back({in, out, !socket || in != out});
+  }
+  return opened;
+}
+
+}  // namespace
+
+absl::StatusOr<Address> Address::parse(const std::string& text) {
+  const std::size_t colon = text.find(':');
+  const std::string scheme = text.substr(0, colon);
+  const std::string rest = colon == text.npos ? "" : text.substr(colon + 1);
+  if (scheme == "tcp") return parse_tcp(text, rest);
+  if (scheme == "unix") return parse_unix(text, rest);
+  if (scheme == "vsock") return parse_vsock(text, rest);
+  if (scheme == "fd") return parse_fd(text, rest);
+  if (text == "stdio:" || text == "stdio") return Address{.kind = Kind::kStdio};
+  return wrong(text, "it starts with tcp:, unix:, vsock:, fd: or stdio:");
+}
+
+std::string Address::text() const {
+  switch (kind) {
+    case Kind::kTcp:
+      return host.find(':') != host.npos ? absl::StrCat("tcp:[", host, "]:", port)
+                                         : absl::StrCat("tcp:", host, ":", port);
+    case Kind::kUnix:
+      return absl::StrCat("unix:", path);
+    case Kind::kVsock:
+      return absl::StrCat("vsock:", host, ":", port);
+    case Kind::kFd:
+      return in == out ? absl::StrCat("fd:", in) : absl::StrCat("fd:", in, ",", out);
+    case Kind::kStdio:
+      return "stdio:";
+  }
+  return "";
+}
+
+ListeningSocket::ListeningSocket(int fd, std::string name, std::string file)
+    : fd_(fd), name_(std::move(name)), file_(std::move(file)) {
+  struct stat status;
+  if (!file_.empty() && ::stat(file_.c_str(), &status) == 0) {
+    file_device_ = status.st_dev;
+    file_number_ = status.st_ino;
+  }
+}
+
+ListeningSocket::ListeningSocket(ListeningSocket&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)),
+      name_(std::move(other.name_)),
+      file_(std::exchange(other.file_, "")),
+      file_device_(other.file_device_),
+      file_number_(other.file_number_) {}
+
+ListeningSocket::~ListeningSocket() {
+  if (fd_ < 0) return;
+  struct stat status;
+  // Another server may have replaced the file.
+  if (!file_.empty() && ::lstat(file_.c_str(), &status) == 0 && status.st_dev == file_device_ &&
+      status.st_ino == file_number_)
+    ::unlink(file_.c_str());
+  ::close(fd_);
+}
+
+absl::StatusOr<Opened> open_address(const Address& address) {
+  switch (address.kind) {
+    case Address::Kind::kTcp:
+      return open_tcp(address);
+    case Address::Kind::kUnix:
+      return open_unix(address);
+    case Address::Kind::kVsock:
+      return open_vsock(address);
+    case Address::Kind::kFd:
+      return open_fds(address, address.in, address.out);
+    case Address::Kind::kStdio:
+      return open_fds(address, STDIN_FILENO, STDOUT_FILENO);
+  }
+  return absl::InternalError("no such kind of address");
+}
+
+void prepare_connection(int fd) {
+  // Those that don't apply to the socket's family fail, which is fine.
+  const int one = 1;
+  const unsigned lost_ms = 5 * 60 * 1000;  // a peer that takes nothing for so long is gone
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost_ms, sizeof lost_ms);
+}
+
+std::string peer_name(int fd) {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof storage;
+  if (::getpeername(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0)
+    return absl::StrCat("fd:", fd);
+  return socket_text(storage);
+}
+
+}  // namespace ninep::transport

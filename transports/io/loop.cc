@@ -1,0 +1,85 @@
+#include "transports/io/loop.h"
+
+namespace ninep::io {
+
+bool Loop::start(Op& op) {
+  if (op.kind == Kind::kClose) forget(op.fd);
+  Route way = route(op.kind, op.sleep);
+  if (way == Route::kInPlace) {
+    ++counter(op.kind).in_place;
+    op.result = perform(op);
+    return true;
+  }
+  if (way == Route::kTry) {
+    op.result = perform_without_waiting(op);
+    if (op.result != -EAGAIN) {
+      ++counter(op.kind).in_place;
+      return true;
+    }
+    way = Route::kRing;
+  }
+  begin(op, way);
+  return false;
+}
+
+void Loop::at_turn_end(TurnEnd& what) {
+  if (what.listed_) return;
+  what.listed_ = true;
+  turn_ends_.push_back(&what);
+}
+
+void Loop::run_turn_ends() {
+  turn_ends_running_.swap(turn_ends_);
+  for (TurnEnd* what : turn_ends_running_) {
+    what->listed_ = false;
+    what->turn_end();
+  }
+  turn_ends_running_.clear();
+}
+
+void Loop::run_posted() {
+  std::vector<std::function<void()>> posted;
+  {
+    const std::lock_guard lock(mutex_);
+    posted.swap(posted_);
+  }
+  for (const auto& function : posted) function();
+}
+
+void Loop::post(std::function<void()> function) {
+  bool first;
+  {
+    const std::lock_guard lock(mutex_);
+    first = posted_.empty();
+    posted_.push_back(std::move(function));
+  }
+  if (first) wake();
+}
+
+void Loop::stop() {
+  post([this] { stopped_ = true; });
+}
+
+void Loop::run_until_stopped() {
+  stopped_ = false;
+  ReadyQueue& ready = ReadyQueue::current();
+  while (!stopped_) {
+    run_posted();
+    do {
+      ready.run();
+      run_turn_ends();
+    } while (!ready.empty());
+    if (stopped_) break;
+    turn(true);
+  }
+}
+
+Result<std::unique_ptr<Loop>> make_loop(Choice choice, std::string& why_not) {
+  if (choice == Choice::kPortable) return make_portable_loop();
+  auto uring = make_uring_loop();
+  if (uring || choice == Choice::kUring) return uring;
+  why_not = errno_text(uring.error());
+  return make_portable_loop();
+}
+
+}  // namespace ninep::io

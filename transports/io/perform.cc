@@ -1,0 +1,153 @@
+#include <linux/fs.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "transports/io/op.h"
+
+namespace ninep::io {
+namespace {
+
+template <class T>
+int answer(T result) {
+  return result < 0 ? -errno : static_cast<int>(result);
+}
+
+int flags_of(const Op& op) { return static_cast<int>(op.flags); }
+
+int receive(Op& op, int flags) {
+  if (op.pipe) return answer(::read(op.fd, op.data, op.size));
+  return answer(::recv(op.fd, op.data, op.size, flags));
+}
+
+int send(Op& op, int flags) {
+  const auto& message = *static_cast<const msghdr*>(op.data);
+  if (op.pipe)
+    return answer(::writev(op.fd, message.msg_iov, static_cast<int>(message.msg_iovlen)));
+  return answer(::sendmsg(op.fd, &message, flags | MSG_NOSIGNAL));
+}
+
+int open(Op& op, U64 resolve) {
+  open_how how = *static_cast<const open_how*>(op.data);
+  how.resolve |= resolve;
+  return answer(::syscall(SYS_openat2, op.fd, op.path, &how, sizeof how));
+}
+
+int read(Op& op, int flags) {
+  return answer(::preadv2(op.fd, static_cast<const iovec*>(op.data), static_cast<int>(op.size),
+                          static_cast<off_t>(op.offset), flags));
+}
+
+int getdents(Op& op) {
+  if (op.offset != ops::kHere && ::lseek(op.fd, static_cast<off_t>(op.offset), SEEK_SET) < 0)
+    return -errno;
+  return answer(::syscall(SYS_getdents64, op.fd, op.data, op.size));
+}
+
+int statx(Op& op) {
+  const int sync = op.sleep == Sleep::kMay ? AT_STATX_SYNC_AS_STAT : AT_STATX_DONT_SYNC;
+  return answer(
+      ::statx(op.fd, "", AT_EMPTY_PATH | sync, op.mode, static_cast<struct statx*>(op.data)));
+}
+
+int truncate(Op& op) {
+  const auto size = static_cast<off_t>(op.offset);
+  return answer(op.fd >= 0 ? ::ftruncate(op.fd, size) : ::truncate(op.path, size));
+}
+
+}  // namespace
+
+int perform(Op& op) {
+  if (op.as && op.kind != Kind::kChown) {
+    if (auto done = assume(*op.as, op.gid); !done) return -static_cast<int>(done.error());
+  } else if (op.as) {
+    if (auto done = assume(*op.as); !done) return -static_cast<int>(done.error());
+  }
+  switch (op.kind) {
+    case Kind::kAccept:
+      return answer(::accept4(op.fd, nullptr, nullptr, SOCK_CLOEXEC));
+    case Kind::kRecv:
+      return receive(op, 0);
+    case Kind::kSend:
+      return send(op, 0);
+    case Kind::kTimeout:
+      return -EINVAL;
+    case Kind::kOpen:
+      return open(op, 0);
+    case Kind::kReopen:
+      return answer(::open(op.path, flags_of(op) | O_CLOEXEC));
+    case Kind::kClose:
+      return answer(::close(op.fd));
+    case Kind::kRead:
+      return read(op, 0);
+    case Kind::kWrite:
+      return answer(::pwritev2(op.fd, static_cast<const iovec*>(op.data), static_cast<int>(op.size),
+                               static_cast<off_t>(op.offset), flags_of(op)));
+    case Kind::kStatx:
+      return statx(op);
+    case Kind::kSync:
+      return answer(op.flags ? ::fdatasync(op.fd) : ::fsync(op.fd));
+    case Kind::kGetdents:
+      return getdents(op);
+    case Kind::kReadlink:
+      return answer(::readlinkat(op.fd, "", static_cast<char*>(op.data), op.size));
+    case Kind::kMkdir:
+      return answer(::mkdirat(op.fd, op.path, op.mode));
+    case Kind::kMknod:
+      return answer(::mknodat(op.fd, op.path, op.mode, op.offset));
+    case Kind::kSymlink:
+      return answer(::symlinkat(op.path, op.fd2, op.path2));
+    case Kind::kLink:
+      return answer(::linkat(AT_FDCWD, op.path, op.fd2, op.path2, AT_SYMLINK_FOLLOW));
+    case Kind::kRename:
+      return answer(::renameat(op.fd, op.path, op.fd2, op.path2));
+    case Kind::kUnlink:
+      return answer(::unlinkat(op.fd, op.path, flags_of(op)));
+    case Kind::kChmod:
+      return answer(::chmod(op.path, op.mode));
+    case Kind::kChown:
+      return answer(::fchownat(op.fd, "", op.uid, op.gid, AT_EMPTY_PATH));
+    case Kind::kUtimes:
+      return answer(::utimensat(op.fd, "", static_cast<const timespec*>(op.data), AT_EMPTY_PATH));
+    case Kind::kTruncate:
+      return truncate(op);
+    case Kind::kStatfs:
+      return answer(::fstatfs(op.fd, static_cast<struct statfs*>(op.data)));
+    case Kind::kGetxattr:
+      return answer(::getxattr(op.path, op.path2, op.data, op.size));
+    case Kind::kSetxattr:
+      return answer(::setxattr(op.path, op.path2, op.data, op.size, flags_of(op)));
+    case Kind::kListxattr:
+      return answer(::listxattr(op.path, static_cast<char*>(op.data), op.size));
+    case Kind::kRemovexattr:
+      return answer(::removexattr(op.path, op.path2));
+    case Kind::kCall:
+      return op.call(op.data);
+  }
+  return -EINVAL;
+}
+
+int perform_without_waiting(Op& op) {
+  if (op.as) {
+    if (auto done = assume(*op.as, op.gid); !done) return -static_cast<int>(done.error());
+  }
+  switch (op.kind) {
+    case Kind::kAccept:
+      return answer(::accept4(op.fd, nullptr, nullptr, SOCK_CLOEXEC));  // listeners don't block
+    case Kind::kRecv:
+      return receive(op, MSG_DONTWAIT);
+    case Kind::kSend:
+      return send(op, MSG_DONTWAIT);
+    case Kind::kOpen:
+      return open(op, RESOLVE_CACHED);
+    case Kind::kRead: {
+      const int result = read(op, RWF_NOWAIT);
+      return result == -EOPNOTSUPP ? -EAGAIN : result;
+    }
+    default:
+      return perform(op);
+  }
+}
+
+}  // namespace ninep::io

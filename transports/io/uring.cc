@@ -1,0 +1,213 @@
+// The io_uring loop. The only file that knows liburing.
+#include <absl/container/flat_hash_map.h>
+#include <liburing.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "transports/io/loop.h"
+#include "transports/io/pool.h"
+
+namespace ninep::io {
+namespace {
+
+constexpr unsigned kSubmissions = 512;
+constexpr unsigned kCompletions = 8192;
+constexpr std::size_t kPersonalitiesMax = 1024;
+
+class UringLoop final : public Loop {
+ public:
+  explicit UringLoop(io_uring ring) : ring_(ring), pool_([this] { wake(); }) {
+    event_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    NINEP_CHECK(event_ >= 0);
+  }
+  ~UringLoop() override {
+    io_uring_queue_exit(&ring_);
+    ::close(event_);
+  }
+
+  Str name() const override { return "io_uring"; }
+
+  void cancel(Op& op) override {
+    if (op.in_pool) return pool_.cancel(op);
+    io_uring_sqe* sqe = entry();
+    io_uring_prep_cancel64(sqe, reinterpret_cast<U64>(&op), 0);
+    io_uring_sqe_set_data(sqe, nullptr);
+  }
+
+ protected:
+  void begin(Op& op, Route way) override {
+    op.in_pool = way == Route::kPool || !prepare(op);
+    if (op.in_pool) {
+      ++counter(op.kind).pool;
+      pool_.submit(op);
+    } else {
+      ++counter(op.kind).ring;
+    }
+  }
+
+  void turn(bool may_sleep) override {
+    if (!enabled_) {
+      io_uring_enable_rings(&ring_);  // this thread is the one that submits from now on
+      enabled_ = true;
+    }
+    if (!listening_) listen();
+    if (may_sleep) {
+      io_uring_submit_and_wait(&ring_, 1);
+    } else {
+      io_uring_submit_and_get_events(&ring_);
+    }
+    unsigned head;
+    unsigned taken = 0;
+    io_uring_cqe* cqe;
+    io_uring_for_each_cqe(&ring_, head, cqe) {
+      ++taken;
+      if (void* data = io_uring_cqe_get_data(cqe)) {
+        if (data == this) {
+          listening_ = false;
+        } else {
+          complete(*static_cast<Op*>(data), cqe->res);
+        }
+      }
+    }
+    io_uring_cq_advance(&ring_, taken);
+    if (!listening_) {
+      for (Op* op = pool_.take_finished(); op;) {
+        Op* const next = op->next;
+        complete(*op, op->result);
+        op = next;
+      }
+    }
+  }
+
+  void wake() override {
+    const U64 one = 1;
+    [[maybe_unused]] const auto written = ::write(event_, &one, sizeof one);
+  }
+
+ private:
+  io_uring_sqe* entry() {
+    io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
+    while (!sqe) {
+      io_uring_submit(&ring_);
+      sqe = io_uring_get_sqe(&ring_);
+    }
+    return sqe;
+  }
+
+  void listen() {
+    io_uring_sqe* sqe = entry();
+    io_uring_prep_read(sqe, event_, &event_count_, sizeof event_count_, 0);
+    io_uring_sqe_set_data(sqe, this);
+    listening_ = true;
+  }
+
+  // The credentials of an identity, as the ring keeps them. 0: none; the pool then.
+  int personality(const Identity& who) {
+    const auto known = personalities_.find(who.serial);
+    if (known != personalities_.end()) return known->second;
+    if (personalities_.size() >= kPersonalitiesMax) return 0;
+    if (!assume(who)) return 0;
+    const int id = io_uring_register_personality(&ring_);
+    if (id <= 0) return 0;
+    return personalities_[who.serial] = id;
+  }
+
+  // False: this kind, or this user, has no place on the ring.
+  bool prepare(Op& op) {
+    int who = 0;
+    if (op.as) {
+      if (op.gid != kNoId) return false;
+      who = personality(*op.as);
+      if (who == 0) return false;
+    }
+    switch (op.kind) {
+      case Kind::kAccept:
+      case Kind::kRecv:
+      case Kind::kSend:
+      case Kind::kTimeout:
+      case Kind::kOpen:
+      case Kind::kRead:
+      case Kind::kWrite:
+      case Kind::kSync:
+        break;
+      default:
+        return false;
+    }
+    io_uring_sqe* sqe = entry();
+    switch (op.kind) {
+      case Kind::kAccept:
+        io_uring_prep_accept(sqe, op.fd, nullptr, nullptr, SOCK_CLOEXEC);
+        break;
+      case Kind::kRecv:
+        if (op.pipe) {
+          io_uring_prep_read(sqe, op.fd, op.data, static_cast<unsigned>(op.size), ~U64{0});
+        } else {
+          io_uring_prep_recv(sqe, op.fd, op.data, op.size, 0);
+        }
+        break;
+      case Kind::kSend: {
+        const auto* message = static_cast<const msghdr*>(op.data);
+        if (op.pipe) {
+          io_uring_prep_writev(sqe, op.fd, message->msg_iov,
+                               static_cast<unsigned>(message->msg_iovlen), ~U64{0});
+        } else {
+          io_uring_prep_sendmsg(sqe, op.fd, message, MSG_NOSIGNAL);
+        }
+        break;
+      }
+      case Kind::kTimeout:
+        op.time = {static_cast<long long>(op.offset / 1'000'000'000),
+                   static_cast<long long>(op.offset % 1'000'000'000)};
+        io_uring_prep_timeout(sqe, &op.time, 0, 0);
+        break;
+      case Kind::kOpen:
+        io_uring_prep_openat2(sqe, op.fd, op.path, static_cast<open_how*>(op.data));
+        break;
+      case Kind::kRead:
+        io_uring_prep_readv(sqe, op.fd, static_cast<const iovec*>(op.data),
+                            static_cast<unsigned>(op.size), op.offset);
+        break;
+      case Kind::kWrite:
+        io_uring_prep_writev2(sqe, op.fd, static_cast<const iovec*>(op.data),
+                              static_cast<unsigned>(op.size), op.offset,
+                              static_cast<int>(op.flags));
+        break;
+      default:
+        io_uring_prep_fsync(sqe, op.fd, op.flags ? IORING_FSYNC_DATASYNC : 0);
+        break;
+    }
+    sqe->personality = static_cast<U16>(who);
+    io_uring_sqe_set_data(sqe, &op);
+    return true;
+  }
+
+  io_uring ring_;
+  bool enabled_ = false;
+  int event_;
+  U64 event_count_ = 0;
+  bool listening_ = false;  // a read of event_ is under way
+  SyscallPool pool_;
+  absl::flat_hash_map<U64, int> personalities_;  // by Identity::serial
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Loop>> make_uring_loop() {
+  // The best that the kernel takes: 6.1 and later, 5.19 and later, any.
+  constexpr unsigned kTries[] = {
+      IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_R_DISABLED,
+      IORING_SETUP_COOP_TASKRUN, 0};
+  int error = 0;
+  for (const unsigned flags : kTries) {
+    io_uring_params params{};
+    params.flags = flags | IORING_SETUP_CQSIZE;
+    params.cq_entries = kCompletions;
+    io_uring ring;
+    error = io_uring_queue_init_params(kSubmissions, &ring, &params);
+    if (error == 0) return std::make_unique<UringLoop>(ring);
+    if (error != -EINVAL) break;
+  }
+  return fail(-error);
+}
+
+}  // namespace ninep::io

@@ -92,4 +92,9 @@ Scope::Watcher Scope::watch(Task<void> task) {
   if (waiting_ && running_ == 0) idle_.set();
 }
 
+void detach(Task<void> task) {
+  static thread_local Scope* const scope = new Scope;  // never ends: its tasks may outlive all else
+  scope->spawn(std::move(task));
+}
+
 }  // namespace ninep::io

@@ -1,0 +1,77 @@
+#include "server/fs/local.h"
+
+#include <cstring>
+
+#include <absl/strings/str_cat.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "server/fs/local_node.h"
+
+namespace ninep::fs {
+namespace {
+
+class LocalTree final : public Tree {
+ public:
+  LocalTree(int fd, std::string path) : fd_(fd), path_(std::move(path)) {
+    struct statx status;
+    NINEP_CHECK(::statx(fd_, "", AT_EMPTY_PATH, kStatxMask, &status) == 0);
+    file_systems_->find(fd_, status);  // the first is the export's own
+  }
+  ~LocalTree() override { ::close(fd_); }
+
+  Task<Result<Ref<Node>>> attach(Context& ctx, Str aname) override {
+    if (aname == path_ || (aname.starts_with(path_) && aname[path_.size()] == '/'))
+      aname.remove_prefix(path_.size());
+    auto root = make_ref<LocalRoot>();
+    root->file_systems = file_systems_;
+    root->export_fd = fd_;
+    const int fd = ::fcntl(fd_, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0) co_return fail(errno);
+    auto making =
+        make_local_node(ctx, root, Descriptor(ctx.loop(), io::Sleep::kNever, fd), nullptr);
+    auto made = co_await making;
+    NINEP_CO_RETURN_IF_ERROR(made);
+    Ref<Node> at = std::move(*made);
+    while (!aname.empty()) {
+      const Str name = aname.substr(0, aname.find('/'));
+      aname.remove_prefix(std::min(aname.size(), name.size() + 1));
+      if (name.empty()) continue;
+      if (name == "." || name == ".." || name.size() > NAME_MAX || name.contains('\0'))
+        co_return fail(ENOENT);
+      auto stepping = at->walk(ctx, name);
+      auto next = co_await stepping;
+      NINEP_CO_RETURN_IF_ERROR(next);
+      at = std::move(*next);
+    }
+    if (at->qid().type != kQtDir) co_return fail(ENOTDIR);
+    const auto& node = static_cast<const LocalNode&>(*at);
+    root->device = node.device();
+    root->inode = node.inode();
+    co_return at;
+  }
+
+ private:
+  const int fd_;
+  const std::string path_;
+  const std::shared_ptr<FileSystems> file_systems_ = std::make_shared<FileSystems>();
+};
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<Tree>> make_local_tree(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  char resolved[PATH_MAX];
+  if (fd < 0 || !::realpath(path.c_str(), resolved)) {
+    const int error = errno;
+    if (fd >= 0) ::close(fd);
+    return absl::NotFoundError(absl::StrCat("cannot export '", path, "': ", std::strerror(error)));
+  }
+  std::string name = resolved;
+  while (name.ends_with('/')) name.pop_back();
+  return std::make_shared<LocalTree>(fd, std::move(name));
+}
+
+}  // namespace ninep::fs

@@ -12,9 +12,14 @@ struct Figures {
   U64 wall_ns = 0;
   U64 server_cpu_ns = 0;
   U64 own_cpu_ns = 0;
+  U64 machine_cpu_ns = 0;  // of all processes: what isn't the server's or ours is noise
   U64 server_peak_kib = 0;
 
   U64 operations() const { return latency.total(); }
+  /// CPU time that went to others; inexact, see machine_cpu_ns().
+  U64 others_cpu_ns() const {
+    return machine_cpu_ns - std::min(machine_cpu_ns, server_cpu_ns + own_cpu_ns);
+  }
 };
 
 class Meter {
@@ -36,11 +41,13 @@ class Meter {
       figures_.wall_ns = now_ns();
       figures_.server_cpu_ns = server_.cpu_ns();
       figures_.own_cpu_ns = load::own_cpu_ns();
+      figures_.machine_cpu_ns = load::machine_cpu_ns();
       phase_ = Phase::kMeasuring;
     } else if (phase_ == Phase::kMeasuring && now >= end_ns_) {
       figures_.wall_ns = now_ns() - figures_.wall_ns;
       figures_.server_cpu_ns = server_.cpu_ns() - figures_.server_cpu_ns;
       figures_.own_cpu_ns = load::own_cpu_ns() - figures_.own_cpu_ns;
+      figures_.machine_cpu_ns = load::machine_cpu_ns() - figures_.machine_cpu_ns;
       figures_.server_peak_kib = server_.peak_kib();
       phase_ = Phase::kOver;
     }

@@ -4,6 +4,7 @@
 #include <string>
 
 #include <time.h>
+#include <unistd.h>
 
 #include "bench/load/error.h"
 
@@ -20,6 +21,16 @@ U64 read_clock(clockid_t clock) {
 
 U64 now_ns() { return read_clock(CLOCK_MONOTONIC); }
 U64 own_cpu_ns() { return read_clock(CLOCK_PROCESS_CPUTIME_ID); }
+
+U64 machine_cpu_ns() {
+  // cpu user nice system idle iowait irq softirq steal
+  std::ifstream stat("/proc/stat");
+  std::string cpu;
+  U64 user = 0, nice = 0, system = 0, idle = 0, iowait = 0, irq = 0, softirq = 0, steal = 0;
+  stat >> cpu >> user >> nice >> system >> idle >> iowait >> irq >> softirq >> steal;
+  const U64 ticks = user + nice + system + irq + softirq + steal;
+  return ticks * (1'000'000'000 / static_cast<U64>(sysconf(_SC_CLK_TCK)));
+}
 
 ServerProcess::ServerProcess(pid_t pid) : pid_(pid) {
   if (pid == 0) return;

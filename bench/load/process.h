@@ -12,6 +12,10 @@ U64 now_ns();
 /// CPU time of this process, in nanoseconds.
 U64 own_cpu_ns();
 
+/// CPU time of everything on this machine, the kernel and other guests included, in nanoseconds;
+/// counted in steps of 10 ms. 0 if /proc/stat can't be read.
+U64 machine_cpu_ns();
+
 /// The server, from outside; pid 0 stands for one that cannot be looked at: everything is 0.
 class ServerProcess {
  public:

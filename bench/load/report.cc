@@ -43,7 +43,9 @@ std::string report_text(const Options& options, const Workload& workload, const 
     out << "server: " << unit.server_us << " us/" << unit.name << ", "
         << 100 * share(figures.server_cpu_ns, figures.wall_ns) << " % of a CPU, peak "
         << static_cast<double>(figures.server_peak_kib) / 1024 << " MiB\n";
-  out << "load generator: " << 100 * share(figures.own_cpu_ns, figures.wall_ns) << " % of a CPU\n";
+  out << "load generator: " << 100 * share(figures.own_cpu_ns, figures.wall_ns)
+      << " % of a CPU; everything else on this machine: "
+      << 100 * share(figures.others_cpu_ns(), figures.wall_ns) << " %\n";
   return out.str();
 }
 
@@ -67,6 +69,7 @@ std::string report_json(const Options& options, const Workload& workload, const 
       {"server_busy", share(figures.server_cpu_ns, figures.wall_ns)},
       {"server_peak_kib", figures.server_peak_kib},
       {"client_busy", share(figures.own_cpu_ns, figures.wall_ns)},
+      {"others_busy", share(figures.others_cpu_ns(), figures.wall_ns)},
   };
   return report.dump() + "\n";
 }

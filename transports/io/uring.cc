@@ -2,6 +2,7 @@
 #include <absl/container/flat_hash_map.h>
 #include <liburing.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "transports/io/loop.h"
@@ -46,10 +47,7 @@ class UringLoop final : public Loop {
   }
 
   void turn(bool may_sleep) override {
-    if (!enabled_) {
-      io_uring_enable_rings(&ring_);  // this thread is the one that submits from now on
-      enabled_ = true;
-    }
+    if (!enabled_) enable();
     if (!listening_) listen();
     if (may_sleep) {
       io_uring_submit_and_wait(&ring_, 1);
@@ -85,6 +83,12 @@ class UringLoop final : public Loop {
   }
 
  private:
+  // From now on this thread is the one that submits. (liburing 2.3 forgets to export the function.)
+  void enable() {
+    ::syscall(SYS_io_uring_register, ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
+    enabled_ = true;
+  }
+
   io_uring_sqe* entry() {
     io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
     while (!sqe) {

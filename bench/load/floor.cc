@@ -261,6 +261,10 @@ int listen_on(U16 port) {
   if (bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
       listen(fd, 4096) != 0)
     give_up_errno("port ", port);
+  socklen_t size = sizeof address;
+  getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
+  std::printf("%d\n", ntohs(address.sin_port));
+  std::fflush(stdout);
   return fd;
 }
 
@@ -290,7 +294,7 @@ void serve_for_ever(int listener) {
 
 int main(int argc, char** argv) {
   if (argc != 3) {
-    std::fprintf(stderr, "usage: ninep_floor PORT DIR\n");
+    std::fprintf(stderr, "usage: ninep_floor PORT DIR (port 0: any; it is printed)\n");
     return 2;
   }
   try {

@@ -122,3 +122,57 @@ case_session() {
     guest session.sh --kernel "$1" --timeout 1500 --env MATRIX="${NINEP_MATRIX:-}" "${session[@]}"
     stop_server
 }
+case_mounts() {
+    mkdir -p "$work/export/folder"
+    serve "$work/export"
+    guest mounts.sh --kernel "$1" --tool mount --env EXPORT="$work/export" --env UNUSED_PORT="$(free_port)"
+    stop_server
+}
+case_transports() {
+    compile wire "$kernel_tests/guest/wire.c"
+    reach=()
+    guest transports.sh --kernel "$1" --module vsock_loopback --extra "$(program wire)" \
+        --extra "$server:/guest/bin/9pserve"
+}
+case_work() {
+    local cache caches=(none loose) source program=() tool
+    [ "$1" = 6.1 ] || caches=(none mmap loose)
+    source=$("$kernel_tests/get-source" busybox)
+    compile churn "$kernel_tests/guest/churn.c"
+    for tool in tar diff git make sqlite3 dbench; do program+=(--tool "$tool"); done
+    for tool in dbench tcc libc6 libc6-dev linux-libc-dev; do program+=(--package "$tool"); done
+    mkdir "$work/export" "$work/tree"
+    tar -xf "$source" -C "$work/tree"
+    serve "$work/export"
+    for cache in "${caches[@]}"; do
+        guest work.sh --kernel "$1" --timeout 900 --mem 2048 --env CACHE="$cache" --env CHURN=100000 \
+            --extra "$source:/guest/source.tar" --extra "$("$kernel_tests/get-source" lua5.4):/guest/program.tar" \
+            --extra "$(program churn)" "${program[@]}"
+        # What the guest wrote, as this machine sees it.
+        if diff -r --no-dereference "$work/tree" "$work/export/$cache/tree"; then
+            echo "PASS cache=$cache compared with the host's copy"
+        else
+            echo "FAIL cache=$cache compared with the host's copy"
+        fi
+    done
+    stop_server
+}
+case_serve() {
+    local line i
+    mkdir "$work/export"
+    echo 'from the host' >"$work/export/file"
+    # As people do it; only the port is chosen, for others may serve here.
+    "$top/dev" serve "$work/export" --listen "tcp:127.0.0.1:$(free_port)" >"$work/said" 2>&1 &
+    server_pid=$!
+    for ((i = 0; i < 6000; i++)); do
+        line=$(grep -m1 -oE 'mount -t 9p .*' "$work/said") && break
+        kill -0 "$server_pid" 2>/dev/null || break
+        sleep 0.1
+    done
+    cat "$work/said"
+    [ -n "$line" ] || { echo 'FAIL no mount line'; exit 1; }
+    reach=(--env "LINE=${line//127.0.0.1/10.0.2.2}")
+    guest paste.sh --kernel "$1"
+    [ "$(cat "$work/export/file2")" = 'from the guest' ] && echo 'PASS written'
+    stop_server
+}

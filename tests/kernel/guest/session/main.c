@@ -170,6 +170,7 @@ static int run(const char* name, void (*check)(void)) {
   fflush(stdout);
   pid_t pid = fork();
   if (pid == 0) {
+    setpgid(0, 0);
     alarm(kSecondsPerCheck);
     become_user();
     must(chdir(base));
@@ -183,6 +184,7 @@ static int run(const char* name, void (*check)(void)) {
     _exit(0);
   }
   if (pid == -1 || waitpid(pid, &status, 0) != pid) return kFailed;
+  kill(-pid, SIGKILL);  // what a failed check left running
   if (WIFEXITED(status)) return WEXITSTATUS(status);
   printf("  %s: ended by signal %d\n", name, WTERMSIG(status));
   return kFailed;
@@ -231,6 +233,6 @@ int main(int argc, char** argv) {
   check_name = "end";
   remove_inside((int)must(open(base, O_RDONLY | O_DIRECTORY)));
   must(rmdir(base));
-  printf("%d checks passed, %d failed, %d left out\n", passed, failed, skipped);
+  printf("  %d checks passed, %d failed, %d left out\n", passed, failed, skipped);
   return failed > 0 || passed == 0;
 }

@@ -1,0 +1,95 @@
+#!/bin/sh
+# Real work on a mount: unpack a source tree, git, make, dbench, sqlite, random reads and writes.
+# $CACHE says how the mount is cached; /guest/source.tar and /guest/program.tar come from Debian.
+. /guest/lib.sh
+attach /mnt/x "uname=root,access=any,msize=262144,cache=$CACHE"
+mkdir "/mnt/x/$CACHE" /tmp/tree
+cd "/mnt/x/$CACHE" || exit 1
+
+# does NAME: the function of that name, in a shell of its own; the last lines of what a failure says.
+does() {
+    read -r began _ </proc/uptime
+    (set -e; "$1") >/tmp/said 2>&1
+    status=$?
+    read -r ended _ </proc/uptime
+    if [ $status = 0 ]; then
+        pass "cache=$CACHE $1, $((${ended%.*} - ${began%.*})) s"
+    else
+        fail "cache=$CACHE $1: status $status"
+        tail -n 8 /tmp/said | sed 's/^/  /'
+    fi
+}
+unpack() {
+    mkdir tree
+    tar -xf /guest/source.tar -C tree
+    [ "$(find tree | wc -l)" -ge 2900 ]
+}
+compare() {
+    tar -xf /guest/source.tar -C /tmp/tree
+    diff -r --no-dereference /tmp/tree tree
+}
+use_git() {
+    export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b
+    cd tree
+    git -c init.defaultBranch=main init
+    git add -A -f
+    git commit -q -m 'all of it'
+    git fsck --full --strict
+    find . -mindepth 1 -maxdepth 1 ! -name .git -exec rm -r {} +
+    git checkout -q .
+    [ -z "$(git status --porcelain)" ]
+    diff -r --no-dereference -x .git /tmp/tree .
+    rm -r .git
+}
+build() {
+    mkdir program
+    tar -xf /guest/program.tar -C program
+    make -C program/src CC=tcc AR='tcc -ar' RANLIB=true posix
+    [ "$(program/src/lua -e 'print(6 * 7)')" = 42 ]
+    # Its time stamps say that all is built.
+    make -C program/src CC=tcc AR='tcc -ar' RANLIB=true posix >/tmp/again
+    ! grep -q tcc.*-c /tmp/again
+    touch program/src/lapi.c
+    make -C program/src CC=tcc AR='tcc -ar' RANLIB=true posix >/tmp/again
+    [ "$(grep -c 'tcc.*-c ' /tmp/again)" = 1 ]
+    rm -r program
+}
+four_clients() {
+    mkdir dbench
+    dbench -c /usr/share/dbench/client.txt -D dbench -t 10 4
+    rm -r dbench
+}
+sqlite() {    # MODE
+    rm -f base*
+    [ "$(sqlite3 base "PRAGMA journal_mode=$1")" = "$1" ]
+    sqlite3 base 'CREATE TABLE t(id INTEGER PRIMARY KEY, who, text); CREATE INDEX i ON t(text)'
+    # Four processes write at once; the locks keep them apart.
+    for who in 1 2 3 4; do
+        for n in 1 2 3 4 5; do
+            sqlite3 -cmd '.timeout 60000' base "BEGIN IMMEDIATE;
+                WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 100)
+                INSERT INTO t(who, text) SELECT $who, hex(randomblob(50)) FROM c; COMMIT"
+        done &
+    done
+    wait
+    [ "$(sqlite3 base 'PRAGMA integrity_check')" = ok ]
+    [ "$(sqlite3 base 'SELECT count(*), count(DISTINCT who) FROM t')" = '2000|4' ]
+    sqlite3 base 'BEGIN; DELETE FROM t; ROLLBACK; UPDATE t SET text = who WHERE id % 2; VACUUM'
+    [ "$(sqlite3 base 'PRAGMA integrity_check; SELECT count(*) FROM t WHERE text = who')" = 'ok
+1000' ]
+}
+sqlite_rollback() { sqlite delete; }
+sqlite_wal() { sqlite wal; }
+random_operations() { churn file "$CHURN"; }
+
+does unpack
+does compare
+does use_git
+does build
+does four_clients
+does sqlite_rollback
+# Client limit: WAL needs a shared writable map, which an uncached mount refuses.
+if [ "$CACHE" = none ]; then skip 'cache=none sqlite_wal (no shared writable maps)'; else does sqlite_wal; fi
+does random_operations
+cd /
+umount /mnt/x || fail "cache=$CACHE umount"

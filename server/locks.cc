@@ -1,0 +1,78 @@
+#include "server/locks.h"
+
+#include <algorithm>
+
+namespace ninep::server {
+namespace {
+
+using Lock = LockTable::Lock;
+using Range = LockTable::Range;
+
+bool overlap(const Range& a, const Range& b) { return a.first <= b.last && b.first <= a.last; }
+
+const Lock* blocker(const std::vector<Lock>& locks, const LockTable::Owner& owner, U8 type,
+                    const Range& range) {
+  for (const Lock& held : locks) {
+    if (overlap(held.range, range) && held.owner != owner &&
+        (type == lock::kWrite || held.type == lock::kWrite))
+      return &held;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Result<Range> LockTable::range(U64 start, U64 length) {
+  if (length == 0) return Range{start, ~U64{0}};
+  if (start + (length - 1) < start) return fail(EINVAL);
+  return Range{start, start + (length - 1)};
+}
+
+Result<U8> LockTable::set(const LockedFile& file, const Owner& owner, const void* fid, U8 type,
+                          Range range) {
+  const std::lock_guard lock(mutex_);
+  const auto at = files_.find(file);
+  if (at == files_.end() && type == lock::kUnlock) return lock::kSuccess;
+  std::vector<Lock>& locks = at == files_.end() ? files_[file] : at->second;
+  if (type != lock::kUnlock && blocker(locks, owner, type, range)) return lock::kBlocked;
+  if (locks.size() + 2 > kLocksPerFileMax && type != lock::kUnlock) return fail(ENOLCK);
+
+  // What the owner holds there gives way: cut off, cut in two, or gone.
+  std::vector<Lock> rest;
+  std::erase_if(locks, [&](Lock& held) {
+    if (held.owner != owner || !overlap(held.range, range)) return false;
+    if (held.range.last > range.last) {
+      rest.push_back(held);
+      rest.back().range.first = range.last + 1;
+    }
+    if (held.range.first < range.first) {
+      rest.push_back(held);
+      rest.back().range.last = range.first - 1;
+    }
+    return true;
+  });
+  std::ranges::move(rest, std::back_inserter(locks));
+  if (type != lock::kUnlock) locks.push_back({range, type, owner, fid});
+  if (locks.empty()) files_.erase(file);
+  return lock::kSuccess;
+}
+
+bool LockTable::conflict(const LockedFile& file, const Owner& owner, U8 type, Range range,
+                         Lock& out) const {
+  const std::lock_guard lock(mutex_);
+  const auto at = files_.find(file);
+  if (at == files_.end() || type == lock::kUnlock) return false;
+  const Lock* held = blocker(at->second, owner, type, range);
+  if (held) out = *held;
+  return held != nullptr;
+}
+
+void LockTable::release(const LockedFile& file, const void* fid) {
+  const std::lock_guard lock(mutex_);
+  const auto at = files_.find(file);
+  if (at == files_.end()) return;
+  std::erase_if(at->second, [&](const Lock& held) { return held.fid == fid; });
+  if (at->second.empty()) files_.erase(at);
+}
+
+}  // namespace ninep::server

@@ -1,0 +1,103 @@
+// 9pserve: options to a Server, signals to its stop, and the line to paste.
+#include <csignal>
+
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "server/fs/local.h"
+#include "server/options.h"
+
+namespace {
+
+using ninep::server::Server;
+
+Server* running = nullptr;
+
+void on_signal(int) { running->stop(); }
+
+int fail(const std::string& what) {
+  std::fprintf(stderr, "9pserve: %s\n", what.c_str());
+  return 1;
+}
+
+ninep::io::Choice choice(const std::string& name) {
+  using ninep::io::Choice;
+  return name == "io_uring"   ? Choice::kUring
+         : name == "portable" ? Choice::kPortable
+                              : Choice::kAuto;
+}
+
+/// Descriptors are what fids are made of.
+void raise_descriptor_limit() {
+  rlimit limit;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/// How a Linux client mounts `address`; empty if its kernel can't by itself.
+std::string mount_line(const std::string& address, const ninep::server::Options& options) {
+  std::string source;
+  std::string trans;
+  if (address.starts_with("tcp:")) {
+    const auto colon = address.rfind(':');
+    source = address.substr(4, colon - 4);
+    if (source == "0.0.0.0" || source == "[::]") source = "HOST";
+    trans = "trans=tcp,port=" + address.substr(colon + 1);
+  } else if (address.starts_with("unix:")) {
+    source = address.substr(5);
+    trans = "trans=unix";
+  } else {
+    return "";
+  }
+  // cache=none is the default and always right; access=user acts as whoever makes the call.
+  return "mount -t 9p -o " + trans + ",version=9p2000.L,msize=" + std::to_string(options.msize) +
+         ",access=user,cache=none " + source + " /mnt";
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  spdlog::set_default_logger(spdlog::stderr_color_mt("9pserve"));
+  ninep::server::Options options;
+  int exit_status = 0;
+  if (!ninep::server::parse_options(argc, argv, options, exit_status)) return exit_status;
+  spdlog::set_level(spdlog::level::from_str(options.log_level));
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // EFBIG is enough
+  raise_descriptor_limit();
+
+  auto tree = ninep::fs::make_local_tree(options.directory);
+  if (!tree.ok()) return fail(std::string(tree.status().message()));
+  if (options.io == "io_uring") {
+    const auto loop = ninep::io::make_uring_loop();
+    if (!loop)
+      return fail("io_uring is not available here (" +
+                  std::string(ninep::errno_text(loop.error())) + "); --io=portable serves without");
+  }
+  Server server({.exported = {*tree, options.read_only},
+                 .msize_max = options.msize,
+                 .threads = options.threads,
+                 .io = choice(options.io),
+                 .trace = options.trace});
+  for (const std::string& address : options.listen)
+    if (const auto status = server.listen(address); !status.ok())
+      return fail(std::string(status.message()));
+
+  running = &server;
+  std::signal(SIGTERM, on_signal);
+  std::signal(SIGINT, on_signal);
+  spdlog::info("serving {}{} with {}", options.directory, options.read_only ? " (read-only)" : "",
+               server.io_name());
+  if (!server.users().acts_as_others())
+    spdlog::info("not root: every client acts as the user that runs this server");
+  for (const std::string& address : server.addresses()) {
+    const std::string line = mount_line(address, options);
+    spdlog::info("listening on {}", address);
+    if (!line.empty()) std::fprintf(stderr, "%s\n", line.c_str());
+  }
+  server.run();
+  return 0;
+}

@@ -42,8 +42,8 @@ static void read_some(off_t at, size_t count) {
   check(pread(fd, buffer, count, at) == want, "read count");
   for (ssize_t i = 0; i < want; i++)
     if (buffer[i] != model[at + i]) {
-      snprintf(history[done % kHistory], 80, "read %zu at %ld: byte %ld is %d, not %d", count, (long)at,
-               (long)(at + i), buffer[i], model[at + i]);
+      snprintf(history[done % kHistory], 80, "read %zu at %ld: byte %ld is %d, not %d", count,
+               (long)at, (long)(at + i), buffer[i], model[at + i]);
       fail("read data");
     }
 }
@@ -82,14 +82,23 @@ int main(int argc, char** argv) {
     if (at + (off_t)length > kLargest) length = (size_t)(kLargest - at);
     uint32_t kind = below(100);
     snprintf(history[done % kHistory], 80, "%s %zu at %ld, size %ld",
-             kind < 45 ? "read" : kind < 85 ? "write" : kind < 92 ? "truncate" : "look", length, (long)at,
-             (long)size);
-    if (kind < 45) read_some(at, length);
-    else if (kind < 85) write_some(at, length);
-    else if (kind < 92) set_size(at);
-    else if (kind < 96) compare_size();
-    else if (kind < 98) check(fsync(fd) == 0, "fsync");
-    else reopen();
+             kind < 45   ? "read"
+             : kind < 85 ? "write"
+             : kind < 92 ? "truncate"
+                         : "look",
+             length, (long)at, (long)size);
+    if (kind < 45)
+      read_some(at, length);
+    else if (kind < 85)
+      write_some(at, length);
+    else if (kind < 92)
+      set_size(at);
+    else if (kind < 96)
+      compare_size();
+    else if (kind < 98)
+      check(fsync(fd) == 0, "fsync");
+    else
+      reopen();
   }
   read_some(0, kLargest);
   return unlink(path) != 0;

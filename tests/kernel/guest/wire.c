@@ -1,7 +1,8 @@
 // wire pair SERVER... :: CLIENT...    the two ends of a socket pair, to SERVER and CLIENT
 // wire pipes SERVER... :: CLIENT...   two pipes: each reads from 3 and writes to 4
 // wire vsock CID PORT CLIENT...       a connection to a vsock listener
-// Runs CLIENT with that as its descriptor 3 (mount -o trans=fd,rfdno=3,wfdno=3); exits as CLIENT does.
+// Runs CLIENT with that as its descriptor 3 (mount -o trans=fd,rfdno=3,wfdno=3); exits as CLIENT
+// does.
 #include <linux/vm_sockets.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +27,8 @@ static void run(char** command, int in, int out) {
 
 int main(int argc, char** argv) {
   if (argc > 4 && strcmp(argv[1], "vsock") == 0) {
-    struct sockaddr_vm to = {.svm_family = AF_VSOCK, .svm_cid = (unsigned)atoi(argv[2]),
+    struct sockaddr_vm to = {.svm_family = AF_VSOCK,
+                             .svm_cid = (unsigned)atoi(argv[2]),
                              .svm_port = (unsigned)atoi(argv[3])};
     int fd = socket(AF_VSOCK, SOCK_STREAM, 0);
     if (fd < 0 || connect(fd, (struct sockaddr*)&to, sizeof to) < 0) fail("vsock");

@@ -102,8 +102,8 @@ void set_gid_folder(void) {
   that((st.st_mode & 02000) != 0);
 }
 
-// As uid 1000 with the group 2000: what the groups open, and what they don't. guest/session.sh makes
-// these files before.
+// As uid 1000 with the group 2000: what the groups open, and what they don't. guest/session.sh
+// makes these files before.
 void groups(void) {
   if (privileged()) left_out("checked as an ordinary user");
   int fd = (int)must(open(shared("team-file"), O_RDWR));

@@ -1,5 +1,5 @@
-// session [-o OPTION,...] [-u UID:GID:GROUP] DIR OTHER [CHECK...]: what a user's session does with a
-// file system, as checks. DIR and OTHER are the same folder, mounted by two clients. With -u the
+// session [-o OPTION,...] [-u UID:GID:GROUP] DIR OTHER [CHECK...]: what a user's session does with
+// a file system, as checks. DIR and OTHER are the same folder, mounted by two clients. With -u the
 // checks run as that user. Prints the failed checks; exits 1 if there is one.
 #include <dirent.h>
 #include <errno.h>
@@ -36,7 +36,8 @@ void that_at(int line, const char* what, bool holds) {
 void refused_at(int line, const char* what, long result, int error, const char* name) {
   char why[200];
   if (result == -1 && errno == error) return;
-  snprintf(why, sizeof why, "%s expected, not %s", name, result == -1 ? strerror(errno) : "success");
+  snprintf(why, sizeof why, "%s expected, not %s", name,
+           result == -1 ? strerror(errno) : "success");
   complain(line, what, why);
 }
 void left_out(const char* why) {
@@ -214,10 +215,14 @@ int main(int argc, char** argv) {
   int passed = 0, failed = 0, skipped = 0;
   check_name = "start";
   for (int c; (c = getopt(argc, argv, "o:u:")) != -1;)
-    if (c == 'o') options = optarg;
-    else if (c == 'u') user = optarg;
-    else return 2;
-  if (argc - optind < 2) return fprintf(stderr, "usage: session [-o O,..] [-u U:G:G] DIR OTHER\n"), 2;
+    if (c == 'o')
+      options = optarg;
+    else if (c == 'u')
+      user = optarg;
+    else
+      return 2;
+  if (argc - optind < 2)
+    return fprintf(stderr, "usage: session [-o O,..] [-u U:G:G] DIR OTHER\n"), 2;
   umask(022);
   base = own_folder(argv[optind], true);
   other_base = own_folder(argv[optind + 1], false);

@@ -121,8 +121,9 @@ void long_names(void) {
 }
 
 void odd_names(void) {
-  static const char* const names[] = {" ",    "-rf",   "...",     "a b\tc\nd", "back\\slash", "*?[x]",
-                                      "\xff", "\xc3(", "\u00e4\u20ac", "\1\2\177", "%s",        "~"};
+  static const char* const names[] = {" ",     "-rf",  "...",   "a b\tc\nd",    "back\\slash",
+                                      "*?[x]", "\xff", "\xc3(", "\u00e4\u20ac", "\1\2\177",
+                                      "%s",    "~"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) must(close(new_file(names[i], i)));
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     that(stat_of(other(names[i])).st_size == (off_t)i);

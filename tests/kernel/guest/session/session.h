@@ -26,7 +26,8 @@ _Noreturn void left_out(const char* why);
 bool mount_is(const char* option);
 bool privileged(void);
 
-// The path of a name in this check's folder as the other client sees it; valid until the call after the next.
+// The path of a name in this check's folder as the other client sees it; valid until the call after
+// the next.
 const char* other(const char* name);
 // The folder that all sessions on one export share.
 const char* shared(const char* name);
@@ -48,15 +49,17 @@ void kill_child(pid_t pid);
 // Removes what is inside an open folder, however deep; closes it.
 void remove_inside(int folder);
 
-#define CHECKS(X)                                                                               \
-  X(create_read_back) X(append) X(append_by_two_clients) X(truncate_and_extend) X(open_truncate) \
-  X(open_exclusive) X(open_direct) X(sparse) X(synchronize) X(memory_map) X(send_file)                 \
-  X(many_writers) X(many_open) X(unlinked_open) X(replaced_open) X(removed_by_another)          \
-  X(rename_over) X(rename_folders) X(hard_links) X(symbolic_links) X(long_names) X(odd_names)   \
-  X(wrong_uses) X(change_mode) X(change_owner) X(set_times) X(set_gid_folder) X(groups)         \
-  X(file_system) X(user_xattrs) X(privileged_xattrs) X(acls) X(devices) X(fifo) X(unix_socket)  \
-  X(whole_file_locks) X(range_locks) X(lock_release) X(read_folder) X(big_folder) X(deep_folders) \
-  X(other_client_sees)
+#define CHECKS(X)                                                                              \
+  X(create_read_back)                                                                          \
+  X(append) X(append_by_two_clients) X(truncate_and_extend) X(open_truncate) X(open_exclusive) \
+      X(open_direct) X(sparse) X(synchronize) X(memory_map) X(send_file) X(many_writers)       \
+          X(many_open) X(unlinked_open) X(replaced_open) X(removed_by_another) X(rename_over)  \
+              X(rename_folders) X(hard_links) X(symbolic_links) X(long_names) X(odd_names)     \
+                  X(wrong_uses) X(change_mode) X(change_owner) X(set_times) X(set_gid_folder)  \
+                      X(groups) X(file_system) X(user_xattrs) X(privileged_xattrs) X(acls)     \
+                          X(devices) X(fifo) X(unix_socket) X(whole_file_locks) X(range_locks) \
+                              X(lock_release) X(read_folder) X(big_folder) X(deep_folders)     \
+                                  X(other_client_sees)
 #define DECLARE(name) void name(void);
 CHECKS(DECLARE)
 #undef DECLARE

@@ -3,6 +3,8 @@
 #include <bit>
 #include <new>
 
+#include <sanitizer/asan_interface.h>  // no-ops without the sanitizer
+
 namespace ninep::io {
 
 namespace {
@@ -32,6 +34,7 @@ class ChunkLists {
       Chunk* chunk = list;
       list = chunk->next_;
       kept_ -= bytes;
+      ASAN_UNPOISON_MEMORY_REGION(chunk->data(), chunk->capacity_);
       return chunk;
     }
     return new (::operator new(bytes)) Chunk(bytes - sizeof(Chunk));
@@ -44,6 +47,7 @@ class ChunkLists {
     chunk->next_ = lists_[bits - kSmallest];
     lists_[bits - kSmallest] = chunk;
     kept_ += bytes;
+    ASAN_POISON_MEMORY_REGION(chunk->data(), chunk->capacity_);
   }
 
  private:

@@ -4,21 +4,21 @@ namespace ninep::io {
 
 bool Loop::start(Op& op) {
   if (op.kind == Kind::kClose) forget(op.fd);
-  Route way = route(op.kind, op.sleep);
-  if (way == Route::kInPlace) {
+  Route where = way(op);
+  if (where == Route::kInPlace) {
     ++counter(op.kind).in_place;
     op.result = perform(op);
     return true;
   }
-  if (way == Route::kTry) {
+  if (where == Route::kTry) {
     op.result = perform_without_waiting(op);
     if (op.result != -EAGAIN) {
       ++counter(op.kind).in_place;
       return true;
     }
-    way = Route::kRing;
+    where = Route::kRing;
   }
-  begin(op, way);
+  begin(op, where);
   return false;
 }
 

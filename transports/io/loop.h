@@ -85,6 +85,8 @@ class Loop {
  protected:
   Loop() = default;
 
+  /// Where an operation is made. The table decides; a loop for tests may decide otherwise.
+  virtual Route way(const Op& op) { return route(op.kind, op.sleep); }
   /// Starts what was not done in place. Completes by calling complete(), not within this call.
   virtual void begin(Op& op, Route route) = 0;
   /// Hands in what was begun and takes completions; sleeps for one only if `may_sleep`.

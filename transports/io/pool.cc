@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <system_error>
 
 namespace ninep::io {
 
@@ -16,18 +17,33 @@ SyscallPool::~SyscallPool() {
 
 void SyscallPool::submit(Op& op) {
   const std::lock_guard lock(mutex_);
-  op.next = nullptr;
   waiting_.push_back(&op);
-  if (idle_ < waiting_.size() && threads_.size() < kThreadsMax) {
-    // Signals are for the main thread.
-    sigset_t all;
-    sigset_t before;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
-    threads_.emplace_back([this] { work(); });
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (idle_ < waiting_.size() && threads_.size() < kThreadsMax) add_thread();
+  if (threads_.empty()) {
+    waiting_.clear();
+    finish(op, -EAGAIN);
   }
   available_.notify_one();
+}
+
+void SyscallPool::add_thread() {
+  // Signals are for the main thread.
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  try {
+    threads_.emplace_back([this] { work(); });
+  } catch (const std::system_error&) {
+    // The system has no more threads for us; those that are there do it.
+  }
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void SyscallPool::finish(Op& op, int result) {
+  op.result = result;
+  op.next = finished_;
+  if (!std::exchange(finished_, &op)) wake_();
 }
 
 void SyscallPool::cancel(Op& op) {
@@ -35,10 +51,7 @@ void SyscallPool::cancel(Op& op) {
   const auto at = std::find(waiting_.begin(), waiting_.end(), &op);
   if (at == waiting_.end()) return;
   waiting_.erase(at);
-  op.result = -ECANCELED;
-  op.next = finished_;
-  finished_ = &op;
-  wake_();
+  finish(op, -ECANCELED);
 }
 
 Op* SyscallPool::take_finished() {
@@ -56,12 +69,9 @@ void SyscallPool::work() {
     Op& op = *waiting_.front();
     waiting_.pop_front();
     lock.unlock();
-    op.result = perform(op);
+    const int result = perform(op);
     lock.lock();
-    const bool first = finished_ == nullptr;
-    op.next = finished_;
-    finished_ = &op;
-    if (first) wake_();
+    finish(op, result);
   }
 }
 

@@ -5,8 +5,8 @@
 #include <deque>
 #include <functional>
 #include <mutex>
-#include <utility>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "transports/io/op.h"
@@ -27,7 +27,7 @@ class SyscallPool {
   // On the loop's thread:
 
   /// Has perform(op) called on a thread of the pool. A thread is started if all are busy and there
-  /// are fewer than kThreadsMax.
+  /// are fewer than kThreadsMax. If the system gives none at all, op finishes with -EAGAIN.
   void submit(Op& op);
   /// Finishes op with -ECANCELED if no thread has begun it.
   void cancel(Op& op);
@@ -36,6 +36,9 @@ class SyscallPool {
 
  private:
   void work();
+  // With mutex_ held:
+  void add_thread();
+  void finish(Op& op, int result);
 
   const std::function<void()> wake_;
   std::mutex mutex_;  // guards all below

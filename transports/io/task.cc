@@ -4,6 +4,8 @@
 #include <memory>
 #include <new>
 
+#include <sanitizer/asan_interface.h>  // no-ops without the sanitizer
+
 namespace ninep::io {
 
 void ReadyQueue::run() {
@@ -37,14 +39,18 @@ class FrameLists {
       while (FreeFrame* frame = list.pop()) ::operator delete(frame);
   }
   void* take(std::size_t index) {
-    if (FreeFrame* frame = lists_[index].pop()) return frame;
-    return ::operator new((index + 1) * kStep);
+    const std::size_t size = (index + 1) * kStep;
+    FreeFrame* const frame = lists_[index].pop();
+    if (!frame) return ::operator new(size);
+    ASAN_UNPOISON_MEMORY_REGION(frame, size);
+    return frame;
   }
   void give(void* frame, std::size_t index) {
     List& list = lists_[index];
     if (list.count == kKeptPerClass) return ::operator delete(frame);
     list.head = new (frame) FreeFrame{list.head};
     ++list.count;
+    ASAN_POISON_MEMORY_REGION(list.head + 1, (index + 1) * kStep - sizeof(FreeFrame));
   }
 
  private:
@@ -92,9 +98,22 @@ Scope::Watcher Scope::watch(Task<void> task) {
   if (waiting_ && running_ == 0) idle_.set();
 }
 
+namespace {
+
+struct Detached {
+  struct promise_type : detail::PromiseBase {
+    Detached get_return_object() { return {}; }
+    std::suspend_never final_suspend() noexcept { return {}; }
+    void return_void() {}
+  };
+};
+
+Detached go_on(Task<void> task) { co_await task; }
+
+}  // namespace
+
 void detach(Task<void> task) {
-  static thread_local Scope* const scope = new Scope;  // never ends: its tasks may outlive all else
-  scope->spawn(std::move(task));
+  if (!task.done()) go_on(std::move(task));
 }
 
 }  // namespace ninep::io

@@ -38,7 +38,7 @@ class Dumper {
   bool frame(const std::string& where, Str source, Dialects d, Bytes bytes) {
     if (options_.json) {
       Json json;
-      if (!source.empty()) json["source"] = source;
+      if (!source.empty()) json["source"] = str_to_json(source);
       json["dialect"] = dialect_name(d);
       json.update(frame_to_json(bytes, d));
       out_ << json.dump() << '\n';

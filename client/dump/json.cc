@@ -25,9 +25,7 @@ Json to_json(const T& value, Dialects) {
     return value;
   }
 }
-Json to_json(const Str& s, Dialects) {
-  return is_utf8(s) ? Json(s) : Json{{"hex", to_hex(as_bytes(s))}};
-}
+Json to_json(const Str& s, Dialects) { return str_to_json(s); }
 Json to_json(const Payload& payload, Dialects) {
   return {{"count", payload.size()}, {"hex", to_hex(payload.bytes)}};
 }
@@ -73,6 +71,8 @@ std::string to_hex(Bytes bytes) {
   }
   return text;
 }
+
+Json str_to_json(Str s) { return is_utf8(s) ? Json(s) : Json{{"hex", to_hex(as_bytes(s))}}; }
 
 Json frame_to_json(Bytes frame, Dialects d) {
   const Header header = read_header(frame);

@@ -11,6 +11,8 @@ namespace ninep {
 using Json = nlohmann::ordered_json;
 
 std::string to_hex(Bytes bytes);
+/// The text itself if it is UTF-8, else {"hex": "..."}.
+Json str_to_json(Str s);
 
 /// {"message": "Tclunk", "tag": 3, "body": {"fid": 1}}. For a frame that is not a message of this
 /// dialect {"type": 200, "tag": 3, "error": "unknown message", "hex": the body}.

@@ -1,0 +1,81 @@
+#include "tests/includes.h"
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include <gtest/gtest.h>
+
+namespace ninep::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+TEST(Includes, FollowTheDependencyRule) {
+  int files = 0;
+  for (const char* folder : {"proto", "transports", "server", "client"}) {
+    for (const auto& entry :
+         fs::recursive_directory_iterator(fs::path(NINEP_SOURCE_DIR) / folder)) {
+      if (entry.path().extension() != ".h" && entry.path().extension() != ".cc") continue;
+      std::ifstream in(entry.path());
+      const std::string text(std::istreambuf_iterator<char>(in), {});
+      const std::string path = fs::relative(entry.path(), NINEP_SOURCE_DIR);
+      for (const std::string& fault : forbidden_includes(path, text)) ADD_FAILURE() << fault;
+      ++files;
+    }
+  }
+  EXPECT_GT(files, 15) << "the sources were found";
+}
+
+struct Sample {
+  const char* path;
+  const char* line;
+  const char* fault;  // "" if there is none
+};
+
+TEST(Includes, TheCheckerSeesWhatIsForbidden) {
+  const Sample samples[] = {
+      {"proto/a.h", "#include <vector>", ""},
+      {"proto/a.h", "#include \"proto/types.h\"", ""},
+      {"proto/a.h", "#include \"transports/io/loop.h\"", "proto/ doesn't know transports/"},
+      {"proto/a.h", "#include \"client/dump/json.h\"", "proto/ doesn't know client/"},
+      {"proto/a.h", "#include <absl/strings/str_cat.h>", "proto/ needs the standard library alone"},
+      {"proto/a.h", "#include <sys/stat.h>", "proto/ needs the standard library alone"},
+      {"proto/a.h", "  #  include <unistd.h>  // x", "proto/ needs the standard library alone"},
+      {"proto/a.h", "#include \"types.h\"", "proto/ names its own headers from the root"},
+      {"proto/a.h", "// #include <unistd.h>", ""},
+      {"transports/stream/a.cc", "#include \"proto/frame.h\"", ""},
+      {"transports/stream/a.cc", "#include \"server/session.h\"",
+       "transports/ doesn't know server/"},
+      {"transports/stream/a.cc", "#include <liburing.h>", "transports/ leaves liburing"},
+      {"transports/io/a.cc", "#include <liburing.h>", ""},
+      {"transports/io/a.cc", "#include <asio.hpp>", ""},
+      {"transports/asio/a.cc", "#include <asio/io_context.hpp>", ""},
+      {"transports/stream/a.cc", "#include <asio.hpp>", "transports/ leaves Asio"},
+      {"server/a.cc", "#include \"transports/transport.h\"", ""},
+      {"server/a.cc", "#include <absl/container/flat_hash_map.h>", ""},
+      {"server/a.cc", "#include <asio/io_context.hpp>", "server/ leaves Asio"},
+      {"server/a.cc", "#include <liburing.h>", "server/ leaves liburing"},
+      {"server/a.cc", "#include \"client/client.h\"", "server/ doesn't know client/"},
+      {"server/a.cc", "#include \"tests/bytes.h\"", "server/ doesn't know tests/"},
+      {"client/a.cc", "#include <asio.hpp>", ""},
+      {"client/a.cc", "#include <liburing.h>", "client/ leaves liburing"},
+      {"client/a.cc", "#include <server/session.h>", "client/ doesn't know server/"},
+      {"fuzz/a.cc", "#include \"client/dump/json.h\"", ""},
+      {"tests/a.cc", "#include <liburing.h>", ""},
+  };
+  for (const Sample& sample : samples) {
+    const auto faults = forbidden_includes(sample.path, "\n" + std::string(sample.line) + "\n");
+    const std::string where = std::string(sample.path) + ": " + sample.line;
+    if (*sample.fault == '\0') {
+      EXPECT_TRUE(faults.empty()) << where << ": " << faults.front();
+    } else {
+      ASSERT_EQ(faults.size(), 1u) << where;
+      EXPECT_EQ(faults[0].rfind(sample.path + std::string(":2: ") + sample.fault, 0), 0u)
+          << faults[0];
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ninep::test

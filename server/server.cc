@@ -136,26 +136,23 @@ class Server::Impl {
     auto accepts_ending = accepts.all_done();
     co_await accepts_ending;
     listening.clear();  // nobody can connect any more, and socket files are gone
-    io::Event all;
+    io::Event one_drained;
     std::size_t left = workers.size();
     for (const auto& worker : workers) {
       worker->loop().post(
-          [this, &worker = *worker, &all, &left] { worker_scope(worker, all, left); });
+          [this, &worker = *worker, &one_drained, &left] { worker_scope(worker, all, left); });
     }
-    while (left != 0) co_await all;
+    while (left != 0) co_await one_drained;
     workers[0]->loop().stop();
   }
 
-  void worker_scope(Worker& worker, io::Event& all, std::size_t& left) {
-    io::detach(drain(worker, all, left));
-  }
-
-  io::Task<void> drain(Worker& worker, io::Event& all, std::size_t& left) {
+  // On the worker's loop; counts down on the first.
+  io::Task<void> drain(Worker& worker, io::Event& one_drained, std::size_t& left) {
     auto draining = worker.drain(settings.drain_ms_max);
     co_await draining;
-    workers[0]->loop().post([&all, &left] {
+    workers[0]->loop().post([&one_drained, &left] {
       --left;
-      all.set();
+      one_drained.set();
     });
   }
 

@@ -68,7 +68,7 @@ void Loop::run_until_stopped() {
     do {
       ready.run();
       run_turn_ends();
-    } while (!ready.empty());
+    } while (!ready.empty() || !turn_ends_.empty());
     if (stopped_) break;
     turn(true);
   }

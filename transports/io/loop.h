@@ -26,13 +26,13 @@ struct Counter {
 using Counters = std::array<Counter, kKinds>;
 
 /// Something to be done once at the end of the current turn, before the loop sleeps: what several
-/// requests of a turn have in common, such as sending their replies.
+/// requests of a turn have in common, such as sending their replies. It outlives the turn.
 class TurnEnd {
  public:
   virtual void turn_end() = 0;
 
  protected:
-  ~TurnEnd() = default;
+  ~TurnEnd() { NINEP_CHECK(!listed_); }
 
  private:
   friend class Loop;

@@ -33,7 +33,8 @@ class PortableLoop final : public Loop {
     } else {
       // Also ends the wait of another operation on this descriptor, which then waits anew.
       cancelled_.insert(&op);
-      descriptors_.at(op.fd)->cancel();
+      const auto held = descriptors_.find(op.fd);
+      if (held != descriptors_.end()) held->second->cancel();
     }
   }
 
@@ -46,6 +47,7 @@ class PortableLoop final : public Loop {
       case Kind::kSend:
         ++counter(op.kind).in_place;
         if (op.pipe) ::fcntl(op.fd, F_SETFL, ::fcntl(op.fd, F_GETFL) | O_NONBLOCK);
+        waiting_.insert(&op);
         asio::post(context_, [this, &op] { attempt(op); });
         break;
       case Kind::kTimeout:
@@ -85,15 +87,14 @@ class PortableLoop final : public Loop {
   using Descriptor = asio::posix::stream_descriptor;
 
   void attempt(Op& op) {
-    const int result = perform_without_waiting(op);
-    if (result != -EAGAIN) return complete(op, result);
-    const auto side = op.kind == Kind::kSend ? Descriptor::wait_write : Descriptor::wait_read;
-    waiting_.insert(&op);
-    descriptor(op.fd).async_wait(side, [this, &op](const asio::error_code&) {
-      waiting_.erase(&op);
-      if (cancelled_.erase(&op) != 0) return complete(op, -ECANCELED);
-      attempt(op);
-    });
+    const int result = cancelled_.erase(&op) != 0 ? -ECANCELED : perform_without_waiting(op);
+    if (result == -EAGAIN) {
+      const auto side = op.kind == Kind::kSend ? Descriptor::wait_write : Descriptor::wait_read;
+      return descriptor(op.fd).async_wait(side,
+                                          [this, &op](const asio::error_code&) { attempt(op); });
+    }
+    waiting_.erase(&op);
+    complete(op, result);
   }
 
   void start_timer(Op& op) {
@@ -124,7 +125,7 @@ class PortableLoop final : public Loop {
   SyscallPool pool_;
   absl::flat_hash_map<int, std::unique_ptr<Descriptor>> descriptors_;
   absl::flat_hash_map<Op*, std::unique_ptr<asio::steady_timer>> timers_;
-  absl::flat_hash_set<Op*> waiting_;    // for readiness or time
+  absl::flat_hash_set<Op*> waiting_;    // of sockets and timers: begun and not completed
   absl::flat_hash_set<Op*> cancelled_;  // of those
 };
 

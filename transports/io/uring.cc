@@ -15,16 +15,19 @@ constexpr unsigned kSubmissions = 512;
 constexpr unsigned kCompletions = 8192;
 constexpr std::size_t kPersonalitiesMax = 1024;
 
+// Wakes the loop.
+struct EventFd {
+  explicit EventFd(int number) : fd(number) { NINEP_CHECK(fd >= 0); }
+  EventFd(const EventFd&) = delete;
+  EventFd& operator=(const EventFd&) = delete;
+  ~EventFd() { ::close(fd); }
+  const int fd;
+};
+
 class UringLoop final : public Loop {
  public:
-  explicit UringLoop(io_uring ring) : ring_(ring), pool_([this] { wake(); }) {
-    event_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    NINEP_CHECK(event_ >= 0);
-  }
-  ~UringLoop() override {
-    io_uring_queue_exit(&ring_);
-    ::close(event_);
-  }
+  explicit UringLoop(io_uring ring) : ring_(ring), pool_([this] { wake(); }) {}
+  ~UringLoop() override { io_uring_queue_exit(&ring_); }
 
   Str name() const override { return "io_uring"; }
 
@@ -79,7 +82,7 @@ class UringLoop final : public Loop {
 
   void wake() override {
     const U64 one = 1;
-    [[maybe_unused]] const auto written = ::write(event_, &one, sizeof one);
+    [[maybe_unused]] const auto written = ::write(event_.fd, &one, sizeof one);
   }
 
  private:
@@ -92,6 +95,7 @@ class UringLoop final : public Loop {
   io_uring_sqe* entry() {
     io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
     while (!sqe) {
+      if (!enabled_) enable();
       io_uring_submit(&ring_);
       sqe = io_uring_get_sqe(&ring_);
     }
@@ -100,7 +104,7 @@ class UringLoop final : public Loop {
 
   void listen() {
     io_uring_sqe* sqe = entry();
-    io_uring_prep_read(sqe, event_, &event_count_, sizeof event_count_, 0);
+    io_uring_prep_read(sqe, event_.fd, &event_count_, sizeof event_count_, 0);
     io_uring_sqe_set_data(sqe, this);
     listening_ = true;
   }
@@ -187,10 +191,10 @@ class UringLoop final : public Loop {
 
   io_uring ring_;
   bool enabled_ = false;
-  int event_;
+  const EventFd event_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
   U64 event_count_ = 0;
   bool listening_ = false;  // a read of event_ is under way
-  SyscallPool pool_;
+  SyscallPool pool_;        // goes before event_: its threads wake the loop to their end
   absl::flat_hash_map<U64, int> personalities_;  // by Identity::serial
 };
 

@@ -139,8 +139,9 @@ class Server::Impl {
     io::Event one_drained;
     std::size_t left = workers.size();
     for (const auto& worker : workers) {
-      worker->loop().post(
-          [this, &worker = *worker, &one_drained, &left] { worker_scope(worker, all, left); });
+      worker->loop().post([this, &worker = *worker, &one_drained, &left] {
+        io::detach(drain(worker, one_drained, left));
+      });
     }
     while (left != 0) co_await one_drained;
     workers[0]->loop().stop();

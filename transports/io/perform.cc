@@ -1,3 +1,5 @@
+#include <numeric>
+
 #include <linux/fs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -37,6 +39,20 @@ int open(Op& op, U64 resolve) {
 int read(Op& op, int flags) {
   return answer(::preadv2(op.fd, static_cast<const iovec*>(op.data), static_cast<int>(op.size),
                           static_cast<off_t>(op.offset), flags));
+}
+
+// A part that is cached is not all that there is: the whole, up to the end of the file, or -EAGAIN.
+int read_cached(Op& op) {
+  const int result = read(op, RWF_NOWAIT);
+  if (result == -EOPNOTSUPP) return -EAGAIN;  // not for this file system
+  const std::span pieces(static_cast<const iovec*>(op.data), op.size);
+  const auto add = [](std::size_t sum, const iovec& piece) { return sum + piece.iov_len; };
+  const std::size_t wanted = std::accumulate(pieces.begin(), pieces.end(), std::size_t{0}, add);
+  if (result <= 0 || static_cast<std::size_t>(result) == wanted) return result;
+  std::byte next;
+  const iovec one{&next, 1};
+  const auto behind = static_cast<off_t>(op.offset) + result;
+  return ::preadv2(op.fd, &one, 1, behind, RWF_NOWAIT) == 0 ? result : -EAGAIN;
 }
 
 int getdents(Op& op) {
@@ -141,10 +157,8 @@ int perform_without_waiting(Op& op) {
       return send(op, MSG_DONTWAIT);
     case Kind::kOpen:
       return open(op, RESOLVE_CACHED);
-    case Kind::kRead: {
-      const int result = read(op, RWF_NOWAIT);
-      return result == -EOPNOTSUPP ? -EAGAIN : result;
-    }
+    case Kind::kRead:
+      return read_cached(op);
     default:
       return perform(op);
   }

@@ -316,7 +316,8 @@ TEST(UringLoop, EndsWithAPoolCallUnderWay) {
   int later[8];
   static constexpr auto nap_and_open = [](void* fds) {
     std::this_thread::sleep_for(100ms);
-    for (int i = 0; i < 8; ++i) static_cast<int*>(fds)[i] = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    for (int i = 0; i < 8; ++i)
+      static_cast<int*>(fds)[i] = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     return 0;
   };
   Op op = ops::call(nap_and_open, later);

@@ -7,24 +7,22 @@
 namespace ninep::transport {
 
 Outbox::Place Outbox::reserve(std::size_t size) {
-  reserved_ += size;
-  if (open_ || !chunk_ || chunk_->capacity() - tail_ < size) {
-    // The one before keeps its chunk: it is still being written to, or full.
+  if (!chunk_ || chunk_->capacity() - tail_ < size) {
     chunk_ = io::Chunk::take(std::max(size, kChunk));
     tail_ = 0;
   }
-  open_ = true;
-  return {chunk_, tail_, size};
+  Place place{chunk_, tail_, size};
+  tail_ += size;
+  reserved_ += size;
+  return place;
 }
 
 void Outbox::commit(Place place, std::size_t size) {
   NINEP_CHECK(size <= place.size);
   reserved_ -= place.size;
   queued_ += size;
-  if (place.chunk.get() == chunk_.get() && place.at == tail_) {
-    open_ = false;
-    tail_ += size;
-  }
+  // The last place gives back what it doesn't need; what others leave goes with the chunk.
+  if (place.chunk.get() == chunk_.get() && place.at + place.size == tail_) tail_ = place.at + size;
   if (size != 0) {
     Run* last = queue_.empty() ? nullptr : &queue_.back();
     if (last && last->chunk.get() == place.chunk.get() && last->end == place.at) {
@@ -55,7 +53,7 @@ void Outbox::sent(std::size_t size) {
     size -= part;
     if (run.begin == run.end) queue_.pop_front();
   }
-  if (queue_.empty() && !open_) {
+  if (queue_.empty() && reserved_ == 0) {
     // An idle connection keeps no memory for replies.
     chunk_ = nullptr;
     tail_ = 0;

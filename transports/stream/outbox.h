@@ -1,7 +1,8 @@
 // Outbox: replies on their way to a stream, as runs of bytes in chunks.
 //
 // Replies that are made one after the other stand one behind the other in a chunk and leave as one
-// run; a reply that had to wait keeps its place in its chunk, and joins the queue when it is done.
+// run; a reply that has to wait keeps its place in the chunk, all that it may need, and joins the
+// queue when it is done.
 #pragma once
 
 #include <deque>
@@ -50,7 +51,6 @@ class Outbox {
 
   Ref<io::Chunk> chunk_;  // where the next reply goes
   std::size_t tail_ = 0;
-  bool open_ = false;  // the place at tail_ is reserved
   std::deque<Run> queue_;
   std::size_t reserved_ = 0;
   std::size_t queued_ = 0;

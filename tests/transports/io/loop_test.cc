@@ -130,7 +130,7 @@ TEST_P(Loops, TimeoutsEndInTheirOrderAndNotEarly) {
   };
   std::vector<U64> order;
   Scope scope;
-  for (const U64 ms : {400, 1, 200}) scope.spawn(note(loop(), ms, order));
+  for (const unsigned ms : {400u, 1u, 200u}) scope.spawn(note(loop(), ms, order));
   run(loop(), scope.all_done());
   EXPECT_EQ(order, (std::vector<U64>{1, 200, 400}));
 }

@@ -1,9 +1,6 @@
 // Bytes of messages, spelled out: sizes, order of fields, and what decode takes and refuses.
 #include "proto/codec.h"
 
-#include <cstdlib>
-#include <new>
-
 #include <gtest/gtest.h>
 
 #include "tests/bytes.h"

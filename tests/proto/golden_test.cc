@@ -104,7 +104,7 @@ TEST(Golden, EncodeAllocatesNothing) {
   EXPECT_EQ(encoded, 567u);
 }
 
-// The data of every Rreaddir and of directory reads are whole records.
+// The data of every Rreaddir are whole entries.
 TEST(Golden, DirectoriesAreWholeRecords) {
   std::size_t entries = 0;
   for (const GoldenFrame& frame : golden_frames()) {

@@ -11,6 +11,8 @@ struct Length {
   std::size_t at;     // of the length field itself, in the body
   std::size_t width;  // 2 or 4
   bool checked;       // false for Rstat's nstat, which clients ignore
+  bool of_list = false;
+  std::size_t value = 0;  // of a list
 };
 
 using Visit = std::function<void(const Length&)>;
@@ -30,7 +32,7 @@ inline std::size_t each_length(const Payload& p, std::size_t at, Dialects d, con
 }
 template <class T, U16 N>
 std::size_t each_length(const List<T, N>& list, std::size_t at, Dialects d, const Visit& visit) {
-  visit(Length{at, 2, true});
+  visit(Length{at, 2, true, true, list.size()});
   at += 2;
   for (const T& item : list) at = each_length(item, at, d, visit);
   return at;

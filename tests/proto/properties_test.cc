@@ -115,7 +115,9 @@ TYPED_TEST(Every, IsRefusedWithALengthPastTheEnd) {
       const U64 left = body.size() - length.at - length.width;
       const U64 most = (U64{1} << (8 * length.width)) - 1;
       const U64 random = *rc::gen::inRange<U64>(left + 1, most + 1);
-      for (const U64 wrong : {left + 1, random, most}) {
+      // Of a list, which is the last field, one item more is past the end already.
+      const U64 one_more = length.of_list ? length.value + 1 : left + 1;
+      for (const U64 wrong : {left + 1, one_more, random, most}) {
         auto bytes = body;
         std::memcpy(bytes.data() + length.at, &wrong, length.width);
         M again{};

@@ -84,6 +84,11 @@ Task<Status> LocalNode::setattr(Context& ctx, const Tsetattr& to, File* open) {
   // ~0 would mean "leave it" to chown(2).
   if ((has(setattr::kUid) && to.uid == ~U32{0}) || (has(setattr::kGid) && to.gid == ~U32{0}))
     co_return fail(EINVAL);
+  // Larger ones include UTIME_NOW and UTIME_OMIT.
+  constexpr U64 kNsecPerSec = 1'000'000'000;
+  if ((has(setattr::kAtimeSet) && to.atime_nsec >= kNsecPerSec) ||
+      (has(setattr::kMtimeSet) && to.mtime_nsec >= kNsecPerSec))
+    co_return fail(EINVAL);
   if (has(setattr::kSize)) {
     if (type_ == S_IFDIR) co_return fail(EISDIR);
     if (type_ != S_IFREG) co_return fail(EINVAL);
@@ -114,9 +119,6 @@ Task<Status> LocalNode::setattr(Context& ctx, const Tsetattr& to, File* open) {
     timespec times[2] = {
         time_to_set(has(setattr::kAtime), has(setattr::kAtimeSet), to.atime_sec, to.atime_nsec),
         time_to_set(has(setattr::kMtime), has(setattr::kMtimeSet), to.mtime_sec, to.mtime_nsec)};
-    if ((has(setattr::kAtimeSet) && to.atime_nsec >= 1'000'000'000) ||
-        (has(setattr::kMtimeSet) && to.mtime_nsec >= 1'000'000'000))
-      co_return fail(EINVAL);
     const int result = co_await ctx.run_as_user(ops::utimes(sleep(), fd_.get(), times));
     if (result < 0) co_return fail(-result);
   }

@@ -117,7 +117,6 @@ Task<Result<Qid>> MemoryNode::symlink(Context& ctx, Str name, Str target, U32 gi
   const std::lock_guard lock(store_.mutex);
   if (target.empty()) return fail(ENOENT);
   if (target.size() >= PATH_MAX) return fail(ENAMETOOLONG);
-  if (target.contains('\0')) return fail(EINVAL);
   auto entry = add(ctx, name, S_IFLNK | 0777, gid);
   NINEP_RETURN_IF_ERROR(entry);
   Inode& inode = *(*entry)->inode;

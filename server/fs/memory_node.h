@@ -29,7 +29,11 @@ Qid to_qid(const Inode& inode);
 class MemoryFile final : public File {
  public:
   MemoryFile(Store& store, Inode& inode, Inode& root, U32 flags)
-      : store_(store), inode_(store, inode), root_(store, root), flags_(flags) {}
+      : store_(store),
+        inode_(store, inode),
+        root_(store, root),
+        flags_(flags),
+        end_(inode.next_cookie) {}
 
   Task<Result<U32>> read(Context&, std::span<const iovec> to, U64 offset) override;
   Task<Result<U32>> write(Context&, std::span<const iovec> from, U64 offset) override;
@@ -40,6 +44,7 @@ class MemoryFile final : public File {
   const Held inode_;
   const Held root_;  // of the attach
   const U32 flags_;  // ninep::lopen
+  U64 end_;          // cookies from here on are not listed: newer than the last rewind
 };
 
 class MemoryNode final : public Node {

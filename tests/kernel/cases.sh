@@ -119,7 +119,8 @@ case_self() {
 case_session() {
     prepare_session
     serve "$work/export"
-    guest session.sh --kernel "$1" --timeout 1500 --env MATRIX="${NINEP_MATRIX:-}" "${session[@]}"
+    guest session.sh --kernel "$1" --timeout 1500 --env MATRIX="${NINEP_MATRIX:-}" \
+        --env CHECKS="${NINEP_CHECKS:-}" "${session[@]}"
     stop_server
 }
 case_mounts() {

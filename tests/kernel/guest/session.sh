@@ -5,7 +5,6 @@
 
 # try CACHE ACCESS MSIZE
 try() {
-    options=cache=$1,access=$2,msize=$3
     rest=access=$2,msize=$3
     case $2 in
         any) rest=$rest,uname=root ;;
@@ -14,15 +13,17 @@ try() {
     attach /mnt/a "cache=$1,$rest"
     attach /mnt/b "cache=none,$rest"
     bad=0
-    session -o "$options,$rest" /mnt/a /mnt/b || bad=1
-    # With access=any all act as one user to the server, so that most rules are moot.
-    case $2 in any) some=groups ;; *) some= ;; esac
+    options=kernel=$KERNEL,cache=$1,$rest
     # shellcheck disable=SC2086
-    session -o "$options,$rest" -u 1000:1000:2000 /mnt/a /mnt/b $some || bad=1
-    if [ "$2" = client ]; then acl_tools /mnt/a || bad=1; fi
+    session -o "$options" /mnt/a /mnt/b $CHECKS || bad=1
+    # With access=any all act as one user to the server, so that most rules are moot.
+    case $2 in any) some=groups ;; *) some=$CHECKS ;; esac
+    # shellcheck disable=SC2086
+    session -o "$options" -u 1000:1000:2000 /mnt/a /mnt/b $some || bad=1
+    if [ "$2" = client ] && [ -z "$CHECKS" ]; then acl_tools /mnt/a || bad=1; fi
     umount /mnt/a || bad=1
     umount /mnt/b || bad=1
-    if [ $bad = 0 ]; then pass "$options"; else fail "$options"; fi
+    if [ $bad = 0 ]; then pass "cache=$1,$rest"; else fail "cache=$1,$rest"; fi
 }
 
 # acl_tools DIR: the tools people use, and that the lists are obeyed.
@@ -39,10 +40,15 @@ acl_tools() (
     getfacl -c acl | grep -qx user:user:r--
     mkdir folder
     setfacl -d -m g:team:rwx folder
-    mkdir folder/inner
-    getfacl -c folder/inner | grep -qx default:group:team:rwx
-    echo text >folder/inner/file
-    getfacl -c folder/inner/file | grep -q group:team:rwx
+    echo text >folder/file
+    getfacl -c folder/file | grep -q group:team:rwx
+    case $options in
+        kernel=6.1,cache=loose*) ;;     # client limit: see `acls` in session/attributes.c
+        *)
+            mkdir folder/inner
+            getfacl -c folder/inner | grep -qx default:group:team:rwx
+            ;;
+    esac
     setfacl -b acl
     if su user -c 'cat acl' 2>/dev/null; then exit 1; fi
     rm -r acl folder

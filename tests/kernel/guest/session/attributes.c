@@ -220,6 +220,8 @@ void acls(void) {
   must(close(new_file("folder/file", 10)));
   that(getxattr("folder/file", "system.posix_acl_access", &back, sizeof back) == sizeof acl);
   that(back.entries[1].tag == 2 && back.entries[1].id == 1000);
+  // Client limit: 6.1 follows a null pointer here (v9fs_vfs_mkdir_dotl, v9fs_set_create_acl).
+  if (mount_is("kernel=6.1") && mount_is("cache=loose") && mount_is("posixacl")) return;
   must(mkdir("folder/inner", 0755));
   that(getxattr("folder/inner", "system.posix_acl_default", &back, sizeof back) == sizeof acl);
   that(memcmp(&acl, &back, sizeof acl) == 0);

@@ -151,7 +151,8 @@ void sparse(void) {
   must(fsync(fd));
   struct stat st = stat_of("file");
   that(st.st_size == far + 5000);
-  that(st.st_blocks < 1000);
+  // Client limit: with cache=loose Linux makes up its st_blocks, so the other client is asked.
+  that(stat_of(other("file")).st_blocks < 1000);
   that(has_pattern(fd, far, 5000));
   that(has_zeros(fd, far - 5000, 5000));
   that(has_zeros(fd, 1000000, 5000));

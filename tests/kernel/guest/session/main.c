@@ -98,6 +98,7 @@ bool has_zeros(int fd, off_t offset, size_t count) { return holds(fd, offset, co
 int new_file(const char* name, size_t size) {
   int fd = (int)must(open(name, O_RDWR | O_CREAT | O_EXCL, 0644));
   write_pattern(fd, 0, size);
+  if (size > 0) must(fsync(fd));  // with cache=loose it would stay in the client, even when closed
   return fd;
 }
 struct stat stat_of(const char* name) {

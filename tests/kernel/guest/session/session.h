@@ -36,6 +36,7 @@ const char* shared(const char* name);
 void write_pattern(int fd, off_t offset, size_t count);
 bool has_pattern(int fd, off_t offset, size_t count);
 bool has_zeros(int fd, off_t offset, size_t count);
+// A new file of `size` pattern bytes, synced so that the other client sees them.
 int new_file(const char* name, size_t size);
 struct stat stat_of(const char* name);
 
@@ -49,17 +50,19 @@ void kill_child(pid_t pid);
 // Removes what is inside an open folder, however deep; closes it.
 void remove_inside(int folder);
 
-#define CHECKS(X)                                                                              \
-  X(create_read_back)                                                                          \
-  X(append) X(append_by_two_clients) X(truncate_and_extend) X(open_truncate) X(open_exclusive) \
-      X(open_direct) X(sparse) X(synchronize) X(memory_map) X(send_file) X(many_writers)       \
-          X(many_open) X(unlinked_open) X(replaced_open) X(removed_by_another) X(rename_over)  \
-              X(rename_folders) X(hard_links) X(symbolic_links) X(long_names) X(odd_names)     \
-                  X(wrong_uses) X(change_mode) X(change_owner) X(set_times) X(set_gid_folder)  \
-                      X(groups) X(file_system) X(user_xattrs) X(privileged_xattrs) X(acls)     \
-                          X(devices) X(fifo) X(unix_socket) X(whole_file_locks) X(range_locks) \
-                              X(lock_release) X(read_folder) X(big_folder) X(deep_folders)     \
-                                  X(other_client_sees)
+// memory_map comes after the files without a name. Client limit: with cache=mmap,access=any, 6.1 makes
+// an attach of its own for a map, and from then on looks for an unlinked open file by its path.
+// clang-format off
+#define CHECKS(X)                                                                                 \
+  X(create_read_back) X(append) X(append_by_two_clients) X(truncate_and_extend) X(open_truncate)  \
+  X(open_exclusive) X(open_direct) X(sparse) X(synchronize) X(send_file) X(many_writers)          \
+  X(many_open) X(unlinked_open) X(replaced_open) X(removed_by_another) X(memory_map)              \
+  X(rename_over) X(rename_folders) X(hard_links) X(symbolic_links) X(long_names) X(odd_names)     \
+  X(wrong_uses) X(change_mode) X(change_owner) X(set_times) X(set_gid_folder) X(groups)           \
+  X(file_system) X(user_xattrs) X(privileged_xattrs) X(acls) X(devices) X(fifo) X(unix_socket)    \
+  X(whole_file_locks) X(range_locks) X(lock_query) X(lock_release) X(read_folder) X(big_folder)   \
+  X(deep_folders) X(other_client_sees)
+// clang-format on
 #define DECLARE(name) void name(void);
 CHECKS(DECLARE)
 #undef DECLARE

@@ -57,6 +57,17 @@ std::string mount_line(const std::string& address, const ninep::server::Options&
          ",access=user,cache=none " + source + " /mnt";
 }
 
+/// Where the operations of each kind were made.
+void log_counters(const Server& server) {
+  const auto counters = server.counters();
+  for (std::size_t i = 0; i < counters.size(); ++i) {
+    const auto& [in_place, ring, pool] = counters[i];
+    if (in_place + ring + pool == 0) continue;
+    spdlog::debug("operations: {} in place {} ring {} pool {}",
+                  ninep::io::kind_name(static_cast<ninep::io::Kind>(i)), in_place, ring, pool);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -99,5 +110,6 @@ int main(int argc, char** argv) {
     if (!line.empty()) std::fprintf(stderr, "%s\n", line.c_str());
   }
   server.run();
+  log_counters(server);
   return 0;
 }

@@ -11,8 +11,8 @@ mounts/6.12     the same
 mounts/7        the same
 transports/6.1  9pserve in the guest: trans=unix, trans=fd, vsock
 transports/6.12 the same
-work/6.1        a source tree, git, make, dbench, sqlite, random reads and writes
-work/6.12       the same
+work/6.1        a source tree, git, make, dbench, sqlite, random operations: cache=none
+work/6.12       the same: cache=mmap and loose
 serve/6.12      the mount line that ./dev serve prints, pasted
 ROWS
 }
@@ -136,8 +136,8 @@ case_transports() {
         --extra "$server:/guest/bin/9pserve"
 }
 case_work() {
-    local cache caches=(none loose) source program=() tool
-    [ "$1" = 6.1 ] || caches=(none mmap loose)
+    local cache caches=none source program=() tool
+    [ "$1" = 6.1 ] || caches='mmap loose'
     source=$("$kernel_tests/get-source" busybox)
     compile churn "$kernel_tests/guest/churn.c"
     for tool in tar diff git make sqlite3 dbench; do program+=(--tool "$tool"); done
@@ -145,7 +145,7 @@ case_work() {
     mkdir "$work/export" "$work/tree"
     tar -xf "$source" -C "$work/tree"
     serve "$work/export"
-    for cache in "${caches[@]}"; do
+    for cache in ${NINEP_CACHES:-$caches}; do
         guest work.sh --kernel "$1" --timeout 900 --mem 2048 --env CACHE="$cache" --env CHURN=100000 \
             --extra "$source:/guest/source.tar" --extra "$("$kernel_tests/get-source" lua5.4):/guest/program.tar" \
             --extra "$(program churn)" "${program[@]}"

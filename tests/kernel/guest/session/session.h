@@ -50,8 +50,9 @@ void kill_child(pid_t pid);
 // Removes what is inside an open folder, however deep; closes it.
 void remove_inside(int folder);
 
-// memory_map comes after the files without a name. Client limit: with cache=mmap,access=any, 6.1 makes
-// an attach of its own for a map, and from then on looks for an unlinked open file by its path.
+// memory_map comes after the files without a name. Client limit: with cache=mmap,access=any, 6.1
+// makes an attach of its own for a map, and from then on looks for an unlinked open file by its
+// path.
 // clang-format off
 #define CHECKS(X)                                                                                 \
   X(create_read_back) X(append) X(append_by_two_clients) X(truncate_and_extend) X(open_truncate)  \

@@ -1,5 +1,7 @@
 #include "transports/io/loop.h"
 
+#include <algorithm>
+
 namespace ninep::io {
 
 bool Loop::start(Op& op) {
@@ -23,15 +25,22 @@ bool Loop::start(Op& op) {
 }
 
 void Loop::at_turn_end(TurnEnd& what) {
-  if (what.listed_) return;
-  what.listed_ = true;
+  if (what.listed_at_) return;
+  what.listed_at_ = this;
   turn_ends_.push_back(&what);
+}
+
+TurnEnd::~TurnEnd() {
+  if (!listed_at_) return;
+  std::ranges::replace(listed_at_->turn_ends_, this, nullptr);
+  std::ranges::replace(listed_at_->turn_ends_running_, this, nullptr);
 }
 
 void Loop::run_turn_ends() {
   turn_ends_running_.swap(turn_ends_);
-  for (TurnEnd* what : turn_ends_running_) {
-    what->listed_ = false;
+  for (TurnEnd*& what : turn_ends_running_) {
+    if (!what) continue;
+    what->listed_at_ = nullptr;
     what->turn_end();
   }
   turn_ends_running_.clear();

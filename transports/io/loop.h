@@ -25,18 +25,24 @@ struct Counter {
 };
 using Counters = std::array<Counter, kKinds>;
 
+class Loop;
+
 /// Something to be done once at the end of the current turn, before the loop sleeps: what several
-/// requests of a turn have in common, such as sending their replies. It outlives the turn.
+/// requests of a turn have in common, such as sending their replies.
 class TurnEnd {
  public:
   virtual void turn_end() = 0;
 
  protected:
-  ~TurnEnd() { NINEP_CHECK(!listed_); }
+  TurnEnd() = default;
+  TurnEnd(const TurnEnd&) = delete;
+  TurnEnd& operator=(const TurnEnd&) = delete;
+  /// One that goes before the end of the turn is not called.
+  ~TurnEnd();
 
  private:
   friend class Loop;
-  bool listed_ = false;
+  Loop* listed_at_ = nullptr;
 };
 
 class Loop {
@@ -104,11 +110,12 @@ class Loop {
   Counter& counter(Kind kind) { return counters_[static_cast<std::size_t>(kind)]; }
 
  private:
+  friend class TurnEnd;
   void run_posted();
   void run_turn_ends();
 
   Counters counters_{};
-  std::vector<TurnEnd*> turn_ends_;
+  std::vector<TurnEnd*> turn_ends_;  // nullptr: gone
   std::vector<TurnEnd*> turn_ends_running_;
   std::atomic<bool> stopped_{false};
   std::mutex mutex_;  // guards posted_

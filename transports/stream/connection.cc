@@ -67,7 +67,11 @@ void Connection::abort() {
   draining_ = false;
   send_failed_ = true;
   idle_.set();
-  if (send_under_way_) loop_.cancel(sending_);
+  if (send_under_way_) {
+    loop_.cancel(sending_);
+  } else {
+    outbox_.clear();
+  }
 }
 
 bool Connection::overloaded() const {
@@ -126,7 +130,7 @@ io::Task<void> Connection::send() {
     send_under_way_ = true;
     const int size = co_await loop_.run(sending_);
     send_under_way_ = false;
-    if (size == -EINTR || size == -EAGAIN) continue;
+    if ((size == -EINTR || size == -EAGAIN) && !send_failed_) continue;
     if (size < 0 || send_failed_) {
       send_failed_ = true;
       outbox_.clear();
@@ -147,8 +151,9 @@ void Connection::finished(StreamRequest& request, std::size_t size) {
   request_bytes_ -= request.frame().size();
   --requests_;
   delete &request;
-  if (send_failed_) outbox_.clear();
   if (size != 0) loop_.at_turn_end(*this);
+  // What is being sent stays until that is done.
+  if (send_failed_ && !send_under_way_) outbox_.clear();
   if (receiver_waits_ && !overloaded()) capacity_.set();
   if (draining_ && requests_ == 0) idle_.set();
 }

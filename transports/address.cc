@@ -35,9 +35,11 @@ absl::StatusOr<Address> parse_tcp(const std::string& text, std::string rest) {
     return wrong(text, "an IPv6 address stands in brackets: tcp:[::1]:564");
   }
   if (colon + 1 == rest.size()) return wrong(text, "the port is missing");
-  return Address{.kind = Address::Kind::kTcp,
-                 .host = host,
-                 .port = rest.substr(colon + 1)};
+  // The library takes any number, and cuts it to 16 bits.
+  long long number;
+  if (absl::SimpleAtoi(rest.substr(colon + 1), &number) && (number < 0 || number > 65535))
+    return wrong(text, "a port is 0 to 65535");
+  return Address{.kind = Address::Kind::kTcp, .host = host, .port = rest.substr(colon + 1)};
 }
 
 absl::StatusOr<Address> parse_unix(const std::string& text, std::string rest) {
@@ -81,6 +83,8 @@ std::string system_text(int error) { return std::strerror(error); }
 
 std::string hint(int error) {
   if (error == EADDRINUSE) return ": another program listens there; stop it or choose another";
+  if (error == EEXIST)
+    return ": there is a file that is no socket; remove it or choose another path";
   if (error == EACCES)
     return ": only root may use ports below 1024, and paths need write permission";
   if (error == EADDRNOTAVAIL) return ": this machine doesn't have that address";
@@ -163,16 +167,18 @@ absl::StatusOr<Opened> open_tcp(const Address& address) {
   return cannot_listen(address, error ? error : EAFNOSUPPORT);
 }
 
-// A socket file that nobody listens on any more is in the way of a new one.
-bool remove_stale(const sockaddr_un& name) {
+// A socket file that nobody listens on any more is in the way of a new one. 0, or why it stays.
+int remove_stale(const sockaddr_un& name) {
   struct stat status;
-  if (::lstat(name.sun_path, &status) != 0 || !S_ISSOCK(status.st_mode)) return false;
+  if (::lstat(name.sun_path, &status) != 0) return errno;
+  if (!S_ISSOCK(status.st_mode)) return EEXIST;
   const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (probe < 0) return false;
+  if (probe < 0) return errno;
   const bool stale = ::connect(probe, reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0 &&
                      errno == ECONNREFUSED;
   ::close(probe);
-  return stale && ::unlink(name.sun_path) == 0;
+  if (!stale) return EADDRINUSE;
+  return ::unlink(name.sun_path) == 0 ? 0 : errno;
 }
 
 absl::StatusOr<Opened> open_unix(const Address& address) {
@@ -182,15 +188,18 @@ absl::StatusOr<Opened> open_unix(const Address& address) {
   const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return cannot_listen(address, errno);
   const auto* at = reinterpret_cast<const sockaddr*>(&name);
-  // Nobody can connect before listen(): the mode is right from the first moment.
-  if ((::bind(fd, at, sizeof name) == 0 ||
-       (errno == EADDRINUSE && remove_stale(name) && ::bind(fd, at, sizeof name) == 0)) &&
-      ::chmod(name.sun_path, address.mode) == 0 && ::listen(fd, kBacklog) == 0) {
+  int error = ::bind(fd, at, sizeof name) == 0 ? 0 : errno;
+  if (error == EADDRINUSE) {
+    error = remove_stale(name);
+    if (error == 0 && ::bind(fd, at, sizeof name) != 0) error = errno;
+  }
+  if (error == 0) {
     Opened opened;
     opened.listening.emplace_back(fd, address.text(), address.path);
-    return opened;
+    // Nobody can connect before listen(): the mode is right from the first moment.
+    if (::chmod(name.sun_path, address.mode) == 0 && ::listen(fd, kBacklog) == 0) return opened;
+    return cannot_listen(address, errno);
   }
-  const int error = errno == 0 ? EADDRINUSE : errno;
   ::close(fd);
   return cannot_listen(address, error);
 }

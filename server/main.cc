@@ -29,8 +29,13 @@ ninep::io::Choice choice(const std::string& name) {
                               : Choice::kAuto;
 }
 
-/// Descriptors are what fids are made of.
+/// Descriptors are what fids are made of: a Linux client keeps one for each file name that it
+/// remembers. Root may have as many as the system's fs.nr_open allows.
 void raise_descriptor_limit() {
+  for (rlim_t wanted : {rlim_t{1} << 20, rlim_t{1} << 19, rlim_t{1} << 18}) {
+    const rlimit limit{wanted, wanted};
+    if (::setrlimit(RLIMIT_NOFILE, &limit) == 0) return;
+  }
   rlimit limit;
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;

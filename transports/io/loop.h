@@ -57,7 +57,8 @@ class Loop {
   // ---- on the loop's thread
 
   /// Starts an operation. True: it was done in place, op.result is there. False: op.waiter is
-  /// resumed when it is done.
+  /// resumed when it is done. A descriptor that operations waited for is closed by ops::close(), so
+  /// that the loop learns of it.
   bool start(Op& op);
   /// Asks for an end of an operation that was started and is not done. It completes in any case,
   /// with its ordinary result or with -ECANCELED. What a pool thread has begun is not interrupted.

@@ -155,8 +155,10 @@ int perform_without_waiting(Op& op) {
       return receive(op, MSG_DONTWAIT);
     case Kind::kSend:
       return send(op, MSG_DONTWAIT);
-    case Kind::kOpen:
-      return open(op, RESOLVE_CACHED);
+    case Kind::kOpen: {
+      const int result = open(op, RESOLVE_CACHED);
+      return result == -EINVAL ? -EAGAIN : result;  // which Linux before 5.12 doesn't know
+    }
     case Kind::kRead:
       return read_cached(op);
     default:

@@ -113,22 +113,23 @@ class UringLoop final : public Loop {
   int personality(const Identity& who) {
     const auto known = personalities_.find(who.serial);
     if (known != personalities_.end()) return known->second;
-    if (personalities_.size() >= kPersonalitiesMax) return 0;
+    if (personalities_.size() >= kPersonalitiesMax) forget_personalities();
     if (!assume(who)) return 0;
     const int id = io_uring_register_personality(&ring_);
     if (id <= 0) return 0;
     return personalities_[who.serial] = id;
   }
 
-  // False: this kind, or this user, has no place on the ring.
-  bool prepare(Op& op) {
-    int who = 0;
-    if (op.as) {
-      if (op.gid != kNoId) return false;
-      who = personality(*op.as);
-      if (who == 0) return false;
-    }
-    switch (op.kind) {
+  // Users come and go; those that are still here are registered again.
+  void forget_personalities() {
+    if (!enabled_) enable();
+    io_uring_submit(&ring_);  // the kernel looks them up as it takes an operation
+    for (const auto& [serial, id] : personalities_) io_uring_unregister_personality(&ring_, id);
+    personalities_.clear();
+  }
+
+  static bool has_opcode(Kind kind) {
+    switch (kind) {
       case Kind::kAccept:
       case Kind::kRecv:
       case Kind::kSend:
@@ -137,9 +138,20 @@ class UringLoop final : public Loop {
       case Kind::kRead:
       case Kind::kWrite:
       case Kind::kSync:
-        break;
+        return true;
       default:
         return false;
+    }
+  }
+
+  // False: this kind, or this user, has no place on the ring.
+  bool prepare(Op& op) {
+    if (!has_opcode(op.kind)) return false;
+    int who = 0;
+    if (op.as) {
+      if (op.gid != kNoId) return false;
+      who = personality(*op.as);
+      if (who == 0) return false;
     }
     io_uring_sqe* sqe = entry();
     switch (op.kind) {

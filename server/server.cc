@@ -58,10 +58,6 @@ class Server::Worker {
     spdlog::debug("{}: connected", connection.peer().name);
     auto serving = connection.serve();
     co_await serving;
-    // What the turn has listed may still name the connection.
-    io::Event turn_over;
-    loop_->post([&turn_over] { turn_over.set(); });
-    co_await turn_over;
     spdlog::debug("{}: left", connection.peer().name);
     connections_.erase(&connection);
     if (ended) ended();

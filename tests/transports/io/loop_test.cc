@@ -146,7 +146,7 @@ TEST_P(Loops, ThousandsOfOperationsAtOnce) {
 
 // ---- the end of a turn
 
-struct Marker : TurnEnd {
+struct Marker final : TurnEnd {
   void turn_end() override {
     ++times;
     if (next) loop->at_turn_end(*next);

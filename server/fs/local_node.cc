@@ -297,6 +297,8 @@ Task<Result<LocalNode::Place>> LocalNode::place(Context& ctx) {
   open_how how{.flags = kPathFlags | O_DIRECTORY, .mode = 0, .resolve = kResolve};
   const int fd =
       co_await ctx.run_as_user(ops::open(sleep(), root_->export_fd, directory.c_str(), how));
+  // Of a removed file it is where it was: something else may be in the way there by now.
+  if (fd == -ENOTDIR || fd == -ELOOP) co_return fail(ENOENT);
   if (fd < 0) co_return fail(-fd);
   Descriptor dir(ctx.loop(), sleep(), fd);
   how.flags = kPathFlags;

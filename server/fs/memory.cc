@@ -33,8 +33,8 @@ Result<Ref<File>> MemoryNode::open_inode(Inode& inode, U32 flags) const {
   if (inode.is_dir()) {
     if (access != lopen::kReadOnly || flags & lopen::kTruncate) return fail(EISDIR);
   } else {
-    if (flags & lopen::kDirectory) return fail(ENOTDIR);
     if (!inode.is_file()) return fail(ENXIO);
+    if (flags & lopen::kDirectory) return fail(ENOTDIR);
     if (flags & lopen::kTruncate) store_.truncate(inode, 0);
   }
   return Ref<File>(make_ref<MemoryFile>(store_, inode, *root_, flags));
@@ -98,8 +98,6 @@ Task<Result<Qid>> MemoryNode::mkdir(Context& ctx, Str name, U32 mode, U32 gid) {
 Task<Result<Qid>> MemoryNode::mknod(Context& ctx, Str name, U32 mode, U32 major, U32 minor,
                                     U32 gid) {
   const std::lock_guard lock(store_.mutex);
-  auto allowed = free(name);
-  NINEP_RETURN_IF_ERROR(allowed);
   const U32 type = mode & S_IFMT ? mode & S_IFMT : S_IFREG;
   const bool device = type == S_IFCHR || type == S_IFBLK;
   if (type == S_IFDIR) return fail(EPERM);
@@ -154,11 +152,12 @@ Task<Status> MemoryNode::unlink(Context&, Str name, bool directory) {
 
 Task<Status> MemoryNode::rename(Context&, Str name, Node& to_dir, Str to) {
   const std::lock_guard lock(store_.mutex);
-  if (!inode_->is_dir()) return fail(ENOTDIR);
+  Inode& into = *static_cast<MemoryNode&>(to_dir).inode_;
+  if (!inode_->is_dir() || !into.is_dir()) return fail(ENOTDIR);
   if (to.size() > NAME_MAX) return fail(ENAMETOOLONG);
   const EntryRef entry = store_.find(*inode_, name);
   if (!entry) return fail(ENOENT);
-  return store_.rename(entry, *static_cast<MemoryNode&>(to_dir).inode_, to);
+  return store_.rename(entry, into, to);
 }
 
 Status MemoryNode::own_name() const {

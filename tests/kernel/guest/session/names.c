@@ -42,12 +42,12 @@ void rename_folders(void) {
   refused(rename("file", "empty"), EISDIR);
   refused(rename("empty", "empty/deep/inside"), EINVAL);
   // The folder a process works in, moved.
-  must(mkdir("empty/deep/work", 0755));
-  must(chdir("empty/deep/work"));
+  must(mkdir("empty/deep/own", 0755));
+  must(chdir("empty/deep/own"));
   must(rename("../../../empty/deep", "../../../full/deep"));
   must(close(new_file("here", 10)));
   must(chdir("../../.."));
-  that(stat_of("full/deep/work/here").st_size == 10);
+  that(stat_of("full/deep/own/here").st_size == 10);
   refused(rmdir("full"), ENOTEMPTY);
   refused(rmdir("file"), ENOTDIR);
   refused(unlink("full"), EISDIR);

@@ -25,10 +25,13 @@ Reply<Rgetlock> Session::handle(Call& call, const Tgetlock& m) {
   if (m.type > lock::kUnlock) co_return fail(EINVAL);
   const auto range = LockTable::range(m.start, m.length);
   NINEP_CO_RETURN_IF_ERROR(range);
+  // Linux asks for type "unlock" whatever its caller wants to know (v9fs_file_getlock()): who would
+  // be in a writer's way.
+  const U8 type = m.type == lock::kUnlock ? lock::kWrite : m.type;
   Rgetlock reply{lock::kUnlock, m.start, m.length, m.proc_id, m.client_id};
   LockTable::Lock held;
   if (shared_.locks.conflict(locked_file(**found), {this, std::string(m.client_id), m.proc_id},
-                             m.type, *range, held)) {
+                             type, *range, held)) {
     call.text = std::move(held.owner.client_id);
     reply = {held.type, held.range.first,
              held.range.last == ~U64{0} ? 0 : held.range.last - held.range.first + 1,

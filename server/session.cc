@@ -130,6 +130,10 @@ void Session::finish(Call& call, const Result<R>& result) {
   }
   request.finish(size);
   if (call.listed_) calls_.erase(static_cast<U16>(call.tag));
+  if (call.flushes_) {
+    const auto latest = flushes_.find(*call.flushes_);
+    if (latest->second == &call) flushes_.erase(latest);
+  }
   for (const auto waiter : call.waiters_) io::ReadyQueue::current().push(waiter);
 }
 
@@ -195,14 +199,22 @@ Reply<Rversion> Session::handle(Call& call, const Tversion& m) {
   co_return Rversion{msize, "9P2000.L"};
 }
 
-// Answered when the old request has been; never by an error. flush(5).
-Reply<Rflush> Session::handle(Call&, const Tflush& m) {
-  const auto old = calls_.find(static_cast<U16>(m.oldtag));
-  if (old != calls_.end()) {
-    Call& waited_for = *old->second;
-    waited_for.flushed = true;
-    waited_for.context.cancel();
-    co_await waited_for.ended();
+// Answered when the old request has been, and after earlier flushes of it ("they must be answered
+// in order"); never by an error. flush(5).
+Reply<Rflush> Session::handle(Call& call, const Tflush& m) {
+  const U16 tag = static_cast<U16>(m.oldtag);
+  Call* waited_for = nullptr;
+  if (const auto old = calls_.find(tag); old != calls_.end()) {
+    waited_for = old->second;
+    waited_for->flushed = true;
+    waited_for->context.cancel();
+  }
+  // The old request may have ended already, and the answer to this one be on its way.
+  if (const auto flush = flushes_.find(tag); flush != flushes_.end()) waited_for = flush->second;
+  if (waited_for) {
+    call.flushes_ = tag;
+    flushes_[tag] = &call;
+    co_await waited_for->ended();
   }
   co_return Rflush{};
 }

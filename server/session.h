@@ -50,8 +50,8 @@ struct FidState : RefCounted {
   bool opening = false;  // Tlopen or Tlcreate is under way
   bool locked = false;   // may hold locks
   U32 open_flags = 0;
-  Ref<fs::Node> node;
-  Ref<fs::File> file;  // open
+  Ref<fs::Node> node;  // another one after Twalk or Tlcreate: whoever waits holds it on its own
+  Ref<fs::File> file;  // open; set once
   fs::User user;
   struct Xattr {
     std::string name;
@@ -141,8 +141,9 @@ class Session final : public transport::Handler {
   Dialects dialect_ = kAny;  // kAny: no version agreed yet
   U32 msize_;
   absl::flat_hash_map<U32, Ref<FidState>> fids_;
-  absl::flat_hash_map<U16, Call*> calls_;  // those that wait
-  Call* latest_ = nullptr;                 // the one that dispatch() has begun
+  absl::flat_hash_map<U16, Call*> calls_;    // those that wait
+  absl::flat_hash_map<U16, Call*> flushes_;  // by oldtag: the latest Tflush that waits
+  Call* latest_ = nullptr;                   // the one that dispatch() has begun
   U64 xattr_bytes_ = 0;
   bool resetting_ = false;  // Tversion waits for what is under way; what comes behind it waits too
   bool closing_ = false;
@@ -178,7 +179,8 @@ class Call {
     void await_suspend(std::coroutine_handle<> waiter) { call.waiters_.push_back(waiter); }
     void await_resume() {}
   };
-  bool listed_ = false;  // in calls_
+  bool listed_ = false;         // in calls_
+  std::optional<U16> flushes_;  // Tflush: the tag that it waits for, in the session's flushes_
   std::vector<std::coroutine_handle<>> waiters_;
 };
 

@@ -9,7 +9,8 @@ Reply<Rgetattr> Session::handle(Call& call, const Tgetattr& m) {
   auto found = file_fid(call, m.fid);
   NINEP_CO_RETURN_IF_ERROR(found);
   const Ref<FidState> state = std::move(*found);
-  auto asking = state->node->getattr(call.context, m.request_mask, state->file.get());
+  const Ref<fs::Node> node = state->node;  // the fid may move on meanwhile
+  auto asking = node->getattr(call.context, m.request_mask, state->file.get());
   co_return co_await asking;
 }
 
@@ -17,7 +18,8 @@ Reply<Rsetattr> Session::handle(Call& call, const Tsetattr& m) {
   auto found = file_fid(call, m.fid);
   NINEP_CO_RETURN_IF_ERROR(found);
   const Ref<FidState> state = std::move(*found);
-  auto setting = state->node->setattr(call.context, m, state->file.get());
+  const Ref<fs::Node> node = state->node;
+  auto setting = node->setattr(call.context, m, state->file.get());
   auto set = co_await setting;
   NINEP_CO_RETURN_IF_ERROR(set);
   co_return Rsetattr{};
@@ -76,15 +78,16 @@ Reply<Rxattrwalk> Session::handle(Call& call, const Txattrwalk& m) {
     auto checked = check_xattr_name(m.name);
     NINEP_CO_RETURN_IF_ERROR(checked);
   }
-  auto reading = m.name.empty() ? state->node->listxattr(call.context)
-                                : state->node->getxattr(call.context, m.name);
+  const Ref<fs::Node> node = state->node;
+  auto reading =
+      m.name.empty() ? node->listxattr(call.context) : node->getxattr(call.context, m.name);
   auto value = co_await reading;
   NINEP_CO_RETURN_IF_ERROR(value);
   const U64 size = value->size();
   auto fresh = make_ref<FidState>();
   fresh->kind = FidState::Kind::kXattrRead;
   fresh->user = state->user;
-  fresh->node = state->node;
+  fresh->node = node;
   auto held = hold_xattr(*fresh, std::string(m.name), std::move(*value));
   NINEP_CO_RETURN_IF_ERROR(held);
   auto added = add_fid(m.newfid, std::move(fresh));

@@ -114,7 +114,8 @@ Reply<Rremove> Session::handle(Call& call, const Tremove& m) {
   FidState& state = **taken;
   if (state.kind != FidState::Kind::kFile) co_return fail(EBADF);
   call.act_as(state);
-  auto removing = state.node->remove_self(call.context);
+  const Ref<fs::Node> node = state.node;  // a walk of the fid may be under way still
+  auto removing = node->remove_self(call.context);
   auto removed = co_await removing;
   NINEP_CO_RETURN_IF_ERROR(removed);
   co_return Rremove{};

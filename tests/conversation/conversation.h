@@ -48,6 +48,7 @@ class Conversation : public testing::TestWithParam<World> {
     return tree_;
   }
 
+  const std::string& why() const { return why_; }
   bool is_local() const { return Str(GetParam().tree) == "local"; }
   /// Where the served directory is on this machine; is_local() only.
   const TempDir& directory() const { return *directory_; }

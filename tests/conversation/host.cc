@@ -1,7 +1,11 @@
 #include "tests/conversation/host.h"
 
+#include <future>
+
 #include <arpa/inet.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -71,6 +75,17 @@ io::Task<void> Host::serve_one(int fd) {
   const std::lock_guard lock(mutex_);
   --connections_;
   changed_.notify_all();
+}
+
+void Host::wait_until_read(const Client& client) {
+  for (int unread = 1; unread != 0; std::this_thread::yield())
+    NINEP_CHECK(::ioctl(client.fd(), SIOCOUTQ, &unread) == 0);
+  // What was received is handled in the same turn of the loop, or in the next.
+  for (int turn = 0; turn < 3; ++turn) {
+    std::promise<void> turned;
+    loop_->post([&turned] { turned.set_value(); });
+    turned.get_future().wait();
+  }
 }
 
 void Host::wait_for_connections(std::size_t count) {

@@ -25,6 +25,8 @@ class Host {
   Client connect();
   /// The same over TCP, which unlike a socket pair can be reset.
   Client connect_tcp();
+  /// Until the server has looked at all that `client` has sent, answered or not.
+  void wait_until_read(const Client& client);
   /// Until no more than `count` connections are left.
   void wait_for_connections(std::size_t count = 0);
 

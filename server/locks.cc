@@ -30,14 +30,18 @@ Result<Range> LockTable::range(U64 start, U64 length) {
 
 Result<U8> LockTable::set(const LockedFile& file, const Owner& owner, const void* fid, U8 type,
                           Range range) {
+  if (owner.client_id.size() > kClientIdMax) return fail(EINVAL);
   const std::lock_guard lock(mutex_);
   const auto at = files_.find(file);
   if (at == files_.end() && type == lock::kUnlock) return lock::kSuccess;
   std::vector<Lock>& locks = at == files_.end() ? files_[file] : at->second;
   if (type != lock::kUnlock && blocker(locks, owner, type, range)) return lock::kBlocked;
-  if (locks.size() + 2 > kLocksPerFileMax && type != lock::kUnlock) return fail(ENOLCK);
 
   // What the owner holds there gives way: cut off, cut in two, or gone.
+  const bool in_two = std::ranges::any_of(locks, [&](const Lock& held) {
+    return held.owner == owner && held.range.first < range.first && held.range.last > range.last;
+  });
+  if (locks.size() + in_two + (type != lock::kUnlock) > kLocksPerFileMax) return fail(ENOLCK);
   std::vector<Lock> rest;
   std::erase_if(locks, [&](Lock& held) {
     if (held.owner != owner || !overlap(held.range, range)) return false;

@@ -22,7 +22,9 @@ using LockedFile = std::pair<const void*, U64>;
 class LockTable {
  public:
   /// Per file; over that: ENOLCK.
-  static constexpr std::size_t kLocksPerFileMax = 65536;
+  static constexpr std::size_t kLocksPerFileMax = 8192;
+  /// Longer ones: EINVAL. Linux sends its host's name.
+  static constexpr std::size_t kClientIdMax = 1024;
 
   struct Owner {
     const void* session = nullptr;
@@ -40,7 +42,8 @@ class LockTable {
   static Result<Range> range(U64 start, U64 length);
 
   /// Takes, changes or gives up (type kUnlock) a lock over `range`, on behalf of `fid`. kSuccess,
-  /// or kBlocked if another owner's lock is in the way.
+  /// or kBlocked if another owner's lock is in the way. ENOLCK: also for giving up the middle of a
+  /// lock, which makes two of it.
   Result<U8> set(const LockedFile& file, const Owner& owner, const void* fid, U8 type, Range range);
 
   struct Lock {

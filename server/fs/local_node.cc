@@ -288,7 +288,7 @@ Task<Result<LocalNode::Place>> LocalNode::place(Context& ctx) {
   Str root = paths[0];
   if (root == "/") root = "";
   Str path = paths[1];
-  if (!path.starts_with(root) || path.size() == root.size()) co_return fail(ENOENT);
+  if (!path.starts_with(root) || path.substr(root.size(), 1) != "/") co_return fail(ENOENT);
   path.remove_prefix(root.size() + 1);
   const std::size_t slash = path.rfind('/');
   const std::string directory(slash == path.npos ? "." : path.substr(0, slash));

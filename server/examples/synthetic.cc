@@ -50,7 +50,7 @@ struct Entry final : Node {
   const U64 index;
 };
 struct Tree final : fs::Tree {
-  Task<Result<Ref<Node>>> attach(Context&, Str) override { return Ref<Node>(make_ref<Entry>(0)); }
+  Task<Result<Ref<Node>>> attach(Context&, Str) override { return Ref<Node>(make_ref<Entry>(0u)); }
 };
 int main(int argc, char** argv) {
   server::Server server({.exported = {std::make_shared<Tree>()}});

@@ -77,9 +77,21 @@ bool LocalFile::translate(Bytes entries, Room& room, U64& offset) {
   return true;
 }
 
-// Cookies are the kernel's own: the offset of an entry is where the next one is.
+// One after the other: the descriptor stands in one place only.
 Task<Result<U32>> LocalFile::readdir(Context& ctx, Room room, U64 offset) {
   if (offset > LLONG_MAX) co_return fail(EINVAL);
+  while (listing_) co_await ListingEnd{*this};
+  listing_ = true;
+  auto listing = list(ctx, room, offset);
+  auto size = co_await listing;
+  listing_ = false;
+  for (const auto waiter : std::exchange(listing_waiters_, {}))
+    io::ReadyQueue::current().push(waiter);
+  co_return size;
+}
+
+// Cookies are the kernel's own: the offset of an entry is where the next one is.
+Task<Result<U32>> LocalFile::list(Context& ctx, Room room, U64 offset) {
   const std::size_t size = room.size();
   const Ref<io::Chunk> entries = io::Chunk::take(std::max(size, kEntriesMin));
   while (true) {

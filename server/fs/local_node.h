@@ -80,6 +80,13 @@ class LocalFile final : public File {
  private:
   static constexpr U64 kUnknown = ~U64{0};
 
+  struct ListingEnd {
+    LocalFile& file;
+    bool await_ready() const { return false; }
+    void await_suspend(std::coroutine_handle<> waiter) { file.listing_waiters_.push_back(waiter); }
+    void await_resume() const {}
+  };
+  Task<Result<U32>> list(Context&, Room room, U64 offset);
   bool translate(Bytes entries, Room& room, U64& offset);
 
   Descriptor fd_;
@@ -88,7 +95,9 @@ class LocalFile final : public File {
   const bool writable_;
   const bool is_root_;
   const U64 inode_;
-  U64 position_ = 0;  // where the directory's descriptor stands
+  U64 position_ = 0;      // where the directory's descriptor stands
+  bool listing_ = false;  // somebody is moving it
+  std::vector<std::coroutine_handle<>> listing_waiters_;
 };
 
 class LocalNode final : public Node {

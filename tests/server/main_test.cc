@@ -1,0 +1,374 @@
+// 9pserve as its users meet it: options, what it says when something is wrong, exit status,
+// signals.
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "tests/conversation/client.h"
+#include "tests/transports/temp_dir.h"
+
+namespace ninep::test {
+namespace {
+
+/// A 9pserve that runs. What it prints, on both streams, is `said`.
+class Program {
+ public:
+  /// `in_out`: descriptors for its 0 and 1, or none.
+  explicit Program(std::vector<std::string> arguments, int in = -1, int out = -1) {
+    int pipe[2];
+    NINEP_CHECK(::pipe2(pipe, O_CLOEXEC) == 0);
+    arguments.insert(arguments.begin(), NINEP_9PSERVE);
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    pid_ = ::fork();
+    NINEP_CHECK(pid_ >= 0);
+    if (pid_ == 0) {
+      if (in >= 0) ::dup2(in, 0);
+      ::dup2(out >= 0 ? out : pipe[1], 1);
+      ::dup2(pipe[1], 2);
+      ::execv(argv[0], argv.data());
+      ::_exit(127);
+    }
+    ::close(pipe[1]);
+    said_fd_ = pipe[0];
+  }
+  ~Program() {
+    if (pid_ > 0) {
+      ::kill(pid_, SIGKILL);
+      ::waitpid(pid_, nullptr, 0);
+    }
+    ::close(said_fd_);
+  }
+
+  /// Reads what it says until `text` comes; false: it ended without.
+  bool says(const std::string& text) {
+    while (said.find(text) == said.npos)
+      if (!read_more()) return false;
+    return true;
+  }
+  void signal(int number) const { ::kill(pid_, number); }
+  /// Its exit status, or minus the signal that ended it; once it has ended by itself.
+  int wait() {
+    while (read_more()) continue;
+    int status = 0;
+    ::waitpid(pid_, &status, 0);
+    pid_ = -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  }
+  /// The port in "listening on tcp:HOST:PORT", when that has been said.
+  int port(const std::string& host = "127.0.0.1") {
+    const std::string text = "listening on tcp:" + host + ":";
+    if (!says(text)) throw Unexpected("it doesn't listen: " + said);
+    std::size_t at = said.find(text) + text.size();
+    while (said.find('\n', at) == said.npos) NINEP_CHECK(read_more());
+    return std::atoi(said.c_str() + at);
+  }
+
+  std::string said;
+
+ private:
+  bool read_more() {
+    char bytes[4096];
+    const ssize_t size = ::read(said_fd_, bytes, sizeof bytes);
+    if (size <= 0) return false;
+    said.append(bytes, static_cast<std::size_t>(size));
+    return true;
+  }
+  pid_t pid_ = -1;
+  int said_fd_ = -1;
+};
+
+int run(std::vector<std::string> arguments, std::string& said) {
+  Program program(std::move(arguments));
+  const int status = program.wait();
+  said = program.said;
+  return status;
+}
+
+Client connect_to(int port) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in name{};
+  name.sin_family = AF_INET;
+  name.sin_port = htons(static_cast<U16>(port));
+  name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (::connect(fd, reinterpret_cast<sockaddr*>(&name), sizeof name) != 0)
+    throw Unexpected("connect");
+  return Client(fd);
+}
+Client connect_to(const std::string& path) {
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  std::strncpy(name.sun_path, path.c_str(), sizeof name.sun_path - 1);
+  if (::connect(fd, reinterpret_cast<sockaddr*>(&name), sizeof name) != 0)
+    throw Unexpected("connect");
+  return Client(fd);
+}
+/// Version, attach, and the content of "f".
+std::string content_of_f(Client c) {
+  c.version();
+  c.attach(0);
+  return c.content(0, "f");
+}
+
+class MainTest : public testing::Test {
+ protected:
+  void SetUp() override { std::ofstream(share / "f") << "content"; }
+  TempDir share;
+  std::string said;
+};
+
+const std::string kAnyPort = "tcp:127.0.0.1:0";
+
+// Asked for, help and version go to standard output and are a success.
+TEST_F(MainTest, HelpAndVersion) {
+  EXPECT_EQ(run({"--help"}, said), 0);
+  for (const Str part : {"--listen", "--ro", "--msize", "--threads", "--io", "--trace",
+                         "--log-level", "Examples", "tcp:", "unix:", "vsock:", "fd:", "stdio:"})
+    EXPECT_NE(said.find(part), said.npos) << part;
+  EXPECT_EQ(run({"--version"}, said), 0);
+  EXPECT_TRUE(said.starts_with("9pserve ")) << said;
+}
+
+// What is wrong with the command line: status 2, and the option is named.
+TEST_F(MainTest, UsageErrors) {
+  const std::string dir = share.path();
+  EXPECT_EQ(run({}, said), 2);
+  EXPECT_NE(said.find("DIR"), said.npos) << said;
+  for (const char* msize : {"0", "4095", "4194305", "x", "-1", "99999999999"}) {
+    EXPECT_EQ(run({"--msize", msize, dir}, said), 2) << msize;
+    EXPECT_NE(said.find("--msize"), said.npos) << said;
+  }
+  EXPECT_EQ(run({"--io", "carrier-pigeon", dir}, said), 2);
+  EXPECT_NE(said.find("--io"), said.npos) << said;
+  EXPECT_EQ(run({"--no-such-option", dir}, said), 2);
+  EXPECT_EQ(run({dir, dir}, said), 2);
+}
+
+// What can't be done: status 1, and the text says what was tried.
+TEST_F(MainTest, WhatCannotBeServed) {
+  EXPECT_EQ(run({"--listen", kAnyPort, share / "no"}, said), 1);
+  EXPECT_NE(said.find(share / "no"), said.npos) << said;
+  EXPECT_NE(said.find("No such file"), said.npos) << said;
+  EXPECT_EQ(run({"--listen", kAnyPort, share / "f"}, said), 1);
+  EXPECT_NE(said.find("Not a directory"), said.npos) << said;
+}
+
+TEST_F(MainTest, BadAddresses) {
+  for (const std::string address :
+       {"nonsense", "tcp:", "tcp:127.0.0.1", "tcp:127.0.0.1:", "tcp:::1:564",
+        "tcp:127.0.0.1:99999999", "tcp:no-such-host.invalid:564", "unix:", "unix:/x,mode=9",
+        "vsock:x:y", "fd:", "fd:x", "fd:1,2,3", "fd:987"}) {
+    EXPECT_EQ(run({"--listen", address, share.path()}, said), 1) << address;
+    EXPECT_NE(said.find(address), said.npos) << said;
+  }
+  const std::string long_path = "unix:/tmp/" + std::string(200, 'x');
+  EXPECT_EQ(run({"--listen", long_path, share.path()}, said), 1);
+  EXPECT_NE(said.find("bytes"), said.npos) << said;
+  EXPECT_EQ(run({"--listen", "unix:" + share / "no/socket", share.path()}, said), 1);
+  EXPECT_NE(said.find("No such file"), said.npos) << said;
+}
+
+// A port or a socket that somebody serves on stays theirs.
+TEST_F(MainTest, AddressInUse) {
+  const std::string path = share / "socket";
+  Program first({"--listen", kAnyPort, "--listen", "unix:" + path, share.path()});
+  const int port = first.port();
+  ASSERT_TRUE(first.says("listening on unix:"));
+  EXPECT_EQ(run({"--listen", "tcp:127.0.0.1:" + std::to_string(port), share.path()}, said), 1);
+  EXPECT_NE(said.find("in use"), said.npos) << said;
+  EXPECT_EQ(run({"--listen", "unix:" + path, share.path()}, said), 1);
+  EXPECT_NE(said.find("in use"), said.npos) << said;
+  EXPECT_EQ(content_of_f(connect_to(path)), "content");
+  EXPECT_EQ(content_of_f(connect_to(port)), "content");
+  first.signal(SIGTERM);
+  EXPECT_EQ(first.wait(), 0);
+}
+
+// A socket file that nobody listens on is replaced; a file that is no socket isn't.
+TEST_F(MainTest, StaleSocket) {
+  const std::string path = share / "socket";
+  {
+    Program killed({"--listen", "unix:" + path, share.path()});
+    ASSERT_TRUE(killed.says("listening on"));
+  }
+  ASSERT_TRUE(std::filesystem::exists(path));
+  Program next({"--listen", "unix:" + path + ",mode=0600", share.path()});
+  ASSERT_TRUE(next.says("listening on")) << next.said;
+  struct stat status{};
+  ASSERT_EQ(::stat(path.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0600u);
+  EXPECT_EQ(content_of_f(connect_to(path)), "content");
+  EXPECT_EQ(run({"--listen", "unix:" + share / "f", share.path()}, said), 1);
+  EXPECT_EQ(std::filesystem::file_size(share / "f"), 7u);
+}
+
+// SIGTERM and SIGINT end it: status 0, connections closed, no socket file left.
+TEST_F(MainTest, Signals) {
+  for (const int number : {SIGTERM, SIGINT}) {
+    const std::string path = share / "socket";
+    Program program({"--listen", "unix:" + path, "--listen", kAnyPort, share.path()});
+    const int port = program.port();
+    ASSERT_TRUE(program.says("listening on unix:"));
+    Client idle = connect_to(path);
+    Client busy = connect_to(port);
+    busy.version();
+    busy.attach(0);
+    program.signal(number);
+    EXPECT_TRUE(idle.ended());
+    EXPECT_TRUE(busy.ended());
+    EXPECT_EQ(program.wait(), 0) << program.said;
+    EXPECT_FALSE(std::filesystem::exists(path));
+  }
+}
+
+// A transfer under way when SIGTERM comes is answered as far as it was taken; the stream ends at a
+// frame's end, and the data are right.
+TEST_F(MainTest, SigtermDuringATransfer) {
+  constexpr std::size_t kSize = 64 << 20;
+  constexpr U32 kPart = 1 << 19;
+  {
+    std::ofstream large(share / "large");
+    for (std::size_t at = 0; at < kSize; at += sizeof at)
+      large.write(reinterpret_cast<const char*>(&at), sizeof at);
+  }
+  Program program({"--listen", kAnyPort, share.path()});
+  Client c = connect_to(program.port());
+  c.version(1 << 20);
+  c.attach(0);
+  c.reach(0, 1, {"large"});
+  c.open(1, lopen::kReadOnly);
+  const U16 count = kSize / kPart;
+  for (U16 i = 0; i < count; ++i) c.send(i, Tread{Fid{1}, U64{i} * kPart, kPart});
+  std::size_t parts = 0;
+  bool right = true;
+  for (Received got; c.receive(got); ++parts) {
+    if (parts == 3) program.signal(SIGTERM);
+    const Bytes data = got.as<Rread>().data.bytes;
+    U64 first = 0;
+    ASSERT_GE(data.size(), sizeof first);
+    std::memcpy(&first, data.data(), sizeof first);
+    right = right && first == U64{static_cast<U16>(got.header().tag)} * kPart;
+    if (parts + 1 == count) program.signal(SIGTERM);
+  }
+  EXPECT_TRUE(right);
+  EXPECT_GE(parts, 4u);
+  EXPECT_EQ(program.wait(), 0) << program.said;
+}
+
+// A client that takes nothing can't keep it from ending: what is under way has some seconds.
+TEST_F(MainTest, SigtermWithAStuckClient) {
+  std::ofstream(share / "large") << std::string(1 << 20, 'x');
+  Program program({"--listen", kAnyPort, share.path()});
+  Client c = connect_to(program.port());
+  c.version(1 << 20);
+  c.attach(0);
+  c.reach(0, 1, {"large"});
+  c.open(1, lopen::kReadOnly);
+  for (U16 i = 0; i < 100; ++i) c.send(i, Tread{Fid{1}, 0, 1 << 19});
+  Received first;
+  ASSERT_TRUE(c.receive(first));
+  program.signal(SIGTERM);
+  EXPECT_EQ(program.wait(), 0) << program.said;
+}
+
+// --ro refuses what would change something, and is told.
+TEST_F(MainTest, ReadOnly) {
+  Program program({"--ro", "--listen", kAnyPort, share.path()});
+  Client c = connect_to(program.port());
+  EXPECT_NE(program.said.find("read-only"), std::string::npos) << program.said;
+  c.version();
+  c.attach(0);
+  EXPECT_EQ(c.error(Tmkdir{Fid{0}, "d", 0755, 0}), EROFS);
+  EXPECT_EQ(c.error(Tunlinkat{Fid{0}, "f", 0}), EROFS);
+  EXPECT_EQ(c.content(0, "f"), "content");
+}
+
+// --msize bounds what is agreed on, and stands in the mount line.
+TEST_F(MainTest, Msize) {
+  Program program({"--msize", "8192", "--listen", kAnyPort, share.path()});
+  const int port = program.port();
+  ASSERT_TRUE(program.says("mount -t 9p"));
+  EXPECT_EQ(connect_to(port).version(1 << 20), 8192u);
+  EXPECT_TRUE(program.says("msize=8192")) << program.said;
+  EXPECT_TRUE(program.says("port=" + std::to_string(port))) << program.said;
+}
+
+// Several addresses, several threads, both kinds of loops: one tree.
+TEST_F(MainTest, ListensOnSeveral) {
+  for (const char* io : {"auto", "portable"}) {
+    Program program({"--io", io, "--threads", "3", "--listen", kAnyPort, "--listen", "tcp:[::1]:0",
+                     "--listen", "unix:" + share / "a", "--listen", "unix:" + share / "b",
+                     share.path()});
+    const int port = program.port();
+    ASSERT_TRUE(program.says("listening on unix:" + share / "b")) << program.said;
+    for (int i = 0; i < 5; ++i) {
+      EXPECT_EQ(content_of_f(connect_to(port)), "content");
+      EXPECT_EQ(content_of_f(connect_to(share / "a")), "content");
+      EXPECT_EQ(content_of_f(connect_to(share / "b")), "content");
+    }
+    program.signal(SIGTERM);
+    EXPECT_EQ(program.wait(), 0) << program.said;
+    EXPECT_FALSE(std::filesystem::exists(share / "a"));
+  }
+}
+
+// One connection that is there already: stdio: and fd:N. It ends with that.
+TEST_F(MainTest, GivenConnections) {
+  for (const bool stdio : {true, false}) {
+    int pair[2];
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    ::fcntl(pair[1], F_SETFD, FD_CLOEXEC);
+    Program program({"--listen", stdio ? "stdio:" : "fd:" + std::to_string(pair[0]), share.path()},
+                    stdio ? pair[0] : -1, stdio ? pair[0] : -1);
+    ::close(pair[0]);
+    EXPECT_EQ(content_of_f(Client(pair[1])), "content");  // which hangs up at its end
+    EXPECT_EQ(program.wait(), 0) << program.said;
+  }
+}
+
+// A pair of pipes, as ssh gives: the end of input is no reason not to answer what came before.
+TEST_F(MainTest, Pipes) {
+  int to[2];
+  int from[2];
+  ASSERT_EQ(::pipe2(to, O_CLOEXEC), 0);
+  ASSERT_EQ(::pipe2(from, O_CLOEXEC), 0);
+  Program program({"--listen", "stdio:", share.path()}, to[0], from[1]);
+  ::close(to[0]);
+  ::close(from[1]);
+  std::vector<std::byte> all = frame_of(kNoTag, Tversion{8192, "9P2000.L"}, kDotL);
+  for (const auto& frame : {frame_of(Tag{1}, Tattach{Fid{0}, kNoFid, "", "", 0}, kDotL),
+                            frame_of(Tag{2}, Tgetattr{Fid{9}, 0}, kDotL)})
+    all.insert(all.end(), frame.begin(), frame.end());
+  ASSERT_EQ(::write(to[1], all.data(), all.size()), static_cast<ssize_t>(all.size()));
+  ::close(to[1]);
+  std::string replies;
+  char bytes[512];
+  for (ssize_t size; (size = ::read(from[0], bytes, sizeof bytes)) > 0;)
+    replies.append(bytes, static_cast<std::size_t>(size));
+  ::close(from[0]);
+  EXPECT_EQ(replies.size(), 21u + 20u + 11u);
+  EXPECT_EQ(program.wait(), 0) << program.said;
+}
+
+// --trace shows each message.
+TEST_F(MainTest, Trace) {
+  Program program({"--trace", "--listen", kAnyPort, share.path()});
+  EXPECT_EQ(content_of_f(connect_to(program.port())), "content");
+  for (const char* text :
+       {"Tversion", "Rversion", "Tattach", "Rattach", "Twalk", "Rread", "Rclunk"})
+    EXPECT_TRUE(program.says(text)) << text;
+}
+
+}  // namespace
+}  // namespace ninep::test

@@ -95,7 +95,9 @@ Task<Result<U32>> LocalFile::list(Context& ctx, Room room, U64 offset) {
   const std::size_t size = room.size();
   const Ref<io::Chunk> entries = io::Chunk::take(std::max(size, kEntriesMin));
   while (true) {
-    const Room host = entries->room(0, std::max(room.size(), kEntriesMin));
+    // An entry is up to a sixth larger on the wire than the kernel's. What doesn't fit would be
+    // read again.
+    const Room host = entries->room(0, std::max(room.size() / 7 * 6, kEntriesMin));
     const U64 from = offset == position_ && offset != 0 ? ops::kHere : offset;
     const int got = co_await ctx.run(ops::getdents(fs_.sleep, fd_.get(), host, from));
     if (got < 0 && room.size() == size) co_return fail(-got);

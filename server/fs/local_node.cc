@@ -157,12 +157,11 @@ Task<Result<Ref<File>>> LocalNode::open(Context& ctx, U32 flags) {
   // Opening a fifo waits for its other end, opening a device does whatever its driver likes.
   if (type_ != S_IFREG && type_ != S_IFDIR) co_return fail(ENXIO);
   if ((flags & lopen::kAccessMode) == lopen::kAccessMode) co_return fail(EINVAL);
-  const ProcPath path(fd_.get());
   int host = host_flags(flags);
-  int fd = co_await ctx.run_as_user(ops::reopen(sleep(), path.c_str(), host));
+  int fd = co_await ctx.run_as_user(ops::reopen(sleep(), fd_.get(), host));
   if (fd == -EPERM && (host & O_NOATIME)) {  // that is for the owner; reading is not
     host &= ~O_NOATIME;
-    fd = co_await ctx.run_as_user(ops::reopen(sleep(), path.c_str(), host));
+    fd = co_await ctx.run_as_user(ops::reopen(sleep(), fd_.get(), host));
   }
   if (fd < 0) co_return fail(-fd);
   co_return Ref<File>(
@@ -185,9 +184,8 @@ Task<Result<Created>> LocalNode::create(Context& ctx, Str name, U32 flags, U32 m
     if (fd >= 0) {
       ctx.commit();
       Descriptor opened(ctx.loop(), sleep(), fd);
-      const ProcPath path(fd);
       // The node has an O_PATH descriptor of its own: clones of the fid don't keep the file open.
-      const int held = co_await ctx.run(ops::reopen(sleep(), path.c_str(), O_PATH | O_CLOEXEC));
+      const int held = co_await ctx.run(ops::reopen(sleep(), fd, O_PATH | O_CLOEXEC));
       if (held < 0) co_return fail(-held);
       auto adopting = adopt(ctx, Descriptor(ctx.loop(), sleep(), held));
       auto node = co_await adopting;

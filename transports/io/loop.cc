@@ -13,15 +13,18 @@ bool Loop::start(Op& op) {
     return true;
   }
   if (where == Route::kTry) {
-    op.result = perform_without_waiting(op);
-    if (op.result != -EAGAIN) {
-      ++counter(op.kind).in_place;
-      return true;
-    }
+    if (try_now(op)) return true;
     where = Route::kRing;
   }
   begin(op, where);
   return false;
+}
+
+bool Loop::try_now(Op& op) {
+  op.result = perform_without_waiting(op);
+  if (op.result == -EAGAIN) return false;
+  ++counter(op.kind).in_place;
+  return true;
 }
 
 void Loop::at_turn_end(TurnEnd& what) {

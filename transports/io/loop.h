@@ -60,6 +60,8 @@ class Loop {
   /// resumed when it is done. A descriptor that operations waited for is closed by ops::close(), so
   /// that the loop learns of it.
   bool start(Op& op);
+  /// Makes an operation in place if it needn't wait for anything. False: it wasn't started.
+  bool try_now(Op& op);
   /// Asks for an end of an operation that was started and is not done. It completes in any case,
   /// with its ordinary result or with -ECANCELED. What a pool thread has begun is not interrupted.
   virtual void cancel(Op& op) = 0;

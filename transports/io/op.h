@@ -106,9 +106,9 @@ inline Op timeout(U64 ns) { return {.kind = Kind::kTimeout, .offset = ns}; }
 inline Op open(Sleep sleep, int dir, const char* path, open_how& how) {
   return {.kind = Kind::kOpen, .sleep = sleep, .fd = dir, .path = path, .data = &how};
 }
-/// Opens what an O_PATH descriptor stands for: `path` is its name below /proc/self/fd.
-inline Op reopen(Sleep sleep, const char* path, int flags) {
-  return {.kind = Kind::kReopen, .sleep = sleep, .path = path, .flags = static_cast<U64>(flags)};
+/// Opens what the O_PATH descriptor `fd` stands for.
+inline Op reopen(Sleep sleep, int fd, int flags) {
+  return {.kind = Kind::kReopen, .sleep = sleep, .fd = fd, .flags = static_cast<U64>(flags)};
 }
 inline Op close(Sleep sleep, int fd) { return {.kind = Kind::kClose, .sleep = sleep, .fd = fd}; }
 inline Op read(Sleep sleep, int fd, std::span<const iovec> to, U64 offset) {

@@ -42,6 +42,7 @@ class Connection final : public io::TurnEnd {
 
   io::Task<void> receive();
   io::Task<void> send();
+  void send_early();
   io::Task<void> close_ends();
   bool handle_frames();
   bool overloaded() const;

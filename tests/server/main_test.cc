@@ -22,8 +22,8 @@ namespace {
 /// A 9pserve that runs. What it prints, on both streams, is `said`.
 class Program {
  public:
-  /// `in_out`: descriptors for its 0 and 1, or none.
-  explicit Program(std::vector<std::string> arguments, int in = -1, int out = -1) {
+  /// `in`, `out`: descriptors for its 0 and 1, or none. `uid`: whom to run as; 0: as the test.
+  explicit Program(std::vector<std::string> arguments, int in = -1, int out = -1, uid_t uid = 0) {
     int pipe[2];
     NINEP_CHECK(::pipe2(pipe, O_CLOEXEC) == 0);
     arguments.insert(arguments.begin(), NINEP_9PSERVE);
@@ -36,6 +36,7 @@ class Program {
       if (in >= 0) ::dup2(in, 0);
       ::dup2(out >= 0 ? out : pipe[1], 1);
       ::dup2(pipe[1], 2);
+      if (uid != 0 && ::setuid(uid) != 0) ::_exit(126);
       ::execv(argv[0], argv.data());
       ::_exit(127);
     }
@@ -162,6 +163,21 @@ TEST_F(MainTest, WhatCannotBeServed) {
   EXPECT_NE(said.find("No such file"), said.npos) << said;
   EXPECT_EQ(run({"--listen", kAnyPort, share / "f"}, said), 1);
   EXPECT_NE(said.find("Not a directory"), said.npos) << said;
+}
+
+// Where the server's user has no rights, it says so.
+TEST_F(MainTest, NoPermission) {
+  if (::geteuid() != 0) GTEST_SKIP() << "not root: nobody to be instead";
+  ASSERT_EQ(::chmod(share.path().c_str(), 0700), 0);
+  std::filesystem::create_directory(share / "d");
+  Program nobody({"--listen", kAnyPort, share / "d"}, -1, -1, 65534);
+  const int status = nobody.wait();
+  if (status == 127) GTEST_SKIP() << "the program itself is out of others' reach";
+  EXPECT_EQ(status, 1);
+  EXPECT_NE(nobody.said.find("Permission denied"), nobody.said.npos) << nobody.said;
+  Program socket({"--listen", "unix:" + share / "socket", "/"}, -1, -1, 65534);
+  EXPECT_EQ(socket.wait(), 1);
+  EXPECT_NE(socket.said.find("Permission denied"), socket.said.npos) << socket.said;
 }
 
 TEST_F(MainTest, BadAddresses) {

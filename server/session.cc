@@ -47,15 +47,15 @@ void Session::request(transport::Request& request) {
 void Session::dispatch(transport::Request& request) {
   const Header header = request.header();
   if (shared_.trace) trace(request.frame());
+  const bool starts_anew = header.type == Describe<Tversion>::code;
   // The first request with this tag must not be harmed: the second one is an error.
-  if (!calls_.empty() && calls_.contains(static_cast<U16>(header.tag)))
+  if (!starts_anew && !calls_.empty() && calls_.contains(static_cast<U16>(header.tag)))
     return refuse(request, Errno{EINVAL});
-  if (dialect_ == kAny && header.type != Describe<Tversion>::code)
-    return refuse(request, Errno{EPROTO});
+  if (!starts_anew && dialect_ == kAny) return refuse(request, Errno{EPROTO});
   const auto begin_call = [&]<class M>(const M& m) {
     if constexpr (has(Describe<M>::dialects, kDotL)) {
       io::Task<void> task = serve(request, m);
-      if (!task.done()) {
+      if (!starts_anew && !task.done()) {
         latest_->listed_ = true;
         calls_[static_cast<U16>(header.tag)] = latest_;
       }
@@ -150,20 +150,13 @@ void Session::trace(Bytes frame) const {
 
 // ------------------------------------------------------------------ the session's end and Tversion
 
-// Ends everything under way but one call, without replies.
-io::Task<void> Session::abandon_calls(const Call* but) {
+// Ends everything under way, without replies.
+io::Task<void> Session::abandon_calls() {
   for (const auto& [tag, call] : calls_) {
-    if (call == but) continue;
     call->dropped = true;
     call->context.cancel();
   }
-  while (true) {
-    Call* waited_for = nullptr;
-    for (const auto& [tag, call] : calls_)
-      if (call != but) waited_for = call;
-    if (!waited_for) co_return;
-    co_await waited_for->ended();
-  }
+  while (!calls_.empty()) co_await calls_.begin()->second->ended();
 }
 
 void Session::clunk_all() {
@@ -175,17 +168,19 @@ io::Task<void> Session::close() {
   closing_ = true;
   for (transport::Request* request : held_) request->finish(0);
   held_.clear();
-  auto abandoning = abandon_calls(nullptr);
+  auto abandoning = abandon_calls();
   co_await abandoning;
   auto ending = scope_.all_done();
   co_await ending;
   clunk_all();
 }
 
-// A version starts a session anew: what is under way is dropped, every fid is clunked.
-Reply<Rversion> Session::handle(Call& call, const Tversion& m) {
+// A version starts a session anew: what is under way is dropped, every fid is clunked. Until that
+// is done, all else is held back; so no request finds a Tversion under way, and it is not in
+// calls_.
+Reply<Rversion> Session::handle(Call&, const Tversion& m) {
   resetting_ = true;
-  auto abandoning = abandon_calls(&call);
+  auto abandoning = abandon_calls();
   co_await abandoning;
   clunk_all();
   dialect_ = kAny;
@@ -233,6 +228,15 @@ Result<Ref<FidState>> Session::open_fid(Call& call, Fid number) {
   auto state = file_fid(call, number);
   if (state && !(*state)->file) return fail(EBADF);
   return state;
+}
+
+Result<Ref<fs::Node>> Session::directory(Call& call, Fid number, Str name) {
+  const auto state = file_fid(call, number);
+  NINEP_RETURN_IF_ERROR(state);
+  const auto checked = check_name(name);
+  NINEP_RETURN_IF_ERROR(checked);
+  if ((*state)->node->qid().type != kQtDir) return fail(ENOTDIR);
+  return (*state)->node;
 }
 
 Status Session::may_be_new(Fid number) const {

@@ -92,12 +92,14 @@ class Session final : public transport::Handler {
   void finish(Call& call, const Result<R>& result);
   void refuse(transport::Request& request, Errno error);
   void trace(Bytes frame) const;
-  io::Task<void> abandon_calls(const Call* but);
+  io::Task<void> abandon_calls();
   void clunk_all();
 
   // Fids. From a look-up on, the call acts as the fid's user.
   Result<Ref<FidState>> file_fid(Call& call, Fid number);  // of a file, not of an attribute
   Result<Ref<FidState>> open_fid(Call& call, Fid number);  // of an open file
+  /// A directory, for a name that comes into being or goes in it.
+  Result<Ref<fs::Node>> directory(Call& call, Fid number, Str name);
   Status may_be_new(Fid number) const;
   Status add_fid(Fid number, Ref<FidState> state);
   Result<Ref<FidState>> take_fid(Fid number);  // out of the table
@@ -184,7 +186,7 @@ class Call {
   std::vector<std::coroutine_handle<>> waiters_;
 };
 
-/// A name as create-like and removing messages take it: one component that can exist.
+/// A name that a file can have or be given: one component.
 Status check_name(Str name);
 
 }  // namespace ninep::server

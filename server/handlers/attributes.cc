@@ -1,36 +1,33 @@
 // Tgetattr, Tsetattr, Tstatfs, Treadlink, Txattrwalk, Txattrcreate.
 #include <limits.h>
 
+#include "server/handlers/answer.h"
 #include "server/session.h"
 
 namespace ninep::server {
 
+// The fid may move on to another node meanwhile.
 Reply<Rgetattr> Session::handle(Call& call, const Tgetattr& m) {
-  auto found = file_fid(call, m.fid);
-  NINEP_CO_RETURN_IF_ERROR(found);
-  const Ref<FidState> state = std::move(*found);
-  const Ref<fs::Node> node = state->node;  // the fid may move on meanwhile
-  auto asking = node->getattr(call.context, m.request_mask, state->file.get());
-  co_return co_await asking;
+  const auto found = file_fid(call, m.fid);
+  NINEP_RETURN_IF_ERROR(found);
+  const FidState& state = **found;
+  return answer<Rgetattr>(state.node->getattr(call.context, m.request_mask, state.file.get()),
+                          state.node, state.file);
 }
 
 Reply<Rsetattr> Session::handle(Call& call, const Tsetattr& m) {
-  auto found = file_fid(call, m.fid);
-  NINEP_CO_RETURN_IF_ERROR(found);
-  const Ref<FidState> state = std::move(*found);
-  const Ref<fs::Node> node = state->node;
-  auto setting = node->setattr(call.context, m, state->file.get());
-  auto set = co_await setting;
-  NINEP_CO_RETURN_IF_ERROR(set);
-  co_return Rsetattr{};
+  const auto found = file_fid(call, m.fid);
+  NINEP_RETURN_IF_ERROR(found);
+  const FidState& state = **found;
+  return answer<Rsetattr>(state.node->setattr(call.context, m, state.file.get()), state.node,
+                          state.file);
 }
 
 Reply<Rstatfs> Session::handle(Call& call, const Tstatfs& m) {
-  auto found = file_fid(call, m.fid);
-  NINEP_CO_RETURN_IF_ERROR(found);
-  const Ref<fs::Node> node = (*found)->node;
-  auto asking = node->statfs(call.context);
-  co_return co_await asking;
+  const auto found = file_fid(call, m.fid);
+  NINEP_RETURN_IF_ERROR(found);
+  const Ref<fs::Node>& node = (*found)->node;
+  return answer<Rstatfs>(node->statfs(call.context), node);
 }
 
 Reply<Rreadlink> Session::handle(Call& call, const Treadlink& m) {

@@ -1,4 +1,5 @@
 // Tlopen, Tlcreate, Tread, Twrite, Treaddir, Tfsync: files and their contents.
+#include "server/handlers/answer.h"
 #include "server/reply.h"
 #include "server/session.h"
 #include "transports/io/chunk.h"
@@ -146,13 +147,10 @@ Reply<Filled> Session::handle(Call& call, const Treaddir& m) {
 }
 
 Reply<Rfsync> Session::handle(Call& call, const Tfsync& m) {
-  auto found = open_fid(call, m.fid);
-  NINEP_CO_RETURN_IF_ERROR(found);
-  const Ref<FidState> state = std::move(*found);
-  auto syncing = state->file->sync(call.context, m.datasync.value != 0);
-  auto synced = co_await syncing;
-  NINEP_CO_RETURN_IF_ERROR(synced);
-  co_return Rfsync{};
+  const auto found = open_fid(call, m.fid);
+  NINEP_RETURN_IF_ERROR(found);
+  const Ref<fs::File>& file = (*found)->file;
+  return answer<Rfsync>(file->sync(call.context, m.datasync.value != 0), file);
 }
 
 }  // namespace ninep::server

@@ -158,9 +158,11 @@ TEST_P(InFlightTest, TagInUse) {
   EXPECT_EQ(c.walk(0, 1, {"new"}).error(), ENOENT);
 }
 
-// Tversion ends what is in flight: no reply of the old session comes after Rversion, nor before.
+// Tversion ends what is in flight: no reply of the old session comes after Rversion, nor before. It
+// may have any tag, also one that is in use.
 TEST_P(InFlightTest, Version) {
-  for (const bool interruptible : {true, false}) {
+  for (const auto& [tag, interruptible] :
+       {std::pair{kNoTag, true}, {kNoTag, false}, {Tag{2}, true}, {Tag{2}, false}}) {
     Client c = session_with_file();
     gate.hold("read", interruptible);
     gate.hold("getattr", interruptible);
@@ -168,7 +170,7 @@ TEST_P(InFlightTest, Version) {
     c.send(2, Tgetattr{Fid{0}, getattr::kBasic});
     gate.wait_for(2);
     if (!interruptible) c.send(3, Tflush{Tag{1}});
-    c.send(static_cast<U16>(kNoTag), Tversion{8192, "9P2000.L"});
+    c.send(static_cast<U16>(tag), Tversion{8192, "9P2000.L"});
     // What comes behind it belongs to the new session, whenever that begins.
     c.send(4, Tgetattr{Fid{0}, getattr::kBasic});
     c.send(5, Tattach{Fid{0}, kNoFid, "", "", 0});

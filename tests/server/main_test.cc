@@ -377,6 +377,58 @@ TEST_F(MainTest, Pipes) {
   EXPECT_EQ(program.wait(), 0) << program.said;
 }
 
+// By default, what may wait goes through the ring: connections, what they send and get, and reads
+// of what isn't cached; what can't wait is done in place. The counters say so.
+TEST_F(MainTest, WhatMayWaitGoesThroughTheRing) {
+  const auto disk = dir_on_ext4();
+  if (!disk) GTEST_SKIP() << kNoExt4;
+  const std::string content(4096, 'x');
+  for (const char* name : {"cold", "warm"}) {
+    const int fd = ::open((*disk / name).c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+    ASSERT_EQ(::write(fd, content.data(), content.size()), 4096);
+    ASSERT_EQ(::fsync(fd), 0);
+    if (*name == 'c') {
+      ASSERT_EQ(::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+    }
+    ::close(fd);
+  }
+  Program program({"--listen", kAnyPort, "--log-level", "debug", disk->path()});
+  Client c = connect_to(program.port());
+  if (program.said.find("with io_uring") == std::string::npos)
+    GTEST_SKIP() << "no io_uring here: " << program.said;
+  c.version();
+  c.attach(0);
+  EXPECT_EQ(c.content(0, "cold"), content);
+  EXPECT_EQ(c.content(0, "warm"), content);
+  c.hang_up();
+  program.signal(SIGTERM);
+  EXPECT_EQ(program.wait(), 0);
+  struct Row {
+    unsigned in_place = 0;
+    unsigned ring = 0;
+    unsigned pool = 0;
+  };
+  const auto row = [&](const std::string& kind) {
+    Row found;
+    const std::size_t at = program.said.find("operations: " + kind + " ");
+    if (at != std::string::npos) {
+      std::sscanf(program.said.c_str() + at, "operations: %*s in place %u ring %u pool %u",
+                  &found.in_place, &found.ring, &found.pool);
+    }
+    return found;
+  };
+  EXPECT_GE(row("accept").ring, 1u) << program.said;
+  EXPECT_GE(row("recv").ring, 5u) << program.said;
+  EXPECT_GE(row("send").ring, 5u) << program.said;
+  for (const char* kind : {"accept", "recv", "send"}) {
+    EXPECT_EQ(row(kind).in_place, 0u) << kind;
+    EXPECT_EQ(row(kind).pool, 0u) << kind;
+  }
+  EXPECT_GE(row("read").ring, 1u) << program.said;
+  EXPECT_GE(row("read").in_place, 1u) << program.said;
+  EXPECT_EQ(row("read").pool, 0u) << program.said;
+}
+
 // --trace shows each message.
 TEST_F(MainTest, Trace) {
   Program program({"--trace", "--listen", kAnyPort, share.path()});

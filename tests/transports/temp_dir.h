@@ -3,9 +3,11 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
 #include <string>
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/statfs.h>
 #include <unistd.h>
 
@@ -43,5 +45,19 @@ class TempDir {
   std::string path_;
   int fd_ = -1;
 };
+
+/// A directory on a local disk, below one of the places for files that don't stay; null: none is.
+inline std::unique_ptr<TempDir> dir_on_ext4() {
+  for (const auto& place : {std::filesystem::current_path(), std::filesystem::temp_directory_path(),
+                            std::filesystem::path("/var/tmp")}) {
+    std::error_code error;
+    if (!std::filesystem::exists(place, error)) continue;
+    auto dir = std::make_unique<TempDir>(place);
+    if (dir->type() == EXT4_SUPER_MAGIC) return dir;
+  }
+  return nullptr;
+}
+inline constexpr const char* kNoExt4 =
+    "no ext4 here: neither the current nor the temporary directory";
 
 }  // namespace ninep::test

@@ -1,8 +1,6 @@
 // Reads of what isn't cached: they leave the loop's thread, and are as whole as any other.
-#include <filesystem>
 #include <numeric>
 
-#include <linux/magic.h>
 #include <sys/uio.h>
 
 #include "tests/transports/io/loops.h"
@@ -19,16 +17,9 @@ class ColdReads : public test::EachLoop {
   void SetUp() override {
     EachLoop::SetUp();
     if (IsSkipped()) return;
-    for (const auto& place :
-         {std::filesystem::current_path(), std::filesystem::temp_directory_path(),
-          std::filesystem::path("/var/tmp")}) {
-      std::error_code error;
-      if (!std::filesystem::exists(place, error)) continue;
-      auto dir = std::make_unique<TempDir>(place);
-      if (dir->type() == EXT4_SUPER_MAGIC) dir_ = std::move(dir);
-      if (dir_) return make_file();
-    }
-    GTEST_SKIP() << "no ext4 here: neither the current nor the temporary directory";
+    dir_ = test::dir_on_ext4();
+    if (!dir_) GTEST_SKIP() << test::kNoExt4;
+    make_file();
   }
   void TearDown() override {
     if (file_ >= 0) ::close(file_);

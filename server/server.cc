@@ -136,7 +136,7 @@ class Server::Impl {
     std::size_t left = workers.size();
     for (const auto& worker : workers) {
       worker->loop().post([this, &worker = *worker, &one_drained, &left] {
-        io::detach(drain(worker, one_drained, left));
+        worker.loop().detach(drain(worker, one_drained, left));
       });
     }
     while (left != 0) co_await one_drained;

@@ -21,6 +21,16 @@ void FsTest::SetUp() {
   root_ = value(export_->tree->attach(*ctx_, ""));
 }
 
+// What was closed meanwhile may be under way still.
+void FsTest::TearDown() {
+  root_ = nullptr;
+  ctx_.reset();
+  export_.reset();
+  if (!loop_) return;
+  loop_->stop();
+  loop_->run_until_stopped();
+}
+
 Ref<fs::Node> FsTest::dir(fs::Node& parent, Str name, U32 mode) {
   value(parent.mkdir(ctx(), name, mode, kOwnGid));
   return walk(parent, name);

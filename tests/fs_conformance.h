@@ -49,6 +49,7 @@ inline constexpr U32 kOwnGid = io::kNoId;
 class FsTest : public testing::TestWithParam<Backend> {
  protected:
   void SetUp() override;
+  void TearDown() override;
 
   // ---- tasks
 

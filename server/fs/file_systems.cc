@@ -46,7 +46,7 @@ const FileSystem& FileSystems::add(int fd, U64 device) {
   ::fstatfs(fd, &status);
   auto fs = std::make_unique<FileSystem>();
   fs->device = device;
-  fs->sleep = sleep_of(status.f_type);
+  fs->sleep = sleep_.value_or(sleep_of(status.f_type));
   if (!by_device_.empty()) {  // the first is the export's own
     U64 fsid = 0;
     std::memcpy(&fsid, &status.f_fsid, sizeof status.f_fsid);

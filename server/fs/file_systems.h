@@ -5,6 +5,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 
 #include <absl/container/flat_hash_map.h>
 #include <sys/stat.h>
@@ -29,6 +30,9 @@ inline U64 device_number(const struct statx& status) {
 /// Shared by all sessions of a tree; safe from any thread.
 class FileSystems {
  public:
+  /// `sleep`: of all of them; by default, what statfs(2) tells of each.
+  explicit FileSystems(std::optional<io::Sleep> sleep = {}) : sleep_(sleep) {}
+
   /// The file system that `fd`, of this status, is on; `own` is the export's own.
   const FileSystem& find(int fd, const struct statx& status);
 
@@ -41,6 +45,7 @@ class FileSystems {
  private:
   const FileSystem& add(int fd, U64 device);
 
+  const std::optional<io::Sleep> sleep_;
   std::mutex mutex_;  // guards both maps
   absl::flat_hash_map<U64, std::unique_ptr<const FileSystem>> by_device_;
   absl::flat_hash_map<U16, U64> prefixes_;  // to the fsid that has it

@@ -15,7 +15,8 @@ namespace {
 
 class LocalTree final : public Tree {
  public:
-  LocalTree(int fd, std::string path) : fd_(fd), path_(std::move(path)) {
+  LocalTree(int fd, std::string path, std::optional<io::Sleep> sleep)
+      : fd_(fd), path_(std::move(path)), file_systems_(std::make_shared<FileSystems>(sleep)) {
     struct statx status;
     NINEP_CHECK(::statx(fd_, "", AT_EMPTY_PATH, kStatxMask, &status) == 0);
     file_systems_->find(fd_, status);  // the first is the export's own
@@ -56,12 +57,13 @@ class LocalTree final : public Tree {
  private:
   const int fd_;
   const std::string path_;
-  const std::shared_ptr<FileSystems> file_systems_ = std::make_shared<FileSystems>();
+  const std::shared_ptr<FileSystems> file_systems_;
 };
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<Tree>> make_local_tree(const std::string& path) {
+absl::StatusOr<std::shared_ptr<Tree>> make_local_tree(const std::string& path,
+                                                      std::optional<io::Sleep> sleep) {
   const int fd = ::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
   char resolved[PATH_MAX];
   if (fd < 0 || !::realpath(path.c_str(), resolved)) {
@@ -71,7 +73,7 @@ absl::StatusOr<std::shared_ptr<Tree>> make_local_tree(const std::string& path) {
   }
   std::string name = resolved;
   while (name.ends_with('/')) name.pop_back();
-  return std::make_shared<LocalTree>(fd, std::move(name));
+  return std::make_shared<LocalTree>(fd, std::move(name), sleep);
 }
 
 }  // namespace ninep::fs

@@ -5,6 +5,8 @@
 // happens to the names on the host meanwhile changes nothing about which file a fid refers to.
 #pragma once
 
+#include <optional>
+
 #include <absl/status/statusor.h>
 
 #include "server/fs/fs.h"
@@ -13,7 +15,9 @@ namespace ninep::fs {
 
 /// Exports the directory at `path`. An attach name of "", "/" or `path` itself stands for it;
 /// others are walked from it, as a client's walk is, with or without `path` in front. The error
-/// says what was tried.
-absl::StatusOr<std::shared_ptr<Tree>> make_local_tree(const std::string& path);
+/// says what was tried. `sleep` is taken for granted of every file system below, instead of what
+/// statfs(2) tells.
+absl::StatusOr<std::shared_ptr<Tree>> make_local_tree(const std::string& path,
+                                                      std::optional<io::Sleep> sleep = {});
 
 }  // namespace ninep::fs

@@ -49,7 +49,7 @@ io::Task<void> close_on(io::Loop& loop, io::Sleep sleep, int fd) {
 Descriptor::~Descriptor() {
   if (fd_ < 0) return;
   if (sleep_ == io::Sleep::kMay) {
-    io::detach(close_on(*loop_, sleep_, fd_));  // may have to write back what is cached
+    loop_->detach(close_on(*loop_, sleep_, fd_));  // may have to write back what is cached
   } else {
     ::close(fd_);
   }

@@ -31,7 +31,8 @@ std::unique_ptr<Export> memory(std::string&) {
 }
 
 /// Below `base`, in a directory of its own, with space beside it for what is not exported.
-std::unique_ptr<Export> local(const std::string& base, std::string& why_not) {
+std::unique_ptr<Export> local(const std::string& base, std::string& why_not,
+                              std::optional<io::Sleep> sleep = {}) {
   std::string place = base + "/ninep-test-XXXXXX";
   if (!::mkdtemp(place.data())) {
     why_not = "cannot make a directory in " + base + ": " + std::strerror(errno);
@@ -42,7 +43,7 @@ std::unique_ptr<Export> local(const std::string& base, std::string& why_not) {
   made->host = place + "/export";
   std::filesystem::create_directory(made->host);
   made->privileged = ::geteuid() == 0;
-  auto tree = fs::make_local_tree(made->host);
+  auto tree = fs::make_local_tree(made->host, sleep);
   if (!tree.ok()) {
     why_not = tree.status().ToString();
     return nullptr;
@@ -63,6 +64,11 @@ std::unique_ptr<Export> tmpfs(std::string& why_not) {
 }
 
 std::unique_ptr<Export> disk(std::string& why_not) { return local("/var/tmp", why_not); }
+
+/// As if any call could take any time: a network's file system.
+std::unique_ptr<Export> remote(std::string& why_not) {
+  return local("/var/tmp", why_not, io::Sleep::kMay);
+}
 
 /// The same for a user whose ids each call is made with; the export is theirs.
 template <auto make, U32 uid>
@@ -92,6 +98,9 @@ std::vector<Backend> backends() {
       {"DiskRoot", Choice::kUring, as<disk, 0>},
       {"DiskUserUring", Choice::kUring, as<disk, kSomebody>},
       {"DiskUserPortable", Choice::kPortable, as<disk, kSomebody>},
+      {"RemoteUring", Choice::kUring, remote},
+      {"RemoteUserUring", Choice::kUring, as<remote, kSomebody>},
+      {"RemoteUserPortable", Choice::kPortable, as<remote, kSomebody>},
   };
 }
 

@@ -17,7 +17,10 @@ class FsXattr : public FsTest {
     if (set("user.probe", "") == EOPNOTSUPP) GTEST_SKIP() << "no user attributes on this one";
     ASSERT_EQ(remove("user.probe"), 0);
   }
-  void TearDown() override { node_ = nullptr; }
+  void TearDown() override {
+    node_ = nullptr;
+    FsTest::TearDown();
+  }
 
   int set(Str name, Str value, U32 flags = 0) {
     return error(node_->setxattr(ctx(), name, as_bytes(value), flags));

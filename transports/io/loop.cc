@@ -75,13 +75,13 @@ void Loop::stop() {
 void Loop::run_until_stopped() {
   stopped_ = false;
   ReadyQueue& ready = ReadyQueue::current();
-  while (!stopped_) {
+  while (true) {
     run_posted();
     do {
       ready.run();
       run_turn_ends();
     } while (!ready.empty() || !turn_ends_.empty());
-    if (stopped_) break;
+    if (stopped_ && detached_.empty()) break;
     turn(true);
   }
 }

@@ -81,7 +81,11 @@ class Loop {
   Running<Op> run(Op&& op) { return {*this, op}; }
   Running<Op&> run(Op& op) { return {*this, op}; }
 
-  /// Runs until stop().
+  /// Lets a task go on by itself, for what must be done but concerns no one, such as closing a file
+  /// that was read from.
+  void detach(Task<void> task) { detached_.spawn(std::move(task)); }
+
+  /// Runs until stop(), and until what was detached has ended.
   void run_until_stopped();
   const Counters& counters() const { return counters_; }
 
@@ -118,6 +122,7 @@ class Loop {
   void run_turn_ends();
 
   Counters counters_{};
+  Scope detached_;
   std::vector<TurnEnd*> turn_ends_;  // nullptr: gone
   std::vector<TurnEnd*> turn_ends_running_;
   std::atomic<bool> stopped_{false};

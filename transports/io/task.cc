@@ -98,22 +98,4 @@ Scope::Watcher Scope::watch(Task<void> task) {
   if (waiting_ && running_ == 0) idle_.set();
 }
 
-namespace {
-
-struct Detached {
-  struct promise_type : detail::PromiseBase {
-    Detached get_return_object() { return {}; }
-    std::suspend_never final_suspend() noexcept { return {}; }
-    void return_void() {}
-  };
-};
-
-Detached go_on(Task<void> task) { co_await task; }
-
-}  // namespace
-
-void detach(Task<void> task) {
-  if (!task.done()) go_on(std::move(task));
-}
-
 }  // namespace ninep::io

@@ -198,8 +198,4 @@ class Scope {
   Event idle_;
 };
 
-/// Lets a task go on by itself; nobody will know when it ends. For what must be done but concerns
-/// no one, such as closing a file that was read from.
-void detach(Task<void> task);
-
 }  // namespace ninep::io

@@ -24,7 +24,8 @@ struct Conversation {
   io::Event answered;
   std::size_t open = 0;  // requests
 
-  Conversation(io::Loop& loop, server::Shared& shared) : session(loop, shared, "fuzz") {}
+  Conversation(io::Loop& loop, server::Shared& shared, const server::Export& exported)
+      : session(loop, shared, exported, "fuzz") {}
 
   void send(Bytes frame) {
     ++open;
@@ -76,9 +77,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
   const auto loop = io::make_fake_loop(1, {.late = 0, .shortened = 0});
   fs::MemoryTree tree({.size_max = U64{4} << 20, .inodes_max = 4096, .counted_time = true});
   server::Shared shared;
-  shared.exported.tree = std::shared_ptr<fs::Tree>(&tree, [](fs::Tree*) {});
   shared.msize_max = kMsize;
-  Conversation conversation(*loop, shared);
+  const server::Export exported{std::shared_ptr<fs::Tree>(&tree, [](fs::Tree*) {})};
+  Conversation conversation(*loop, shared, exported);
   const io::Task<void> conversing =
       converse(conversation, std::as_bytes(std::span(input, size)), *loop);
   loop->run_until_stopped();

@@ -58,6 +58,22 @@ template <Message M>
   return size;
 }
 
+/// Reads the fields that stand before a Twrite's data, which are elsewhere: `count` bytes. `front`
+/// is the frame up to them.
+struct WriteFront {
+  Fid fid;
+  U64 offset;
+  U32 count;
+};
+NINEP_RECORD(WriteFront, fid, offset, count);
+inline constexpr std::size_t kWriteFrontSize = kHeaderSize + 16;
+inline WriteFront read_write_front(Bytes front) {
+  WriteFront w{};
+  BasicReader<false> r(front.subspan(kHeaderSize), kAny);
+  get_fields(r, w);
+  return w;
+}
+
 /// Writes the header and count[4] that stand before the data of an Rread or Rreaddir, where the
 /// data are in place already.
 template <Message M>

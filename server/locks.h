@@ -12,11 +12,12 @@
 
 #include "proto/messages.h"
 #include "proto/result.h"
+#include "server/fs/fs.h"
 
 namespace ninep::server {
 
-/// A file as the lock table knows it: the tree that it is in, and its qid path there.
-using LockedFile = std::pair<const void*, U64>;
+/// A file as the lock table knows it: fs::Node::key().
+using LockedFile = fs::FileKey;
 
 /// Safe from any thread.
 class LockTable {

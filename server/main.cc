@@ -1,6 +1,9 @@
 // 9pserve: options to a Server, signals to its stop, and the line to paste.
 #include <csignal>
+#include <filesystem>
+#include <system_error>
 
+#include <fcntl.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
@@ -42,6 +45,36 @@ void raise_descriptor_limit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+std::string absolute(const std::string& path) {
+  std::error_code error;
+  const auto from_root = std::filesystem::absolute(path, error);
+  return error ? path : from_root.string();
+}
+
+/// As a shell takes it for one word.
+std::string quoted(const std::string& text) {
+  constexpr const char* kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+:@%";
+  if (!text.empty() && text.find_first_not_of(kPlain) == text.npos) return text;
+  std::string word = "'";
+  for (const char c : text) word += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return word + "'";
+}
+
+/// How QEMU gets a device, and how its guest mounts it.
+void print_device(const Server::Listening& device) {
+  const std::string path = quoted(absolute(device.name.substr(device.name.find(':') + 1)));
+  std::fprintf(
+      stderr,
+      "qemu-system-x86_64 ... -object memory-backend-memfd,id=mem,size=SIZE,share=on -machine "
+      "memory-backend=mem -chardev socket,id=%s,path=%s -device "
+      "vhost-user-test-device-pci,chardev=%s,virtio-id=9,num_vqs=1,vq_size=128,"
+      "config_size=256\n"
+      "in the guest: mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000 %s /mnt\n",
+      device.protocol.tag.c_str(), path.c_str(), device.protocol.tag.c_str(),
+      device.protocol.tag.c_str());
+}
+
 /// How a Linux client mounts `address`; empty if its kernel can't by itself.
 std::string mount_line(const std::string& address, const ninep::server::Options& options) {
   std::string source;
@@ -49,10 +82,11 @@ std::string mount_line(const std::string& address, const ninep::server::Options&
   if (address.starts_with("tcp:")) {
     const auto colon = address.rfind(':');
     source = address.substr(4, colon - 4);
-    if (source == "0.0.0.0" || source == "[::]") source = "HOST";
+    if (source.starts_with('[')) source = source.substr(1, source.size() - 2);
+    if (source == "0.0.0.0" || source == "::") source = "HOST";
     trans = "trans=tcp,port=" + address.substr(colon + 1);
   } else if (address.starts_with("unix:")) {
-    source = address.substr(5);
+    source = quoted(absolute(address.substr(5)));
     trans = "trans=unix";
   } else {
     return "";
@@ -73,18 +107,18 @@ void log_counters(const Server& server) {
   }
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  spdlog::set_default_logger(spdlog::stderr_color_mt("9pserve"));
-  ninep::server::Options options;
-  int exit_status = 0;
-  if (!ninep::server::parse_options(argc, argv, options, exit_status)) return exit_status;
-  spdlog::set_level(spdlog::level::from_str(options.log_level));
-  std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGXFSZ, SIG_IGN);  // EFBIG is enough
-  raise_descriptor_limit();
-
+int serve(const ninep::server::Options& options) {
+  // First of all: later, a descriptor that nobody gave us would be one of our own.
+  std::vector<ninep::transport::Address> addresses;
+  for (const std::string& text : options.listen) {
+    const auto address = ninep::transport::Address::parse(text);
+    if (!address.ok()) return fail(std::string(address.status().message()));
+    for (const int fd : {address->in, address->out})
+      if (fd >= 0 && ::fcntl(fd, F_GETFD) < 0)
+        return fail("cannot serve " + address->text() + ": descriptor " + std::to_string(fd) +
+                    " isn't open");
+    addresses.push_back(*address);
+  }
   auto tree = ninep::fs::make_local_tree(options.directory);
   if (!tree.ok()) return fail(std::string(tree.status().message()));
   if (options.io == "io_uring") {
@@ -98,9 +132,16 @@ int main(int argc, char** argv) {
                  .threads = options.threads,
                  .io = choice(options.io),
                  .trace = options.trace});
-  for (const std::string& address : options.listen)
-    if (const auto status = server.listen(address); !status.ok())
+  for (const ninep::transport::Address& address : addresses) {
+    std::optional<ninep::server::Export> exported;
+    if (!address.directory.empty()) {
+      auto other = ninep::fs::make_local_tree(address.directory);
+      if (!other.ok()) return fail(std::string(other.status().message()));
+      exported = {*other, options.read_only};
+    }
+    if (const auto status = server.listen(address, exported); !status.ok())
       return fail(std::string(status.message()));
+  }
 
   running = &server;
   std::signal(SIGTERM, on_signal);
@@ -109,12 +150,36 @@ int main(int argc, char** argv) {
                server.io_name());
   if (!server.users().acts_as_others())
     spdlog::info("not root: every client acts as the user that runs this server");
-  for (const std::string& address : server.addresses()) {
-    const std::string line = mount_line(address, options);
-    spdlog::info("listening on {}", address);
+  for (const Server::Listening& listening : server.listening()) {
+    spdlog::info("listening on {}", listening.name);
+    if (listening.protocol.kind != ninep::transport::Protocol::Kind::kFrames) {
+      print_device(listening);
+      continue;
+    }
+    const std::string line = mount_line(listening.name, options);
     if (!line.empty()) std::fprintf(stderr, "%s\n", line.c_str());
   }
   server.run();
+  std::signal(SIGTERM, SIG_IGN);
+  std::signal(SIGINT, SIG_IGN);
   log_counters(server);
   return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  spdlog::set_default_logger(spdlog::stderr_color_mt("9pserve"));
+  ninep::server::Options options;
+  int exit_status = 0;
+  if (!ninep::server::parse_options(argc, argv, options, exit_status)) return exit_status;
+  spdlog::set_level(spdlog::level::from_str(options.log_level));
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // EFBIG is enough
+  raise_descriptor_limit();
+  try {
+    return serve(options);
+  } catch (const std::system_error& error) {
+    return fail(error.what());
+  }
 }

@@ -1,31 +1,11 @@
 // Replies into the pieces of room that a transport gives.
 #pragma once
 
-#include <algorithm>
-
 #include <absl/container/inlined_vector.h>
 
 #include "transports/transport.h"
 
 namespace ninep::server {
-
-using Pieces = std::span<const iovec>;
-
-inline std::size_t total(Pieces pieces) {
-  std::size_t size = 0;
-  for (const iovec& piece : pieces) size += piece.iov_len;
-  return size;
-}
-
-/// Copies `bytes` to the front of `pieces`, which are large enough.
-inline void scatter(Bytes bytes, Pieces pieces) {
-  for (const iovec& piece : pieces) {
-    const std::size_t part = std::min(bytes.size(), piece.iov_len);
-    if (part == 0) continue;
-    std::memcpy(piece.iov_base, bytes.data(), part);
-    bytes = bytes.subspan(part);
-  }
-}
 
 /// The first piece, if it has `size` bytes; else none.
 inline Room contiguous(Pieces pieces, std::size_t size) {
@@ -37,13 +17,7 @@ inline Room contiguous(Pieces pieces, std::size_t size) {
 class PayloadRoom {
  public:
   PayloadRoom(Pieces pieces, std::size_t skip, std::size_t size) {
-    for (const iovec& piece : pieces) {
-      const std::size_t off = std::min(skip, piece.iov_len);
-      const std::size_t part = std::min(size, piece.iov_len - off);
-      skip -= off;
-      size -= part;
-      if (part != 0) pieces_.push_back({static_cast<std::byte*>(piece.iov_base) + off, part});
-    }
+    slice(pieces, skip, size, pieces_);
   }
   Pieces pieces() const { return pieces_; }
 

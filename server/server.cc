@@ -1,19 +1,33 @@
 #include "server/server.h"
 
+#include <system_error>
 #include <thread>
 
 #include <absl/container/flat_hash_set.h>
 #include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "transports/address.h"
+#include "transports/make_link.h"
 
 namespace ninep::server {
 
-using transport::Connection;
 using transport::Ends;
+using transport::Link;
+
+namespace {
+
+/// What came to the server, and how to serve it.
+struct Arrival {
+  Ends ends;
+  transport::Protocol protocol;
+  Export exported;
+  std::function<void()> ended;  // to be called at the end; may be empty
+};
+
+}  // namespace
 
 /// A loop, its thread, and the connections that it serves.
 class Server::Worker {
@@ -25,20 +39,20 @@ class Server::Worker {
 
   // ---- on the loop's thread
 
-  void serve(Ends ends, std::function<void()> ended) {
+  void serve(Arrival arrival) {
     if (stopping_) {
-      ::close(ends.in);
-      if (ends.out != ends.in) ::close(ends.out);
-      if (ended) ended();
+      ::close(arrival.ends.in);
+      if (arrival.ends.out != arrival.ends.in) ::close(arrival.ends.out);
+      if (arrival.ended) arrival.ended();
       return;
     }
-    scope_.spawn(serve_one(ends, std::move(ended)));
+    scope_.spawn(serve_one(std::move(arrival)));
   }
 
   /// Ends all connections; aborts those that take longer than `ms_max`.
   io::Task<void> drain(unsigned ms_max) {
     stopping_ = true;
-    for (Connection* connection : connections_) connection->stop();
+    for (Link* link : links_) link->stop();
     deadline_ = io::ops::timeout(U64{ms_max} * 1'000'000);
     deadline_running_ = true;
     auto deadline = abort_at_deadline();
@@ -49,27 +63,34 @@ class Server::Worker {
   }
 
  private:
-  io::Task<void> serve_one(Ends ends, std::function<void()> ended) {
-    const auto make = [this](io::Loop& loop, const transport::Peer& peer) {
-      return std::make_unique<Session>(loop, shared_, peer.name);
+  io::Task<void> serve_one(Arrival arrival) {
+    const auto make = [this, exported = arrival.exported](io::Loop& loop,
+                                                          const transport::Peer& peer) {
+      return std::make_unique<Session>(loop, shared_, exported, peer.name);
     };
-    Connection connection(*loop_, ends, {transport::peer_name(ends.in)}, make);
-    connections_.insert(&connection);
-    spdlog::debug("{}: connected", connection.peer().name);
-    auto serving = connection.serve();
+    std::string name = transport::peer_name(arrival.ends.in);
+    if (!arrival.protocol.tag.empty()) name = "device " + arrival.protocol.tag;
+    const auto report = [name](const std::string& problem) {
+      spdlog::warn("{}: {}", name, problem);
+    };
+    const auto link =
+        transport::make_link(*loop_, arrival.ends, arrival.protocol, {name}, make, report);
+    links_.insert(link.get());
+    spdlog::debug("{}: connected", name);
+    auto serving = link->serve();
     co_await serving;
-    spdlog::debug("{}: left", connection.peer().name);
-    connections_.erase(&connection);
-    if (ended) ended();
+    spdlog::debug("{}: left", name);
+    links_.erase(link.get());
+    if (arrival.ended) arrival.ended();
   }
 
   io::Task<void> abort_at_deadline() {
     const int result = co_await loop_->run(deadline_);
     deadline_running_ = false;
     if (result != -ETIME) co_return;
-    for (Connection* connection : connections_) {
-      spdlog::warn("{}: takes too long to finish; closed", connection->peer().name);
-      connection->abort();
+    for (Link* link : links_) {
+      spdlog::warn("{}: takes too long to finish; closed", link->peer().name);
+      link->abort();
     }
   }
 
@@ -78,21 +99,25 @@ class Server::Worker {
   bool stopping_ = false;
   io::Op deadline_;
   bool deadline_running_ = false;
-  absl::flat_hash_set<Connection*> connections_;
+  absl::flat_hash_set<Link*> links_;
   io::Scope scope_;
 };
 
 class Server::Impl {
  public:
   explicit Impl(Settings s) : settings(std::move(s)) {
-    shared.exported = settings.exported;
     shared.msize_max = std::clamp(settings.msize_max, kMsizeMin, kMsizeMax);
     shared.trace = settings.trace;
+    // No session gets them all: others want to connect, and to open something too.
+    if (rlimit limit; ::getrlimit(RLIMIT_NOFILE, &limit) == 0)
+      shared.descriptors_max = std::min<U64>(shared.descriptors_max, limit.rlim_cur / 4 * 3);
     ::umask(0);  // modes come from the clients, which have applied their own
     for (unsigned i = 0; i < std::max(1u, settings.threads); ++i) {
       std::string why_not;
       auto loop = io::make_loop(settings.io, why_not);
-      NINEP_CHECK(loop);  // main has asked with the same choice
+      if (!loop)
+        throw std::system_error(static_cast<int>(loop.error()), std::generic_category(),
+                                "cannot make an event loop");
       if (i == 0 && !why_not.empty())
         spdlog::info("io_uring is not available ({}); serving with epoll and threads", why_not);
       workers.push_back(std::make_unique<Worker>(std::move(*loop), shared));
@@ -115,13 +140,14 @@ class Server::Impl {
     accepting.resize(listening.size());
     io::Scope accepts;
     for (std::size_t i = 0; i < listening.size(); ++i) accepts.spawn(accept(i));
-    for (const Ends& ends : connected) {
+    for (Arrival& arrival : connected) {
       ++connected_now;
-      place(ends, [this] {
+      arrival.ended = [this] {
         workers[0]->loop().post([this] {
           if (--connected_now == 0 && listening.empty()) stop();
         });
-      });
+      };
+      place(std::move(arrival));
     }
     U64 count;
     auto room = std::as_writable_bytes(std::span(&count, 1));
@@ -155,20 +181,21 @@ class Server::Impl {
 
   io::Task<void> accept(std::size_t index) {
     io::Loop& loop = workers[0]->loop();
-    const int fd = listening[index].fd();
+    const Listener& listener = listening[index];
     io::Op& op = accepting[index];
     while (!stopping) {
-      op = io::ops::accept(fd);
+      op = io::ops::accept(listener.socket.fd());
       const int result = co_await loop.run(op);
       op.waiter = nullptr;
       if (result >= 0) {
         transport::prepare_connection(result);
-        place({result, result, false}, nullptr);
-      } else if (result == -EMFILE || result == -ENFILE || result == -ENOMEM ||
-                 result == -ENOBUFS) {
-        spdlog::warn("{}: cannot accept: {}", listening[index].name(),
+        place({{result, result, false}, listener.protocol, listener.exported, nullptr});
+      } else if (result != -EINTR && result != -EAGAIN && result != -ECONNABORTED &&
+                 result != -ECANCELED) {
+        spdlog::warn("{}: cannot accept: {}", listener.socket.name(),
                      errno_text(Errno{static_cast<U32>(-result)}));
-        op = io::ops::timeout(100'000'000);  // until somebody has left
+        op =
+            io::ops::timeout(100'000'000);  // until somebody has left, or whatever it is has passed
         co_await loop.run(op);
         op.waiter = nullptr;
       }
@@ -176,10 +203,10 @@ class Server::Impl {
   }
 
   // Connections go round the workers.
-  void place(Ends ends, std::function<void()> ended) {
+  void place(Arrival arrival) {
     Worker& worker = *workers[next++ % workers.size()];
-    if (&worker == workers[0].get()) return worker.serve(ends, std::move(ended));
-    worker.loop().post([&worker, ends, ended = std::move(ended)] { worker.serve(ends, ended); });
+    if (&worker == workers[0].get()) return worker.serve(std::move(arrival));
+    worker.loop().post([&worker, arrival = std::move(arrival)] { worker.serve(arrival); });
   }
 
   void stop() const {
@@ -187,11 +214,17 @@ class Server::Impl {
     [[maybe_unused]] const auto written = ::write(stop_event, &one, sizeof one);
   }
 
+  struct Listener {
+    transport::ListeningSocket socket;
+    transport::Protocol protocol;
+    Export exported;
+  };
+
   const Settings settings;
   Shared shared;
   std::vector<std::unique_ptr<Worker>> workers;
-  std::vector<transport::ListeningSocket> listening;
-  std::vector<Ends> connected;
+  std::vector<Listener> listening;
+  std::vector<Arrival> connected;
   std::size_t connected_now = 0;
   std::vector<io::Op> accepting;
   bool stopping = false;
@@ -206,17 +239,26 @@ Server::~Server() { ::close(impl_->stop_event); }
 absl::Status Server::listen(const std::string& text) {
   const auto address = transport::Address::parse(text);
   if (!address.ok()) return address.status();
-  auto opened = transport::open_address(*address);
+  return listen(*address);
+}
+
+absl::Status Server::listen(const transport::Address& address, std::optional<Export> exported) {
+  auto opened = transport::open_address(address);
   if (!opened.ok()) return opened.status();
-  for (auto& socket : opened->listening) impl_->listening.push_back(std::move(socket));
-  for (const Ends& ends : opened->connected) impl_->connected.push_back(ends);
+  if (!exported) exported = impl_->settings.exported;
+  exported->read_only = exported->read_only || address.read_only;
+  for (auto& socket : opened->listening)
+    impl_->listening.push_back({std::move(socket), address.protocol, *exported});
+  for (const Ends& ends : opened->connected)
+    impl_->connected.push_back({ends, address.protocol, *exported, nullptr});
   return absl::OkStatus();
 }
 
-std::vector<std::string> Server::addresses() const {
-  std::vector<std::string> names;
-  for (const auto& socket : impl_->listening) names.push_back(socket.name());
-  return names;
+std::vector<Server::Listening> Server::listening() const {
+  std::vector<Listening> all;
+  for (const auto& listener : impl_->listening)
+    all.push_back({listener.socket.name(), listener.protocol});
+  return all;
 }
 
 Str Server::io_name() const { return impl_->workers[0]->loop().name(); }

@@ -6,12 +6,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <absl/status/status.h>
 
 #include "server/session.h"
+#include "transports/address.h"
 
 namespace ninep::server {
 
@@ -32,10 +34,16 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  /// Opens an address (transports/address.h). Before run(). The error says what to do.
+  /// Opens an address. Before run(). `exported`: what is shown there, if not what the settings say.
+  /// The error says what to do.
+  absl::Status listen(const transport::Address& address, std::optional<Export> exported = {});
   absl::Status listen(const std::string& address);
-  /// The addresses that are listened on, with the ports that the system chose.
-  std::vector<std::string> addresses() const;
+  /// What is listened on, with the ports that the system chose.
+  struct Listening {
+    std::string name;
+    transport::Protocol protocol;
+  };
+  std::vector<Listening> listening() const;
   /// "io_uring" or "portable".
   Str io_name() const;
   const Users& users() const;

@@ -31,8 +31,12 @@ Status check_name(Str name) {
 Call::Call(Session& session, transport::Request& r)
     : context(session.loop_, nullptr), request(r), tag(r.header().tag) {}
 
-Session::Session(io::Loop& loop, Shared& shared, std::string peer)
-    : loop_(loop), shared_(shared), peer_(std::move(peer)), msize_(shared.msize_max) {}
+Session::Session(io::Loop& loop, Shared& shared, Export exported, std::string peer)
+    : loop_(loop),
+      shared_(shared),
+      exported_(std::move(exported)),
+      peer_(std::move(peer)),
+      msize_(shared.msize_max) {}
 
 Session::~Session() { NINEP_CHECK(calls_.empty() && held_.empty()); }
 
@@ -64,6 +68,11 @@ void Session::dispatch(transport::Request& request) {
       refuse(request, Errno{EOPNOTSUPP});
     }
   };
+  if (!request.payload().empty()) {  // of a Twrite, and elsewhere
+    const WriteFront front = read_write_front(request.frame());
+    if (front.count != total(request.payload())) return refuse(request, Errno{EINVAL});
+    return begin_call(Twrite{front.fid, front.offset, {}});
+  }
   const Dialects dialect = dialect_ == kAny ? kDotL : dialect_;
   switch (visit_request(header.type, frame_body(request.frame()), dialect, begin_call)) {
     case Outcome::kDone:
@@ -82,7 +91,7 @@ io::Task<void> Session::serve(transport::Request& request, M m) {
   Call call(*this, request);
   latest_ = &call;
   if constexpr (Changing::has<M>) {
-    if (shared_.exported.read_only) {
+    if (exported_.read_only) {
       if constexpr (std::same_as<M, Tremove>) (void)take_fid(m.fid);
       finish(call, Result<Rlerror>(fail(EROFS)));
       co_return;
@@ -242,6 +251,12 @@ Result<Ref<fs::Node>> Session::directory(Call& call, Fid number, Str name) {
 Status Session::may_be_new(Fid number) const {
   if (number == kNoFid || fids_.contains(static_cast<U32>(number))) return fail(EINVAL);
   if (fids_.size() >= kFidsMax) return fail(EMFILE);
+  return may_open();
+}
+
+// A fid has a descriptor, and another one when it is open.
+Status Session::may_open() const {
+  if (fids_.size() + open_files_ >= shared_.descriptors_max) return fail(EMFILE);
   return {};
 }
 
@@ -261,9 +276,7 @@ Result<Ref<FidState>> Session::take_fid(Fid number) {
   return state;
 }
 
-LockedFile Session::locked_file(const FidState& state) const {
-  return {shared_.exported.tree.get(), state.node->qid().path};
-}
+LockedFile Session::locked_file(const FidState& state) const { return state.node->key(); }
 
 void Session::release_locks(FidState& state) {
   if (!state.locked) return;

@@ -25,9 +25,9 @@ struct Export {
 
 /// What all sessions of a server share.
 struct Shared {
-  Export exported;
   U32 msize_max = 1 << 20;
-  bool trace = false;  // log each message as text
+  bool trace = false;             // log each message as text
+  U64 descriptors_max = 100'000;  // of one session, for its fids: EMFILE
   LockTable locks;
   Users users;
 };
@@ -44,6 +44,13 @@ struct FidState : RefCounted {
   FidState() = default;
   ~FidState() {
     if (xattr) *xattr->held -= xattr->value.size();
+    if (file) --*open_files;
+  }
+  /// `count` is the session's, of such.
+  void set_file(Ref<fs::File> opened, U64& count) {
+    file = std::move(opened);
+    open_files = &count;
+    ++count;
   }
 
   Kind kind = Kind::kFile;
@@ -51,7 +58,8 @@ struct FidState : RefCounted {
   bool locked = false;   // may hold locks
   U32 open_flags = 0;
   Ref<fs::Node> node;  // another one after Twalk or Tlcreate: whoever waits holds it on its own
-  Ref<fs::File> file;  // open; set once
+  Ref<fs::File> file;  // open; set once, by set_file()
+  U64* open_files = nullptr;
   fs::User user;
   struct Xattr {
     std::string name;
@@ -75,7 +83,7 @@ struct Filled {
 
 class Session final : public transport::Handler {
  public:
-  Session(io::Loop& loop, Shared& shared, std::string peer);
+  Session(io::Loop& loop, Shared& shared, Export exported, std::string peer);
   ~Session() override;
 
   void request(transport::Request& request) override;
@@ -101,6 +109,7 @@ class Session final : public transport::Handler {
   /// A directory, for a name that comes into being or goes in it.
   Result<Ref<fs::Node>> directory(Call& call, Fid number, Str name);
   Status may_be_new(Fid number) const;
+  Status may_open() const;
   Status add_fid(Fid number, Ref<FidState> state);
   Result<Ref<FidState>> take_fid(Fid number);  // out of the table
   void release_locks(FidState& state);
@@ -139,6 +148,7 @@ class Session final : public transport::Handler {
 
   io::Loop& loop_;
   Shared& shared_;
+  const Export exported_;
   const std::string peer_;
   Dialects dialect_ = kAny;  // kAny: no version agreed yet
   U32 msize_;
@@ -147,6 +157,7 @@ class Session final : public transport::Handler {
   absl::flat_hash_map<U16, Call*> flushes_;  // by oldtag: the latest Tflush that waits
   Call* latest_ = nullptr;                   // the one that dispatch() has begun
   U64 xattr_bytes_ = 0;
+  U64 open_files_ = 0;
   bool resetting_ = false;  // Tversion waits for what is under way; what comes behind it waits too
   bool closing_ = false;
   std::deque<transport::Request*> held_;

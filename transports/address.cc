@@ -19,7 +19,8 @@
 namespace ninep::transport {
 namespace {
 
-constexpr int kBacklog = 4096;  // the system cuts it to net.core.somaxconn
+constexpr std::size_t kTagMax = 31;  // what QEMU's own device takes
+constexpr int kBacklog = 4096;       // the system cuts it to net.core.somaxconn
 
 absl::Status wrong(const std::string& text, const std::string& what) {
   return absl::InvalidArgumentError(absl::StrCat("address '", text, "': ", what));
@@ -76,6 +77,40 @@ absl::StatusOr<Address> parse_fd(const std::string& text, std::string rest) {
   if (parts.size() > 2 || !absl::SimpleAtoi(parts[0], &address.in) ||
       !absl::SimpleAtoi(parts.back(), &address.out) || address.in < 0 || address.out < 0)
     return wrong(text, "fd takes fd:N, or fd:R,W to read from R and write to W");
+  return address;
+}
+
+// vhost-user:PATH,tag=NAME[,dir=DIR][,ro][,mode=OCTAL], or fd=N in place of PATH. No commas inside.
+absl::StatusOr<Address> parse_device(const std::string& text, Protocol::Kind kind,
+                                     const std::string& rest) {
+  std::vector<std::string> parts = absl::StrSplit(rest, ',');
+  std::string socket = parts[0];
+  std::string tag;
+  std::string directory;
+  bool read_only = false;
+  for (std::size_t i = 1; i < parts.size(); ++i) {
+    if (parts[i].starts_with("tag=")) {
+      tag = parts[i].substr(4);
+    } else if (parts[i].starts_with("dir=") && parts[i].size() > 4) {
+      directory = parts[i].substr(4);
+    } else if (parts[i] == "ro") {
+      read_only = true;
+    } else if (parts[i].starts_with("mode=")) {
+      absl::StrAppend(&socket, ",", parts[i]);
+    } else {
+      return wrong(text,
+                   absl::StrCat("'", parts[i], "' is none of tag=NAME, dir=DIR, ro, mode=OCTAL"));
+    }
+  }
+  if (tag.empty() || tag.size() > kTagMax)
+    return wrong(
+        text, absl::StrCat("tag=NAME, by which the guest mounts it, has 1 to ", kTagMax, " bytes"));
+  auto address =
+      parts[0].starts_with("fd=") ? parse_fd(text, parts[0].substr(3)) : parse_unix(text, socket);
+  if (!address.ok()) return address;
+  address->protocol = {kind, tag};
+  address->directory = directory;
+  address->read_only = read_only;
   return address;
 }
 
@@ -246,11 +281,14 @@ absl::StatusOr<Address> Address::parse(const std::string& text) {
   if (scheme == "unix") return parse_unix(text, rest);
   if (scheme == "vsock") return parse_vsock(text, rest);
   if (scheme == "fd") return parse_fd(text, rest);
+  if (scheme == "vhost-user") return parse_device(text, Protocol::Kind::kVhostUser, rest);
   if (text == "stdio:" || text == "stdio") return Address{.kind = Kind::kStdio};
-  return wrong(text, "it starts with tcp:, unix:, vsock:, fd: or stdio:");
+  return wrong(text, "it starts with tcp:, unix:, vsock:, fd:, stdio: or vhost-user:");
 }
 
 std::string Address::text() const {
+  if (protocol.kind == Protocol::Kind::kVhostUser)
+    return absl::StrCat("vhost-user:", kind == Kind::kFd ? absl::StrCat("fd=", in) : path);
   switch (kind) {
     case Kind::kTcp:
       return host.find(':') != host.npos ? absl::StrCat("tcp:[", host, "]:", port)

@@ -1,5 +1,5 @@
 // Addresses as people write them: `tcp:HOST:PORT`, `unix:PATH`, `vsock:CID:PORT`, `fd:N`, `fd:R,W`,
-// `stdio:`.
+// `stdio:`, `vhost-user:PATH,tag=NAME`.
 #pragma once
 
 #include <string>
@@ -17,9 +17,12 @@ struct Address {
   std::string host;      // tcp: name or number, empty: all addresses; vsock: the CID
   std::string port;      // tcp: name or number; vsock: number
   std::string path;      // unix
-  unsigned mode = 0666;  // unix: of the socket file
+  unsigned mode = 0600;  // unix: of the socket file
   int in = -1;           // fd
   int out = -1;
+  Protocol protocol;       // vhost-user: on a unix or fd address
+  std::string directory;   // a device's: what it shows, if not what the server does
+  bool read_only = false;  // a device
 
   /// Understands `text`, or says what is wrong with it.
   static absl::StatusOr<Address> parse(const std::string& text);

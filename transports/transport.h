@@ -9,10 +9,10 @@
 #include <memory>
 #include <string>
 
-#include <sys/uio.h>
-
 #include "proto/frame.h"
 #include "transports/io/loop.h"
+#include "transports/link.h"
+#include "transports/pieces.h"
 
 namespace ninep::transport {
 
@@ -22,15 +22,18 @@ class Request {
   Request(const Request&) = delete;
   Request& operator=(const Request&) = delete;
 
-  /// The whole T-frame; at least a header.
+  /// The whole T-frame, at least a header; but of a Twrite whose data are elsewhere, what stands
+  /// before them.
   Bytes frame() const { return frame_; }
+  /// A Twrite's data, if they are not in frame(): memory that the peer may write to at any time.
+  Pieces payload() const { return payload_; }
   Header header() const { return read_header(frame_); }
 
   /// Room for a reply of up to `size` bytes, in pieces; fewer bytes in all if the transport has no
   /// more for this reply (never fewer than an Rlerror takes). Stays valid, also while the kernel
   /// reads or writes it, until finish(). May be asked for again, with another size; what was
   /// written is lost then.
-  virtual std::span<const iovec> room(std::size_t size) = 0;
+  virtual Pieces room(std::size_t size) = 0;
 
   /// The reply is in the first `size` bytes of the room. 0: there is no reply (flushed). Ends the
   /// request's life.
@@ -40,6 +43,7 @@ class Request {
   Request() = default;
   ~Request() = default;
   Bytes frame_;
+  Pieces payload_;
 };
 
 /// What handles the requests of one connection. Made and called on the connection's loop.
@@ -54,11 +58,6 @@ class Handler {
   /// The peer is gone. Ends what is under way, which still finishes its requests, and lets go of
   /// everything; done when the last request is finished.
   virtual io::Task<void> close() = 0;
-};
-
-/// Who is at the other end.
-struct Peer {
-  std::string name;  // for logs: "tcp:127.0.0.1:40412"
 };
 
 using MakeHandler = std::function<std::unique_ptr<Handler>(io::Loop&, const Peer&)>;

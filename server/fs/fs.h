@@ -11,6 +11,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "proto/messages.h"
@@ -39,6 +40,11 @@ class Context {
   /// The same with the user's rights; what it creates is the user's, and of group `gid` if given.
   auto run_as_user(io::Op op) {
     op.as = user_.get();
+    return Running{*this, op};
+  }
+  /// The same with the server's own rights, whoever asks.
+  auto run_as_server(io::Op op) {
+    op.as = io::own_identity();
     return Running{*this, op};
   }
   auto create_as_user(io::Op op, U32 gid) {
@@ -91,6 +97,9 @@ class File : public RefCounted {
   virtual Task<Status> sync(Context&, bool data_only);
 };
 
+/// Which file it is, among all that the server shows: the same in every tree that has the file.
+using FileKey = std::pair<U64, U64>;
+
 class Node;
 struct Created {
   Ref<Node> node;
@@ -102,8 +111,10 @@ class Node : public RefCounted {
  public:
   virtual ~Node() = default;
 
-  /// As of when the node was made; type and path never change.
+  /// As of when the node was made or last opened; type and path never change.
   virtual Qid qid() const = 0;
+  /// What locks are held on. By default the qid's path alone.
+  virtual FileKey key() const { return {0, qid().path}; }
 
   /// What a fid with no names walked from this one refers to: by default this node itself.
   virtual Task<Result<Ref<Node>>> clone(Context&);

@@ -1,6 +1,7 @@
 #include "server/fs/local.h"
 
 #include <cstring>
+#include <filesystem>
 
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>
@@ -15,8 +16,8 @@ namespace {
 
 class LocalTree final : public Tree {
  public:
-  LocalTree(int fd, std::string path, std::optional<io::Sleep> sleep)
-      : fd_(fd), path_(std::move(path)), file_systems_(std::make_shared<FileSystems>(sleep)) {
+  LocalTree(int fd, std::vector<std::string> names, std::optional<io::Sleep> sleep)
+      : fd_(fd), names_(std::move(names)), file_systems_(std::make_shared<FileSystems>(sleep)) {
     struct statx status;
     NINEP_CHECK(::statx(fd_, "", AT_EMPTY_PATH, kStatxMask, &status) == 0);
     file_systems_->find(fd_, status);  // the first is the export's own
@@ -24,8 +25,11 @@ class LocalTree final : public Tree {
   ~LocalTree() override { ::close(fd_); }
 
   Task<Result<Ref<Node>>> attach(Context& ctx, Str aname) override {
-    if (aname == path_ || (aname.starts_with(path_) && aname[path_.size()] == '/'))
-      aname.remove_prefix(path_.size());
+    for (const std::string& name : names_) {
+      if (aname != name && !(aname.starts_with(name) && aname[name.size()] == '/')) continue;
+      aname.remove_prefix(name.size());
+      break;
+    }
     auto root = make_ref<LocalRoot>();
     root->file_systems = file_systems_;
     root->export_fd = fd_;
@@ -56,7 +60,7 @@ class LocalTree final : public Tree {
 
  private:
   const int fd_;
-  const std::string path_;
+  const std::vector<std::string> names_;  // of the directory itself, as an aname begins
   const std::shared_ptr<FileSystems> file_systems_;
 };
 
@@ -71,9 +75,12 @@ absl::StatusOr<std::shared_ptr<Tree>> make_local_tree(const std::string& path,
     if (fd >= 0) ::close(fd);
     return absl::NotFoundError(absl::StrCat("cannot export '", path, "': ", std::strerror(error)));
   }
-  std::string name = resolved;
-  while (name.ends_with('/')) name.pop_back();
-  return std::make_shared<LocalTree>(fd, std::move(name), sleep);
+  // As it is, as it was given, and as that is from the root.
+  std::error_code ignored;
+  std::vector<std::string> names{resolved, path, std::filesystem::absolute(path, ignored)};
+  for (std::string& name : names)
+    while (name.ends_with('/')) name.pop_back();
+  return std::make_shared<LocalTree>(fd, std::move(names), sleep);
 }
 
 }  // namespace ninep::fs

@@ -40,16 +40,26 @@ int host_flags(U32 flags) {
 
 bool writes(U32 flags) { return (flags & lopen::kAccessMode) != lopen::kReadOnly; }
 
-io::Task<void> close_on(io::Loop& loop, io::Sleep sleep, int fd) {
-  co_await loop.run(ops::close(sleep, fd));
+io::Task<void> close_on(io::Loop& loop, int fd) {
+  co_await loop.run(ops::close(io::Sleep::kMay, fd));
+}
+
+// Whether the end of this descriptor may be that of a large file without a name.
+bool frees_much(int fd) {
+  constexpr U64 kMuch = (U64{1} << 20) / 512;
+  struct statx status;
+  return ::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_NLINK | STATX_BLOCKS, &status) ==
+             0 &&
+         status.stx_nlink == 0 && status.stx_blocks > kMuch;
 }
 
 }  // namespace
 
 Descriptor::~Descriptor() {
   if (fd_ < 0) return;
-  if (sleep_ == io::Sleep::kMay) {
-    loop_->detach(close_on(*loop_, sleep_, fd_));  // may have to write back what is cached
+  // It may have to write back what is cached, or to give back a removed file's blocks.
+  if (sleep_ == io::Sleep::kMay || (sleep_ == io::Sleep::kCold && frees_much(fd_))) {
+    loop_->detach(close_on(*loop_, fd_));
   } else {
     ::close(fd_);
   }
@@ -131,7 +141,7 @@ Task<Result<Ref<Node>>> LocalNode::parent(Context& ctx) {
     if (device == last_device && status.stx_ino == last_inode) co_return fail(ESTALE);  // "/"
     last_device = device;
     last_inode = status.stx_ino;
-    const int next = co_await ctx.run(ops::open(io::Sleep::kMay, at, "..", how));
+    const int next = co_await ctx.run_as_server(ops::open(io::Sleep::kMay, at, "..", how));
     if (next < 0) co_return fail(-next);
     climbing.emplace(ctx.loop(), sleep(), next);
     at = next;
@@ -164,8 +174,11 @@ Task<Result<Ref<File>>> LocalNode::open(Context& ctx, U32 flags) {
     fd = co_await ctx.run_as_user(ops::reopen(sleep(), fd_.get(), host));
   }
   if (fd < 0) co_return fail(-fd);
-  co_return Ref<File>(
-      make_ref<LocalFile>(Descriptor(ctx.loop(), sleep(), fd), root_, fs_, writes(flags), inode_));
+  Descriptor opened(ctx.loop(), sleep(), fd);
+  struct statx status;  // it may have changed since it was walked to
+  if (co_await ctx.run(ops::statx(sleep(), fd, kStatxMask, status)) == 0)
+    qid_ = to_qid(status, qid_.path);
+  co_return Ref<File>(make_ref<LocalFile>(std::move(opened), root_, fs_, writes(flags), inode_));
 }
 
 // A name that exists must not be opened before it is known to be a file (a fifo would hang), so
@@ -251,8 +264,20 @@ Task<Status> LocalNode::link(Context& ctx, Node& file, Str name) {
 
 // ------------------------------------------------------------------ names
 
+// A file whose name goes is held meanwhile: freeing a large one takes a disk's time, and is left to
+// the descriptor's end.
+Task<std::optional<Descriptor>> LocalNode::hold(Context& ctx, const char* name) {
+  if (sleep() != io::Sleep::kCold) co_return std::nullopt;
+  auto stepping = step(ctx, name);
+  auto held = co_await stepping;
+  if (!held) co_return std::nullopt;
+  co_return std::optional<Descriptor>(std::move(*held));
+}
+
 Task<Status> LocalNode::unlink(Context& ctx, Str name, bool directory) {
   const Name text(name);
+  auto holding = hold(ctx, text.c_str());
+  const auto held = co_await holding;
   co_return done(co_await ctx.run_as_user(
       ops::unlink(sleep(), fd_.get(), text.c_str(), directory ? AT_REMOVEDIR : 0)));
 }
@@ -260,6 +285,8 @@ Task<Status> LocalNode::unlink(Context& ctx, Str name, bool directory) {
 Task<Status> LocalNode::rename(Context& ctx, Str name, Node& to_dir, Str to) {
   const Name from_text(name);
   const Name to_text(to);
+  auto holding = static_cast<LocalNode&>(to_dir).hold(ctx, to_text.c_str());
+  const auto held = co_await holding;
   co_return done(
       co_await ctx.run_as_user(ops::rename(sleep(), fd_.get(), from_text.c_str(),
                                            static_cast<LocalNode&>(to_dir).fd(), to_text.c_str())));
@@ -341,6 +368,7 @@ Task<Result<std::vector<std::byte>>> LocalNode::getxattr(Context& ctx, Str name)
   }
   if (size < 0) co_return fail(-size);
   value.resize(static_cast<std::size_t>(size));
+  value.shrink_to_fit();  // it may be held for long
   co_return value;
 }
 
@@ -354,6 +382,7 @@ Task<Result<std::vector<std::byte>>> LocalNode::listxattr(Context& ctx) {
   }
   if (size < 0) co_return fail(-size);
   names.resize(static_cast<std::size_t>(size));
+  names.shrink_to_fit();
   co_return names;
 }
 

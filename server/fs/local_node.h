@@ -1,6 +1,8 @@
 // The local back end's parts: what local.cc, local_node.cc and local_file.cc share.
 #pragma once
 
+#include <optional>
+
 #include "server/fs/file_systems.h"
 #include "server/fs/fs.h"
 
@@ -112,6 +114,7 @@ class LocalNode final : public Node {
         inode_(status.stx_ino) {}
 
   Qid qid() const override { return qid_; }
+  FileKey key() const override { return {fs_.device, inode_}; }
   Task<Result<Ref<Node>>> walk(Context&, Str name) override;
   Task<Result<Rgetattr>> getattr(Context&, U64 request_mask, File* open) override;
   Task<Status> setattr(Context&, const Tsetattr& to, File* open) override;
@@ -141,6 +144,7 @@ class LocalNode final : public Node {
   io::Sleep sleep() const { return fs_.sleep; }
 
   /// The O_PATH descriptor of `name`, one step below.
+  Task<std::optional<Descriptor>> hold(Context&, const char* name);
   Task<Result<Descriptor>> step(Context&, const char* name);
   Task<Result<Ref<Node>>> adopt(Context&, Descriptor fd);
   Task<Result<Ref<Node>>> parent(Context&);
@@ -152,7 +156,7 @@ class LocalNode final : public Node {
   const Descriptor fd_;
   const Ref<LocalRoot> root_;
   const FileSystem& fs_;
-  const Qid qid_;
+  Qid qid_;
   const U32 type_;  // S_IFMT
   const U64 inode_;
 };

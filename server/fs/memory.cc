@@ -42,7 +42,9 @@ Result<Ref<File>> MemoryNode::open_inode(Inode& inode, U32 flags) const {
 
 Task<Result<Ref<File>>> MemoryNode::open(Context&, U32 flags) {
   const std::lock_guard lock(store_.mutex);
-  return open_inode(*inode_, flags);
+  auto file = open_inode(*inode_, flags);
+  qid_ = to_qid(*inode_);
+  return file;
 }
 
 Status MemoryNode::free(Str name) const {

@@ -58,6 +58,7 @@ class MemoryNode final : public Node {
         qid_(to_qid(*inode_)) {}
 
   Qid qid() const override { return qid_; }
+  FileKey key() const override { return {reinterpret_cast<U64>(&store_), qid_.path}; }
   Task<Result<Ref<Node>>> walk(Context&, Str name) override;
   Task<Result<Rgetattr>> getattr(Context&, U64 request_mask, File* open) override;
   Task<Status> setattr(Context&, const Tsetattr& to, File* open) override;
@@ -93,7 +94,7 @@ class MemoryNode final : public Node {
   const Held inode_;
   const Held root_;  // of the attach
   const EntryRef entry_;
-  const Qid qid_;
+  Qid qid_;
 };
 
 }  // namespace ninep::fs::memory

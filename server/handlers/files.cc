@@ -44,13 +44,15 @@ Reply<Rlopen> Session::handle(Call& call, const Tlopen& m) {
   if (state.file || state.opening) co_return fail(EBUSY);
   // Creation is Tlcreate's; Linux sends these flags along.
   const U32 flags = m.flags & ~(lopen::kCreate | lopen::kExclusive | lopen::kNoCtty);
-  if (shared_.exported.read_only && (may_write(flags) || (flags & lopen::kTruncate)))
+  if (exported_.read_only && (may_write(flags) || (flags & lopen::kTruncate)))
     co_return fail(EROFS);
+  const auto may = may_open();
+  NINEP_CO_RETURN_IF_ERROR(may);
   const Opening opening(state);
   auto asking = state.node->open(call.context, flags);
   auto file = co_await asking;
   NINEP_CO_RETURN_IF_ERROR(file);
-  state.file = std::move(*file);
+  state.set_file(std::move(*file), open_files_);
   state.open_flags = flags;
   co_return Rlopen{state.node->qid(), 0};
 }
@@ -63,12 +65,14 @@ Reply<Rlcreate> Session::handle(Call& call, const Tlcreate& m) {
   NINEP_CO_RETURN_IF_ERROR(checked);
   if (state.file || state.opening) co_return fail(EBUSY);
   if (state.node->qid().type != kQtDir) co_return fail(ENOTDIR);
+  const auto may = may_open();
+  NINEP_CO_RETURN_IF_ERROR(may);
   const Opening opening(state);
   auto creating = state.node->create(call.context, m.name, m.flags, m.mode, m.gid);
   auto created = co_await creating;
   NINEP_CO_RETURN_IF_ERROR(created);
   state.node = std::move(created->node);
-  state.file = std::move(created->file);
+  state.set_file(std::move(created->file), open_files_);
   state.open_flags = m.flags;
   co_return Rlcreate{state.node->qid(), 0};
 }
@@ -103,21 +107,22 @@ Reply<Rwrite> Session::handle(Call& call, const Twrite& m) {
   const auto at = fids_.find(static_cast<U32>(m.fid));
   if (at == fids_.end()) co_return fail(EBADF);
   const Ref<FidState> state = at->second;
-  const Bytes data = m.data.bytes;
+  const iovec whole{const_cast<std::byte*>(m.data.bytes.data()), m.data.size()};
+  const Pieces data = call.request.payload().empty() ? Pieces(&whole, 1) : call.request.payload();
+  const std::size_t size = total(data);
   if (state->kind == FidState::Kind::kXattrWrite) {
     FidState::Xattr& xattr = *state->xattr;
     // In order and within what was announced; attr_size was bounded when it was.
-    if (m.offset != xattr.written || data.size() > xattr.value.size() - xattr.written)
+    if (m.offset != xattr.written || size > xattr.value.size() - xattr.written)
       co_return fail(EINVAL);
-    std::ranges::copy(data, xattr.value.begin() + static_cast<std::ptrdiff_t>(m.offset));
-    xattr.written += data.size();
-    co_return Rwrite{static_cast<U32>(data.size())};
+    gather(data, Room(xattr.value).subspan(m.offset));
+    xattr.written += size;
+    co_return Rwrite{static_cast<U32>(size)};
   }
   if (state->kind != FidState::Kind::kFile || !state->file) co_return fail(EBADF);
   if (!may_write(state->open_flags)) co_return fail(EBADF);
   call.act_as(*state);
-  const iovec piece{const_cast<std::byte*>(data.data()), data.size()};
-  auto writing = state->file->write(call.context, {&piece, 1}, m.offset);
+  auto writing = state->file->write(call.context, data, m.offset);
   auto written = co_await writing;
   NINEP_CO_RETURN_IF_ERROR(written);
   co_return Rwrite{*written};

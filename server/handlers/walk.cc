@@ -16,7 +16,7 @@ Reply<Rattach> Session::handle(Call& call, const Tattach& m) {
   auto user = co_await finding;
   NINEP_CO_RETURN_IF_ERROR(user);
   call.context.set_user(*user);
-  auto attaching = shared_.exported.tree->attach(call.context, m.aname);
+  auto attaching = exported_.tree->attach(call.context, m.aname);
   auto node = co_await attaching;
   NINEP_CO_RETURN_IF_ERROR(node);
   auto state = make_ref<FidState>();

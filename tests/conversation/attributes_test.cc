@@ -62,6 +62,16 @@ TEST_P(AttributesTest, VersionFollowsTheContent) {
   EXPECT_NE(c.attr(1).qid.version, before);
 }
 
+// What Rlopen says is of now, not of when the file was walked to.
+TEST_P(AttributesTest, VersionAtTheOpen) {
+  Client c = with_file();
+  c.reach(0, 2, {"f"});
+  c.open(2, lopen::kReadWrite);
+  EXPECT_EQ(c.write(2, 0, "longer than it was"), 0);
+  const Qid opened = c.get<Rlopen>(Tlopen{Fid{1}, lopen::kReadOnly}).qid;
+  EXPECT_EQ(opened.version, c.attr(1).qid.version);
+}
+
 TEST_P(AttributesTest, Setattr) {
   Client c = with_file();
   const auto set = [&](Tsetattr to) {

@@ -15,9 +15,8 @@
 namespace ninep::test {
 
 Host::Host(std::unique_ptr<io::Loop> loop, server::Export exported, U32 msize_max)
-    : loop_(std::move(loop)) {
+    : loop_(std::move(loop)), exported_(std::move(exported)) {
   ::umask(0);  // as the server does: modes are the clients' business
-  shared_.exported = std::move(exported);
   shared_.msize_max = msize_max;
   thread_ = std::thread([this] { loop_->run_until_stopped(); });
 }
@@ -62,7 +61,7 @@ Client Host::serve(int ours, int clients) {
 
 io::Task<void> Host::serve_one(int fd) {
   const auto make = [this](io::Loop& loop, const transport::Peer& peer) {
-    return std::make_unique<server::Session>(loop, shared_, peer.name);
+    return std::make_unique<server::Session>(loop, shared_, exported_, peer.name);
   };
   {
     transport::Connection connection(*loop_, {fd, fd, false}, {"client"}, make);

@@ -38,6 +38,7 @@ class Host {
   io::Task<void> serve_one(int fd);
 
   std::unique_ptr<io::Loop> loop_;
+  const server::Export exported_;
   server::Shared shared_;
   io::Scope scope_;  // the loop's
   std::mutex mutex_;

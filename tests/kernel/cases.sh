@@ -13,6 +13,7 @@ transports/6.1  9pserve in the guest: trans=unix, trans=fd, vsock
 transports/6.12 the same
 work/6.1        a source tree, git, make, dbench, sqlite, random operations: cache=none
 work/6.12       the same: cache=mmap and loose
+device/6.12     a session over virtio: 9pserve is the guest's vhost-user device, by QEMU 11
 serve/6.12      the mount line that ./dev serve prints, pasted
 ROWS
 }
@@ -123,6 +124,19 @@ case_session() {
         --env CHECKS="${NINEP_CHECKS:-}" "${session[@]}"
     stop_server
 }
+case_device() {
+    local status=0
+    "$kernel_tests/get-qemu" >/dev/null || status=$?
+    if [ $status = 3 ]; then echo 'SKIP QEMU (no Debian suite has one that takes devices from outside)'; exit 0; fi
+    prepare_session
+    # Two of them, as the session looks at one folder by two mounts.
+    serve "$work/export" --listen "vhost-user:$work/a.sock,tag=a" --listen "vhost-user:$work/b.sock,tag=b"
+    reach=(--vhost-user "$work/a.sock" --vhost-user "$work/b.sock"
+        --env MOUNT=trans=virtio,version=9p2000.L --env DEVICE=)
+    guest session.sh --kernel "$1" --timeout 1500 --env CHECKS="${NINEP_CHECKS:-}" \
+        --env MATRIX="${NINEP_MATRIX:-none:user:512000 mmap:client:512000 loose:any:512000}" "${session[@]}"
+    stop_server
+}
 case_mounts() {
     mkdir -p "$work/export/folder"
     serve "$work/export"
@@ -174,6 +188,6 @@ case_serve() {
     [ -n "$line" ] || { echo 'FAIL no mount line'; exit 1; }
     reach=(--env "LINE=${line//127.0.0.1/10.0.2.2}")
     guest paste.sh --kernel "$1"
-    [ "$(cat "$work/export/file2")" = 'from the guest' ] && echo 'PASS written'
+    if [ "$(cat "$work/export/file2")" = 'from the guest' ]; then echo 'PASS written'; else echo 'FAIL written'; fi
     stop_server
 }

@@ -48,11 +48,13 @@ mirror() {
 # DIR, with those sources alone; the machine's sources stay as they are. A %s in a source line
 # stands for the key option and the archive's URL.
 private_apt() {
-    local dir=$1 url; shift
+    local dir=$1 url line; shift
     url=$(mirror); url=${url% *}
     mkdir -p "$dir/lists/partial" "$dir/archives/partial" "$dir/none"
     # shellcheck disable=SC2059
-    printf "$*\n" "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $url" >"$dir/sources.list"
+    for line; do
+        printf "$line\n" "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $url"
+    done >"$dir/sources.list"
     # shellcheck disable=SC2034
     apt=(-q -oDir::Etc::sourcelist="$dir/sources.list" -oDir::Etc::sourceparts="$dir/none"
         -oDir::Etc::preferencesparts="$dir/none" -oDir::State::lists="$dir/lists"

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "server/fs/local.h"
 #include "tests/fs_conformance.h"
 
 namespace ninep::test {
@@ -128,6 +129,13 @@ TEST_P(FsLocal, AttachByHostPath) {
   };
   EXPECT_EQ(value(attach(host()))->qid().path, root().qid().path);
   EXPECT_EQ(value(attach(host() / "d"))->qid().path, d->qid().path);
+  // As it was given, too: by a link, with a slash, from where one stands.
+  stdfs::create_symlink(host(), host().parent_path() / "link");
+  const std::string link = host().parent_path() / "link";
+  const auto tree = *fs::make_local_tree(link + "/");
+  for (const std::string& name : {link, link + "/", link + "/d", host().string()})
+    EXPECT_EQ(error(tree->attach(ctx(), name)), 0) << name;
+  EXPECT_NE(error(tree->attach(ctx(), link + "x")), 0);
   EXPECT_NE(error(attach(host() / "..")), 0);
   EXPECT_NE(error(attach(host().string() + "/../outside")), 0);
   EXPECT_NE(error(attach(outside_)), 0);
@@ -250,6 +258,15 @@ TEST_P(FsLocalUser, UsersTakeTurns) {
     EXPECT_EQ(error(made.node->open(other, lopen::kReadOnly)), EACCES);
     EXPECT_EQ(error(root().unlink(other, name, false)), EPERM) << "a sticky directory";
   }
+}
+
+// The way up from a private directory is the server's business: whoever was served last doesn't
+// matter.
+TEST_P(FsLocalUser, TheWayUpIsFree) {
+  const auto private_one = dir(*dir(root(), "d", 0700), "e", 0700);
+  const auto inner = dir(*private_one, "f", 0700);
+  ASSERT_TRUE(io::assume(*io::Identity::make(12345, 12345, {})));
+  EXPECT_EQ(value(inner->walk(ctx(), ".."))->qid().path, private_one->qid().path);
 }
 
 }  // namespace

@@ -140,6 +140,21 @@ TEST_P(FsXattr, BelongToTheFile) {
   EXPECT_EQ(get("user.a"), "2");
 }
 
+// A value that is held for long takes what it is worth.
+TEST_P(FsXattr, TakeNoMoreThanTheirSize) {
+  EXPECT_EQ(set("user.a", std::string(300, 'x')), 0);
+  EXPECT_LT(value(node_->getxattr(ctx(), "user.a")).capacity(), 1000u);
+  EXPECT_LT(value(node_->listxattr(ctx())).capacity(), 1000u);
+}
+
+// Whom the server acts as has that user's rights, and none of its own.
+TEST_P(FsXattr, OfThePrivileged) {
+  if (!exported().user || exported().privileged) GTEST_SKIP() << "not as an ordinary user";
+  EXPECT_EQ(set("trusted.a", "x"), EPERM);
+  const Str capability("\x01\0\0\x02\0\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20);
+  EXPECT_EQ(set("security.capability", capability), EPERM);
+}
+
 // Directories have them too.
 TEST_P(FsXattr, OfADirectory) {
   node_ = dir(root(), "d");

@@ -11,7 +11,7 @@ namespace {
 
 constexpr U64 kBytes = 12;  // the model's file; the last one stands for all that follow
 constexpr U64 kEnd = ~U64{0};
-const LockedFile kFile{nullptr, 1};
+const LockedFile kFile{0, 1};
 
 LockTable::Owner owner(int number) { return {nullptr, "host", static_cast<U32>(number)}; }
 /// A fid is known by its address.
@@ -100,8 +100,8 @@ TEST(LockTable, FilesAndSessions) {
   const LockTable::Owner b{fid(1), "host", 1};  // the same names, another connection
   EXPECT_EQ(table.set(kFile, a, fid(0), lock::kWrite, {0, kEnd}), lock::kSuccess);
   EXPECT_EQ(table.set(kFile, b, fid(1), lock::kRead, {0, 0}), lock::kBlocked);
-  EXPECT_EQ(table.set({nullptr, 2}, b, fid(1), lock::kWrite, {0, kEnd}), lock::kSuccess);
-  EXPECT_EQ(table.set({fid(2), 1}, b, fid(1), lock::kWrite, {0, kEnd}), lock::kSuccess);
+  EXPECT_EQ(table.set({0, 2}, b, fid(1), lock::kWrite, {0, kEnd}), lock::kSuccess);
+  EXPECT_EQ(table.set({7, 1}, b, fid(1), lock::kWrite, {0, kEnd}), lock::kSuccess);
 }
 
 // What a client can make grow has a bound: many small locks, and one lock that is unlocked in many
@@ -121,8 +121,8 @@ TEST(LockTable, IsBounded) {
   EXPECT_EQ(table.set(kFile, owner(1), fid(1), lock::kWrite, {0, kEnd}), lock::kSuccess);
   const LockTable::Owner longest{nullptr, std::string(LockTable::kClientIdMax, 'x'), 1};
   const LockTable::Owner longer{nullptr, std::string(LockTable::kClientIdMax + 1, 'x'), 1};
-  EXPECT_TRUE(table.set({nullptr, 2}, longest, fid(0), lock::kRead, {0, 0}));
-  EXPECT_FALSE(table.set({nullptr, 2}, longer, fid(0), lock::kRead, {0, 0}));
+  EXPECT_TRUE(table.set({0, 2}, longest, fid(0), lock::kRead, {0, 0}));
+  EXPECT_FALSE(table.set({0, 2}, longer, fid(0), lock::kRead, {0, 0}));
 }
 
 }  // namespace

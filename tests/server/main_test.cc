@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -23,7 +24,9 @@ namespace {
 class Program {
  public:
   /// `in`, `out`: descriptors for its 0 and 1, or none. `uid`: whom to run as; 0: as the test.
-  explicit Program(std::vector<std::string> arguments, int in = -1, int out = -1, uid_t uid = 0) {
+  /// `descriptors`: the most that it may have; 0: as the test.
+  explicit Program(std::vector<std::string> arguments, int in = -1, int out = -1, uid_t uid = 0,
+                   rlim_t descriptors = 0) {
     int pipe[2];
     NINEP_CHECK(::pipe2(pipe, O_CLOEXEC) == 0);
     arguments.insert(arguments.begin(), NINEP_9PSERVE);
@@ -36,6 +39,8 @@ class Program {
       if (in >= 0) ::dup2(in, 0);
       ::dup2(out >= 0 ? out : pipe[1], 1);
       ::dup2(pipe[1], 2);
+      const rlimit limit{descriptors, descriptors};
+      if (descriptors != 0 && ::setrlimit(RLIMIT_NOFILE, &limit) != 0) ::_exit(126);
       if (uid != 0 && ::setuid(uid) != 0) ::_exit(126);
       ::execv(argv[0], argv.data());
       ::_exit(127);
@@ -280,6 +285,83 @@ TEST_F(MainTest, SigtermDuringATransfer) {
   EXPECT_TRUE(right);
   EXPECT_GE(parts, 4u);
   EXPECT_EQ(program.wait(), 0) << program.said;
+}
+
+// What was answered when SIGTERM came is not thrown away because more has been asked.
+TEST_F(MainTest, SigtermKeepsWhatWasAnswered) {
+  std::ofstream(share / "large") << std::string(1 << 16, 'x');
+  for (const char* io : {"auto", "portable"}) {
+    Program program({"--io", io, "--listen", kAnyPort, share.path()});
+    Client c = connect_to(program.port());
+    c.version(1 << 20);
+    c.attach(0);
+    c.reach(0, 1, {"large"});
+    c.open(1, lopen::kReadOnly);
+    for (U16 i = 0; i < 600; ++i) c.send(i, Tread{Fid{1}, 0, 1 << 16});
+    Received got;
+    ASSERT_TRUE(c.receive(got));
+    program.signal(SIGTERM);
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));  // a reader that isn't the fastest
+    // Whole frames to the end, and that is no reset.
+    std::vector<char> bytes(1 << 20);
+    std::size_t size = 0;
+    ssize_t part;
+    while ((part = ::recv(c.fd(), bytes.data(), bytes.size(), 0)) > 0)
+      size += static_cast<std::size_t>(part);
+    EXPECT_EQ(part, 0) << std::strerror(errno);
+    EXPECT_EQ(size % (kReadHeaderSize + (1 << 16)), 0u);
+    EXPECT_EQ(program.wait(), 0) << program.said;
+  }
+}
+
+// A client that wants all descriptors gets an error; others are served, and what it had comes back.
+TEST_F(MainTest, FewDescriptors) {
+  if (::geteuid() != 0) GTEST_SKIP() << "not root: nobody to be instead, who may not have more";
+  ASSERT_EQ(::chmod(share.path().c_str(), 0777), 0);
+  for (const char* io : {"auto", "portable"}) {
+    Program program({"--io", io, "--threads", "2", "--listen", kAnyPort, share.path()}, -1, -1,
+                    65534, 96);
+    if (!program.says("listening on")) {
+      if (program.wait() == 127) GTEST_SKIP() << "the program itself is out of others' reach";
+      FAIL() << program.said;
+    }
+    const int port = program.port();
+    {
+      Client greedy = connect_to(port);
+      greedy.version();
+      greedy.attach(0);
+      U32 fid = 1;
+      int error = 0;
+      while (fid < 200 && (error = greedy.walk(0, fid, {"f"}).error()) == 0) ++fid;
+      EXPECT_EQ(error, EMFILE);
+      EXPECT_EQ(greedy.error(Tlopen{Fid{1}, lopen::kReadOnly}), EMFILE);
+      for (int i = 0; i < 3; ++i) EXPECT_EQ(content_of_f(connect_to(port)), "content");
+      EXPECT_EQ(greedy.clunk(2), 0);
+      EXPECT_EQ(greedy.clunk(3), 0);
+      EXPECT_EQ(greedy.error(Tlopen{Fid{1}, lopen::kReadOnly}), 0);
+    }
+    EXPECT_EQ(content_of_f(connect_to(port)), "content");
+    program.signal(SIGTERM);
+    EXPECT_EQ(program.wait(), 0) << program.said;
+  }
+  // So few that it can't even begin: a sentence, no abort.
+  for (const rlim_t few : {5, 8, 12, 16}) {
+    for (const char* io : {"auto", "io_uring", "portable"}) {
+      Program program({"--io", io, "--threads", "8", "--listen", kAnyPort, share.path()}, -1, -1,
+                      65534, few);
+      if (program.says("listening on")) continue;
+      EXPECT_EQ(program.wait(), 1) << few << io << program.said;
+    }
+  }
+}
+
+// A descriptor that nobody passed is none; it doesn't turn into one of the server's own.
+TEST_F(MainTest, DescriptorsThatWereNotPassed) {
+  for (int fd = 3; fd < 12; ++fd) {
+    if (const int flags = ::fcntl(fd, F_GETFD); flags >= 0 && !(flags & FD_CLOEXEC)) continue;
+    EXPECT_EQ(run({"--listen", "fd:" + std::to_string(fd), share.path()}, said), 1) << fd;
+    EXPECT_NE(said.find("isn't open"), said.npos) << said;
+  }
 }
 
 // A client that takes nothing can't keep it from ending: what is under way has some seconds.

@@ -35,8 +35,7 @@ struct Yield {
 
 struct Talk {
   Talk() : loop(io::make_fake_loop(seed(), {.late = 0, .shortened = 0})) {
-    shared.exported.tree = tree;
-    session = std::make_unique<server::Session>(*loop, shared, "test");
+    session = std::make_unique<server::Session>(*loop, shared, server::Export{tree}, "test");
   }
   template <Message M>
   void send(U16 tag, const M& m) {

@@ -103,7 +103,7 @@ bool same_question(const Op& a, const Op& b) {
 }
 
 bool is_stream(Kind kind) {
-  return kind == Kind::kAccept || kind == Kind::kRecv || kind == Kind::kSend;
+  return kind == Kind::kAccept || kind == Kind::kRecv || kind == Kind::kSend || kind == Kind::kPoll;
 }
 
 class FakeLoop final : public Loop {

@@ -21,6 +21,9 @@ struct Identity {
   static std::shared_ptr<const Identity> make(U32 uid, U32 gid, std::vector<U32> groups);
 };
 
+/// The server's own ids, where it has the rights to act as others; else null: it never does.
+const Identity* own_identity();
+
 /// Makes the calling thread act as `who`, with `gid` instead of who's own if it isn't kNoId. Costs
 /// nothing if it does so already. Needs CAP_SETUID and CAP_SETGID. Other threads are not touched.
 Status assume(const Identity& who, U32 gid = kNoId);

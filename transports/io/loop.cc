@@ -80,9 +80,9 @@ void Loop::run_until_stopped() {
     do {
       ready.run();
       run_turn_ends();
-    } while (!ready.empty() || !turn_ends_.empty());
+    } while (!ready.empty());
     if (stopped_ && detached_.empty()) break;
-    turn(true);
+    turn(turn_ends_.empty());
   }
 }
 

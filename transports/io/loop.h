@@ -65,7 +65,8 @@ class Loop {
   /// Asks for an end of an operation that was started and is not done. It completes in any case,
   /// with its ordinary result or with -ECANCELED. What a pool thread has begun is not interrupted.
   virtual void cancel(Op& op) = 0;
-  /// What is listed already stays listed once.
+  /// What is listed already stays listed once. Listed by a turn's end: at the next turn's, which
+  /// comes without sleep.
   void at_turn_end(TurnEnd& what);
 
   /// An operation as an expression: `const int n = co_await loop.run(ops::recv(...));`, or one that
@@ -132,7 +133,8 @@ class Loop {
 
 /// A loop on io_uring; the error is what the kernel said (EPERM, ENOSYS: switched off here).
 Result<std::unique_ptr<Loop>> make_uring_loop();
-/// A loop that any Linux has.
+/// A loop that any Linux has. Both throw std::system_error where the system has no descriptors
+/// left.
 std::unique_ptr<Loop> make_portable_loop();
 
 enum class Choice { kAuto, kUring, kPortable };

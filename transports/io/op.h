@@ -25,6 +25,7 @@ enum class Kind : U8 {
   kAccept,
   kRecv,
   kSend,
+  kPoll,
   kTimeout,
   kOpen,
   kReopen,
@@ -98,6 +99,8 @@ inline Op recv(int fd, bool pipe, Room room) {
 inline Op send(int fd, bool pipe, msghdr& message) {
   return {.kind = Kind::kSend, .pipe = pipe, .fd = fd, .data = &message};
 }
+/// Waits until `fd` can be read without waiting. Result: poll(2)'s events.
+inline Op readable(int fd) { return {.kind = Kind::kPoll, .fd = fd}; }
 /// Result: -ETIME when it is over, -ECANCELED.
 inline Op timeout(U64 ns) { return {.kind = Kind::kTimeout, .offset = ns}; }
 
@@ -236,10 +239,12 @@ inline Op call(int (*function)(void*), void* argument) {
 
 }  // namespace ops
 
+/// Takes what perform() needs of the system, while it is to be had. False, with errno: it isn't.
+bool prepare_to_perform();
 /// Makes the system call that an Op stands for, in the calling thread and under the Op's identity.
 /// Returns its result or a negative errno. Not for kTimeout.
 int perform(Op& op);
-/// The same, but gives -EAGAIN where it would have to wait: sockets, kOpen and kRead.
+/// The same, but gives -EAGAIN where it would have to wait: sockets, kPoll, kOpen and kRead.
 int perform_without_waiting(Op& op);
 
 }  // namespace ninep::io

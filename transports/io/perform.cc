@@ -1,7 +1,9 @@
+#include <atomic>
 #include <charconv>
 #include <numeric>
 
 #include <linux/fs.h>
+#include <poll.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -19,9 +21,20 @@ int answer(T result) {
 
 int flags_of(const Op& op) { return static_cast<int>(op.flags); }
 
+// /proc/self/fd, opened once; a loop's constructor does it, when there are descriptors still.
+int own_descriptors() {
+  static std::atomic<int> known{-1};
+  const int now = known.load(std::memory_order_relaxed);
+  if (now >= 0) return now;
+  const int opened = ::open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int none = -1;
+  if (opened >= 0 && !known.compare_exchange_strong(none, opened)) ::close(opened);
+  return known.load(std::memory_order_relaxed);
+}
+
 // A way to an O_PATH descriptor's file that doesn't lead through all of /proc each time.
 int reopen(const Op& op) {
-  static const int descriptors = ::open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  const int descriptors = own_descriptors();
   char name[12];
   *std::to_chars(name, name + sizeof name - 1, op.fd).ptr = '\0';
   return answer(::openat(descriptors, name, flags_of(op) | O_CLOEXEC));
@@ -37,6 +50,12 @@ int send(Op& op, int flags) {
   if (op.pipe)
     return answer(::writev(op.fd, message.msg_iov, static_cast<int>(message.msg_iovlen)));
   return answer(::sendmsg(op.fd, &message, flags | MSG_NOSIGNAL));
+}
+
+int poll(const Op& op, int timeout_ms) {
+  pollfd polled{.fd = op.fd, .events = POLLIN, .revents = 0};
+  const int ready = answer(::poll(&polled, 1, timeout_ms));
+  return ready > 0 ? polled.revents : ready;
 }
 
 int open(Op& op, U64 resolve) {
@@ -83,6 +102,8 @@ int truncate(Op& op) {
 
 }  // namespace
 
+bool prepare_to_perform() { return own_descriptors() >= 0; }
+
 int perform(Op& op) {
   if (op.as && op.kind != Kind::kChown) {
     if (auto done = assume(*op.as, op.gid); !done) return -static_cast<int>(done.error());
@@ -96,6 +117,8 @@ int perform(Op& op) {
       return receive(op, 0);
     case Kind::kSend:
       return send(op, 0);
+    case Kind::kPoll:
+      return poll(op, -1);
     case Kind::kTimeout:
       return -EINVAL;
     case Kind::kOpen:
@@ -164,6 +187,10 @@ int perform_without_waiting(Op& op) {
       return receive(op, MSG_DONTWAIT);
     case Kind::kSend:
       return send(op, MSG_DONTWAIT);
+    case Kind::kPoll: {
+      const int events = poll(op, 0);
+      return events == 0 ? -EAGAIN : events;
+    }
     case Kind::kOpen: {
       const int result = open(op, RESOLVE_CACHED);
       return result == -EINVAL ? -EAGAIN : result;  // which Linux before 5.12 doesn't know

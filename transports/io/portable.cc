@@ -1,5 +1,7 @@
 // The portable loop: Asio's io_context (epoll) for what becomes ready, pool threads for what
 // blocks.
+#include <system_error>
+
 #include <absl/container/flat_hash_map.h>
 #include <absl/container/flat_hash_set.h>
 #include <asio/io_context.hpp>
@@ -17,8 +19,13 @@ namespace ninep::io {
 namespace {
 
 class PortableLoop final : public Loop {
+  using Descriptor = asio::posix::stream_descriptor;
+
  public:
-  PortableLoop() : pool_([this] { wake(); }) {}
+  PortableLoop() : pool_([this] { wake(); }) {
+    const Descriptor any(
+        context_);  // takes the descriptors that waiting needs, while there are some
+  }
   ~PortableLoop() override {
     for (auto& [fd, descriptor] : descriptors_) descriptor->release();
   }
@@ -45,6 +52,7 @@ class PortableLoop final : public Loop {
       case Kind::kAccept:
       case Kind::kRecv:
       case Kind::kSend:
+      case Kind::kPoll:
         ++counter(op.kind).in_place;
         if (op.pipe) ::fcntl(op.fd, F_SETFL, ::fcntl(op.fd, F_GETFL) | O_NONBLOCK);
         waiting_.insert(&op);
@@ -84,8 +92,6 @@ class PortableLoop final : public Loop {
   }
 
  private:
-  using Descriptor = asio::posix::stream_descriptor;
-
   void attempt(Op& op) {
     const int result = cancelled_.erase(&op) != 0 ? -ECANCELED : perform_without_waiting(op);
     if (result == -EAGAIN) {
@@ -131,6 +137,10 @@ class PortableLoop final : public Loop {
 
 }  // namespace
 
-std::unique_ptr<Loop> make_portable_loop() { return std::make_unique<PortableLoop>(); }
+std::unique_ptr<Loop> make_portable_loop() {
+  if (!prepare_to_perform())
+    throw std::system_error(errno, std::generic_category(), "/proc/self/fd");
+  return std::make_unique<PortableLoop>();
+}
 
 }  // namespace ninep::io

@@ -25,10 +25,11 @@ constexpr std::array<Row, kKinds> kTable{{
     {Kind::kAccept, "accept", kRing, kRing, kRing},
     {Kind::kRecv, "recv", kRing, kRing, kRing},
     {Kind::kSend, "send", kRing, kRing, kRing},
+    {Kind::kPoll, "poll", kRing, kRing, kRing},
     {Kind::kTimeout, "timeout", kRing, kRing, kRing},
     {Kind::kOpen, "open", kInPlace, kTry, kRing},          // 1.9 | 2.2 | 21; O_CREAT: 2.3 | 6 to 20
     {Kind::kReopen, "reopen", kInPlace, kInPlace, kPool},  // the inode is held: nothing to look up
-    {Kind::kClose, "close", kInPlace, kInPlace, kPool},
+    {Kind::kClose, "close", kInPlace, kInPlace, kPool},  // fs/local_node.cc: the last one of a file
     {Kind::kRead, "read", kInPlace, kTry, kRing},        // 4 KiB 0.5 | 0.9 ext4, 15 tmpfs
     {Kind::kWrite, "write", kInPlace, kInPlace, kRing},  // 4 KiB ext4 0.85 | 5.3 (a worker)
     {Kind::kStatx, "statx", kInPlace, kInPlace, kPool},  // 0.45 | 5 to 10 | 21

@@ -1,9 +1,11 @@
 // The io_uring loop. The only file that knows liburing.
 #include <algorithm>
 #include <chrono>
+#include <system_error>
 
 #include <absl/container/flat_hash_map.h>
 #include <liburing.h>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -20,7 +22,9 @@ constexpr std::size_t kPersonalitiesMax = 1024;
 
 // Wakes the loop.
 struct EventFd {
-  explicit EventFd(int number) : fd(number) { NINEP_CHECK(fd >= 0); }
+  explicit EventFd(int number) : fd(number) {
+    if (fd < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+  }
   EventFd(const EventFd&) = delete;
   EventFd& operator=(const EventFd&) = delete;
   ~EventFd() { ::close(fd); }
@@ -192,6 +196,7 @@ class UringLoop final : public Loop {
       case Kind::kAccept:
       case Kind::kRecv:
       case Kind::kSend:
+      case Kind::kPoll:
       case Kind::kTimeout:
       case Kind::kOpen:
       case Kind::kRead:
@@ -201,6 +206,11 @@ class UringLoop final : public Loop {
       default:
         return false;
     }
+  }
+
+  static bool is_file(Kind kind) {
+    return kind == Kind::kOpen || kind == Kind::kRead || kind == Kind::kWrite ||
+           kind == Kind::kSync;
   }
 
   // False: this kind, or this user, has no place on the ring.
@@ -234,6 +244,9 @@ class UringLoop final : public Loop {
         }
         break;
       }
+      case Kind::kPoll:
+        io_uring_prep_poll_add(sqe, op.fd, POLLIN);
+        break;
       case Kind::kTimeout:
         op.time = {static_cast<long long>(op.offset / 1'000'000'000),
                    static_cast<long long>(op.offset % 1'000'000'000)};
@@ -256,6 +269,8 @@ class UringLoop final : public Loop {
         break;
     }
     sqe->personality = static_cast<U16>(who);
+    // An attempt to do it without waiting would wait: not all file systems know how not to.
+    if (is_file(op.kind) && op.sleep == Sleep::kMay) sqe->flags |= IOSQE_ASYNC;
     io_uring_sqe_set_data(sqe, &op);
     return true;
   }
@@ -274,6 +289,7 @@ class UringLoop final : public Loop {
 }  // namespace
 
 Result<std::unique_ptr<Loop>> make_uring_loop() {
+  if (!prepare_to_perform()) return fail(errno);
   // The best that the kernel takes: 6.1 and later, 5.19 and later, any.
   constexpr unsigned kTries[] = {IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
                                      IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_R_DISABLED,

@@ -1,12 +1,25 @@
 #include "transports/stream/connection.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 namespace ninep::transport {
 
 namespace {
 constexpr std::size_t kSendAt = 256 << 10;  // bytes of replies that don't wait for the turn's end
+constexpr unsigned kLingerMs = 2000;
+
+// Whether a TCP peer has yet to get something.
+bool unsent(int fd) {
+  int domain = 0;
+  int bytes = 0;
+  socklen_t size = sizeof domain;
+  return ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 &&
+         (domain == AF_INET || domain == AF_INET6) && ::ioctl(fd, SIOCOUTQ, &bytes) == 0 &&
+         bytes > 0;
 }
+}  // namespace
 
 /// A request in a chunk of the inbox, its reply in one of the outbox.
 class Connection::StreamRequest final : public Request {
@@ -174,8 +187,11 @@ void Connection::send_early() {
     outbox_.sent(static_cast<std::size_t>(sending_.result));
 }
 
+// Closing a TCP socket with unread input resets it, and throws away what the peer hasn't got yet.
 io::Task<void> Connection::close_ends() {
   if (!ends_.pipe) ::shutdown(ends_.out, SHUT_WR);
+  for (unsigned ms = 0; !send_failed_ && ms < kLingerMs && unsent(ends_.out); ++ms)
+    co_await loop_.run(io::ops::timeout(1'000'000));
   co_await loop_.run(io::ops::close(io::Sleep::kNever, ends_.in));
   if (ends_.out != ends_.in) co_await loop_.run(io::ops::close(io::Sleep::kNever, ends_.out));
 }

@@ -7,32 +7,22 @@
 
 namespace ninep::transport {
 
-/// The ends of a stream: often one socket twice. Owned by the connection.
-struct Ends {
-  int in = -1;
-  int out = -1;
-  bool pipe = false;  // not a socket
-};
-
 /// Receives frames, hands them to a Handler, sends the replies of a turn in one go. Made and used
 /// on its loop. A peer that doesn't read its replies, or has too much under way, isn't received
 /// from.
-class Connection final : public io::TurnEnd {
+class Connection final : public Link, public io::TurnEnd {
  public:
   /// Requests under way at once; a peer that sends more waits.
   static constexpr unsigned kRequestsMax = 512;
 
   Connection(io::Loop& loop, Ends ends, Peer peer, const MakeHandler& make_handler);
-  ~Connection();
+  ~Connection() override;
 
-  /// Serves until the peer leaves, breaks the protocol, or stop(); everything is released then.
-  io::Task<void> serve();
-  /// No more requests are taken; what is under way is finished and sent, then the stream closed.
-  void stop();
-  /// Doesn't wait for anything any more.
-  void abort();
-
-  const Peer& peer() const { return peer_; }
+  io::Task<void> serve() override;
+  /// What is under way is finished and sent, then the stream closed.
+  void stop() override;
+  void abort() override;
+  const Peer& peer() const override { return peer_; }
 
   void turn_end() override;
 

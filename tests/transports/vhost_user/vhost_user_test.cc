@@ -1,0 +1,544 @@
+// vhost-user: the conversations of real front ends, and what hostile ones say.
+#include <gtest/gtest.h>
+
+#include "proto/print.h"
+#include "tests/transports/io/loops.h"
+#include "tests/transports/stream/echo.h"
+#include "tests/transports/vhost_user/front_end.h"
+
+namespace ninep::test {
+namespace {
+
+using vhost_user::VringState;
+
+constexpr U64 kAllFeatures = virtio::kMountTag | virtio::kVersion1 | virtio::kIndirect |
+                             virtio::kEventIndex | vhost_user::kProtocolFeatures;
+
+template <class... T>
+std::vector<std::byte> words(T... values) {
+  std::vector<std::byte> bytes;
+  const auto add = [&](const auto value) {
+    const auto more = vhost_user::bytes_of(value);
+    bytes.insert(bytes.end(), more.begin(), more.end());
+  };
+  (add(values), ...);
+  return bytes;
+}
+const auto kQueueZero = words(U32{0}, U32{0});  // a VringState
+
+std::vector<std::byte> config_request(U32 offset, U32 size, U32 flags = 0) {
+  std::vector<std::byte> payload(12 + size);
+  const vhost_user::ConfigHead head{offset, size, flags};
+  std::memcpy(payload.data(), &head, sizeof head);
+  return payload;
+}
+
+class VhostUser : public testing::TestWithParam<Which> {
+ protected:
+  void SetUp() override {
+    std::string why;
+    auto loop = make_loop(GetParam(), {}, why);
+    if (!loop) GTEST_SKIP() << why;
+    host = std::make_unique<DeviceHost>(std::move(loop), Echo::maker(plan));
+  }
+
+  /// Any frame that comes back as it is.
+  static std::vector<std::byte> frame(Str text) {
+    return frame_of(Tag{1}, Tversion{8192, text}, kDotL);
+  }
+  /// A request and its answer by the ring.
+  std::string call(FrontEnd& front, Driver& driver, Str text, bool indirect = true) {
+    const auto bytes = frame(text);
+    const U64 room = ram.take(4096);
+    const std::vector<Piece> pieces{
+        {ram.put(Bytes(bytes).first(5)), 5},
+        {ram.put(Bytes(bytes).subspan(5)), static_cast<U32>(bytes.size() - 5)},
+        {room, 11, kWrite},
+        {room + 11, 4085, kWrite}};
+    const U16 head = indirect ? driver.indirect(pieces) : driver.chain(pieces);
+    front.kick();
+    const auto used = front.wait_used(driver);
+    if (!used || used->head != head) return "nothing came back";
+    const Bytes answer(ram.at(room), used->length);
+    return std::ranges::equal(answer, bytes) ? std::string(text) : "something else came back";
+  }
+  /// A front end that comes now is served.
+  void expect_served() {
+    FrontEnd front(host->connect());
+    Driver driver(ram);
+    front.start(ram, driver);
+    EXPECT_EQ(call(front, driver, "still here"), "still here");
+  }
+
+  EchoPlan plan;
+  GuestRam ram{64 << 20};
+  std::unique_ptr<DeviceHost> host;
+};
+INSTANTIATE_TEST_SUITE_P(, VhostUser, testing::Values(Which{"io_uring"}, Which{"portable"}),
+                         loop_name);
+
+// ---- front ends as they are
+
+TEST_P(VhostUser, SaysWhatItIs) {
+  FrontEnd front(host->connect("my-folder"));
+  EXPECT_EQ(front.get<U64>(Request::kGetFeatures), kAllFeatures);
+  EXPECT_EQ(front.get<U64>(Request::kGetProtocolFeatures), feature::kAll);
+  EXPECT_EQ(front.set(Request::kSetProtocolFeatures, feature::kAll), 0);
+  EXPECT_EQ(front.get<U64>(Request::kGetQueueNum), 1u);
+  EXPECT_EQ(front.get<U64>(Request::kGetMaxMemSlots), vhost_user::kSlotsMax);
+  // All of the configuration at once, as QEMU asks; the tag's length, the tag, zeros.
+  front.send(Request::kGetConfig, config_request(0, 256));
+  auto config = front.reply();
+  ASSERT_TRUE(config);
+  ASSERT_EQ(config->size(), 268u);
+  EXPECT_EQ(as_str(Bytes(*config).subspan(12, 11)), Str("\x09\0my-folder", 11));
+  EXPECT_EQ(std::ranges::count(Bytes(*config).subspan(23), std::byte{0}), 245);
+  // Some of it with flag 1, as crosvm; byte by byte, as User-Mode Linux.
+  front.send(Request::kGetConfig, config_request(2, 2, 1));
+  config = front.reply();
+  ASSERT_TRUE(config);
+  EXPECT_EQ(as_str(Bytes(*config).subspan(12)), "my");
+}
+
+TEST_P(VhostUser, AsQemu) {
+  FrontEnd front(host->connect());
+  Driver driver(ram, 128);
+  front.negotiate(kAllFeatures, feature::kMq | feature::kReplyAck | feature::kConfig);
+  ASSERT_EQ(front.set_memory({&ram}), 0);
+  ASSERT_EQ(front.set(Request::kSetVringErr, U64{0}, {front.call_fd()}), 0);
+  ASSERT_EQ(front.set_ring(ram, driver), 0);
+  ASSERT_EQ(front.enable(), 0);
+  ASSERT_EQ(front.set(Request::kSetVringCall, U64{0}, {front.call_fd()}), 0);  // once more
+  for (int i = 0; i < 300; ++i)
+    ASSERT_EQ(call(front, driver, std::to_string(i)), std::to_string(i));
+  EXPECT_EQ(front.enable(false), 0);
+  const auto base = front.get<VringState>(Request::kGetVringBase, kQueueZero);
+  ASSERT_TRUE(base);
+  EXPECT_EQ(base->number, 300u);
+}
+
+// A stopped machine goes on: the ring is set up again where it was.
+TEST_P(VhostUser, StopsAndGoesOn) {
+  FrontEnd front(host->connect());
+  Driver driver(ram);
+  front.start(ram, driver);
+  U32 at = 0;
+  for (int round = 0; round < 5; ++round) {
+    for (int i = 0; i < 3; ++i) ASSERT_EQ(call(front, driver, "x"), "x");
+    at += 3;
+    ASSERT_EQ(front.enable(false), 0);
+    const auto base = front.get<VringState>(Request::kGetVringBase, kQueueZero);
+    ASSERT_TRUE(base);
+    ASSERT_EQ(base->number, at);
+    ASSERT_EQ(front.set_ring(ram, driver, at), 0);
+    ASSERT_EQ(front.enable(), 0);
+  }
+}
+
+// Without protocol features the ring runs from its kick descriptor on.
+TEST_P(VhostUser, WithoutProtocolFeatures) {
+  FrontEnd front(host->connect());
+  Driver driver(ram);
+  front.send(Request::kSetFeatures,
+             words(U64{virtio::kMountTag | virtio::kVersion1 | virtio::kIndirect}));
+  ASSERT_EQ(front.set_memory({&ram}), 0);
+  ASSERT_EQ(front.set_ring(ram, driver), 0);
+  EXPECT_EQ(call(front, driver, "hello"), "hello");
+}
+
+// Kicks and interrupts as messages.
+TEST_P(VhostUser, InbandNotifications) {
+  int pair[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+  {
+    FrontEnd front(host->connect());
+    Driver driver(ram);
+    front.negotiate();
+    ASSERT_EQ(front.acknowledged(Request::kSetBackendReqFd, {}, {pair[1]}), 0);
+    ASSERT_EQ(front.set_memory({&ram}), 0);
+    ASSERT_EQ(front.set_ring(ram, driver), 0);
+    ASSERT_EQ(front.set(Request::kSetVringCall, vhost_user::kNoDescriptor), 0);
+    ASSERT_EQ(front.set(Request::kSetVringKick, vhost_user::kNoDescriptor), 0);
+    ASSERT_EQ(front.enable(), 0);
+    const auto bytes = frame("in band");
+    const U64 room = ram.take(4096);
+    driver.chain({{ram.put(bytes), static_cast<U32>(bytes.size())}, {room, 4096, kWrite}});
+    ASSERT_EQ(front.set(Request::kVringKick, VringState{0, 0}), 0);
+    struct {
+      vhost_user::Header header;
+      VringState state;
+    } told{};
+    ASSERT_EQ(::recv(pair[0], &told, sizeof told, MSG_WAITALL), static_cast<ssize_t>(sizeof told));
+    EXPECT_EQ(told.header.request, 4u);
+    EXPECT_EQ(told.header.flags, 1u);
+    const auto used = driver.used();
+    ASSERT_TRUE(used);
+    EXPECT_EQ(used->length, bytes.size());
+  }
+  ::close(pair[0]);
+  ::close(pair[1]);
+}
+
+// What came before anybody could kick is found when the ring is enabled.
+TEST_P(VhostUser, RequestsBeforeTheStart) {
+  FrontEnd front(host->connect());
+  Driver driver(ram);
+  const auto bytes = frame("early");
+  driver.chain({{ram.put(bytes), static_cast<U32>(bytes.size())}, {ram.take(64), 64, kWrite}});
+  front.start(ram, driver);
+  EXPECT_TRUE(front.wait_used(driver));
+}
+
+TEST_P(VhostUser, OneInterruptForMany) {
+  FrontEnd front(host->connect());
+  Driver driver(ram);
+  front.start(ram, driver);
+  const auto bytes = frame("x");
+  const U64 out = ram.put(bytes);
+  for (int i = 0; i < 32; ++i)
+    driver.chain({{out, static_cast<U32>(bytes.size())}, {ram.take(64), 64, kWrite}});
+  front.kick();
+  for (int i = 0; i < 32; ++i) ASSERT_TRUE(front.wait_used(driver));
+}
+
+// Memory comes and goes while the ring runs.
+TEST_P(VhostUser, MemorySlots) {
+  FrontEnd front(host->connect());
+  Driver driver(ram);
+  front.start(ram, driver);
+  GuestRam other(4 << 20, U64{4} << 32);
+  struct {
+    U64 padding = 0;
+    vhost_user::MemoryRegion region;
+  } slot;
+  slot.region = FrontEnd::region_of(other);
+  const auto bytes = frame("far");
+  const U64 room = other.take(4096);
+  const U64 out = ram.put(bytes);
+  for (int round = 0; round < 3; ++round) {
+    ASSERT_EQ(front.set(Request::kAddMemReg, slot, {other.fd()}), 0);
+    driver.chain({{out, static_cast<U32>(bytes.size())}, {room, 4096, kWrite}});
+    front.kick();
+    const auto used = front.wait_used(driver);
+    ASSERT_TRUE(used);
+    EXPECT_EQ(used->length, bytes.size());
+    EXPECT_NE(front.set(Request::kAddMemReg, slot, {other.fd()}), 0);  // it's there
+    ASSERT_EQ(front.set(Request::kRemMemReg, slot), 0);
+    EXPECT_NE(front.set(Request::kRemMemReg, slot), 0);  // it's gone
+    EXPECT_EQ(call(front, driver, "on"), "on");
+  }
+  // Now that address is outside.
+  driver.chain({{out, static_cast<U32>(bytes.size())}, {room, 4096, kWrite}});
+  front.kick();
+  EXPECT_FALSE(front.wait_used(driver, 100));
+  EXPECT_EQ(front.set(Request::kSetVringEnable, VringState{0, 0}), 0);
+  expect_served();
+}
+
+TEST_P(VhostUser, NewTableWhileRequestsAreUnderWay) {
+  plan.when = When::kLater;
+  FrontEnd front(host->connect());
+  Driver driver(ram);
+  front.start(ram, driver);
+  const auto bytes = frame("x");
+  const U64 out = ram.put(bytes);
+  for (int round = 0; round < 20; ++round) {
+    for (int i = 0; i < 16; ++i)
+      driver.chain({{out, static_cast<U32>(bytes.size())}, {ram.take(64), 64, kWrite}});
+    front.kick();
+    ASSERT_EQ(front.set_memory({&ram}), 0);
+    for (int i = 0; i < 16; ++i) ASSERT_TRUE(front.wait_used(driver));
+  }
+}
+
+// ---- front ends that leave
+
+TEST_P(VhostUser, LeavesNothing) {
+  plan.when = When::kAny;
+  const auto once = [&](int i) {
+    GuestRam guest(1 << 20);
+    FrontEnd front(host->connect());
+    Driver driver(guest);
+    if (i % 4 == 0) return;
+    front.start(guest, driver);
+    const auto bytes = frame("x");
+    for (int n = 0; n < 8; ++n)
+      driver.chain(
+          {{guest.put(bytes), static_cast<U32>(bytes.size())}, {guest.take(64), 64, kWrite}});
+    if (i % 4 != 1) front.kick();
+    if (i % 4 == 3) front.send(Request::kGetConfig, config_request(0, 256));  // and don't listen
+  };
+  for (int i = 0; i < 8; ++i) once(i);
+  host->wait_for_links();
+  const std::size_t before = open_descriptors();
+  for (int i = 0; i < 200; ++i) once(i);
+  host->wait_for_links();
+  EXPECT_EQ(open_descriptors(), before);
+}
+
+// ---- hostile messages
+
+struct Bad {
+  const char* name;
+  Request request;
+  std::vector<std::byte> payload;
+  unsigned descriptors = 0;
+  bool ends = false;  // the conversation; otherwise it is refused
+};
+
+std::vector<std::byte> table(U32 count, std::vector<vhost_user::MemoryRegion> regions) {
+  auto bytes = words(count, U32{0});
+  for (const auto& region : regions) {
+    const auto more = vhost_user::bytes_of(region);
+    bytes.insert(bytes.end(), more.begin(), more.end());
+  }
+  return bytes;
+}
+
+constexpr U64 kMiB = 1 << 20;
+
+std::vector<Bad> bad_messages() {
+  using R = Request;
+  return {
+      {"QueueOneNum", R::kSetVringNum, words(U32{1}, U32{128})},
+      {"QueueHugeNum", R::kSetVringNum, words(~U32{0}, U32{128})},
+      {"NumTooLarge", R::kSetVringNum, words(U32{0}, U32{65536})},
+      {"QueueOneBase", R::kSetVringBase, words(U32{1}, U32{0})},
+      {"BaseTooLarge", R::kSetVringBase, words(U32{0}, U32{65536})},
+      {"QueueOneEnable", R::kSetVringEnable, words(U32{1}, U32{1})},
+      {"EnableTwo", R::kSetVringEnable, words(U32{0}, U32{2})},
+      {"QueueOneKick", R::kSetVringKick, words(U64{1}), 1},
+      {"KickWithoutDescriptor", R::kSetVringKick, words(U64{0})},
+      {"KickWithDescriptorAndNone", R::kSetVringKick, words(U64{256}), 1},
+      {"QueueOneCall", R::kSetVringCall, words(U64{1}), 1},
+      {"CallWithoutDescriptor", R::kSetVringCall, words(U64{0})},
+      {"QueueOneErr", R::kSetVringErr, words(U64{1}), 1},
+      {"QueueOneAddr", R::kSetVringAddr, words(U32{1}, U32{0}, U64{0}, U64{0}, U64{0}, U64{0})},
+      {"QueueOneInbandKick", R::kVringKick, words(U32{1}, U32{0})},
+      {"FeaturesNotOffered", R::kSetFeatures, words(~U64{0})},
+      {"ProtocolFeaturesNotOffered", R::kSetProtocolFeatures, words(~U64{0})},
+      {"WriteConfig", R::kSetConfig, config_request(0, 4)},
+      {"UnknownMessage", static_cast<R>(200), {}},
+      {"MessageZero", static_cast<R>(0), {}},
+      {"LogBase", static_cast<R>(6), words(~U64{0}, ~U64{0})},
+      {"InflightDescriptor", static_cast<R>(32), words(~U64{0}, ~U64{0}, U32{65535})},
+      {"TableEmpty", R::kSetMemTable, table(0, {})},
+      {"TableOfNine", R::kSetMemTable, table(9, std::vector<vhost_user::MemoryRegion>(8)), 8},
+      {"TableHugeCount", R::kSetMemTable, table(~U32{0}, {{0, kMiB, 0, 0}}), 1},
+      {"TableCountWithoutRegions", R::kSetMemTable, table(2, {{0, kMiB, 0, 0}}), 2},
+      {"TableFewerDescriptors", R::kSetMemTable, table(2, {{0, kMiB, 0, 0}, {kMiB, kMiB, kMiB, 0}}),
+       1},
+      {"TableMoreDescriptors", R::kSetMemTable, table(1, {{0, kMiB, 0, 0}}), 2},
+      {"RegionEmpty", R::kSetMemTable, table(1, {{0, 0, 0, 0}}), 1},
+      {"RegionOddSize", R::kSetMemTable, table(1, {{0, 4097, 0, 0}}), 1},
+      {"RegionOddOffset", R::kSetMemTable, table(1, {{0, 4096, 0, 1}}), 1},
+      {"RegionLargerThanItsFile", R::kSetMemTable, table(1, {{0, 65 * kMiB, 0, 0}}), 1},
+      {"RegionBehindItsFile", R::kSetMemTable, table(1, {{0, 4096, 0, 64 * kMiB}}), 1},
+      {"RegionOffsetWraps", R::kSetMemTable, table(1, {{0, 8192, 0, ~U64{0} - 4095}}), 1},
+      {"RegionGuestWraps", R::kSetMemTable, table(1, {{~U64{0} - 4095, 8192, 0, 0}}), 1},
+      {"RegionUserWraps", R::kSetMemTable, table(1, {{0, 8192, ~U64{0} - 4095, 0}}), 1},
+      {"RegionsOverlap", R::kSetMemTable, table(2, {{0, kMiB, 0, 0}, {4096, kMiB, kMiB, 0}}), 2},
+      {"SlotEmpty", R::kAddMemReg, words(U64{0}, U64{0}, U64{0}, U64{0}, U64{0}), 1},
+      {"SlotNotThere", R::kRemMemReg, words(U64{0}, U64{0}, U64{4096}, U64{0}, U64{0})},
+      // What isn't a message of that kind at all.
+      {"NumShort", R::kSetVringNum, words(U32{0}), 0, true},
+      {"NumLong", R::kSetVringNum, words(U64{0}, U32{0}), 0, true},
+      {"FeaturesShort", R::kSetFeatures, words(U32{0}), 0, true},
+      {"AddrShort", R::kSetVringAddr, words(U64{0}), 0, true},
+      {"TableShort", R::kSetMemTable, words(U32{1}), 0, true},
+      {"TableOfNineRegions", R::kSetMemTable, table(9, std::vector<vhost_user::MemoryRegion>(9)), 8,
+       true},
+      {"NineDescriptors", R::kSetMemTable, table(8, std::vector<vhost_user::MemoryRegion>(8)), 9,
+       true},
+      {"DescriptorsInTheWay", R::kGetFeatures, {}, 1, true},
+      {"TwoKickDescriptors", R::kSetVringKick, words(U64{0}), 2, true},
+      {"ConfigShort", R::kGetConfig, words(U32{0}), 0, true},
+      {"ConfigLong", R::kGetConfig, config_request(0, 257), 0, true},
+      {"SlotWithoutDescriptor", R::kAddMemReg, words(U64{0}, U64{0}, U64{4096}, U64{0}, U64{0}), 0,
+       true},
+      {"ChannelWithoutDescriptor", R::kSetBackendReqFd, {}, 0, true},
+      {"PayloadWhereNoneIs", R::kGetFeatures, words(U64{0}), 0, true},
+  };
+}
+
+class VhostUserBad : public VhostUser {};
+INSTANTIATE_TEST_SUITE_P(, VhostUserBad, testing::Values(Which{"io_uring"}), loop_name);
+
+// Each is refused, what was set before stays, and others are served; no descriptor stays behind.
+TEST_P(VhostUserBad, Messages) {
+  expect_served();
+  host->wait_for_links();
+  const std::size_t before = open_descriptors();
+  for (const Bad& bad : bad_messages()) {
+    SCOPED_TRACE(bad.name);
+    {
+      FrontEnd front(host->connect());
+      Driver driver(ram);
+      front.negotiate();
+      ASSERT_EQ(front.set_memory({&ram}), 0);
+      const int answer =
+          front.acknowledged(bad.request, bad.payload, std::vector<int>(bad.descriptors, ram.fd()));
+      EXPECT_EQ(answer, bad.ends ? -1 : 1);
+      if (answer == 1) {
+        EXPECT_EQ(front.set_ring(ram, driver), 0);
+        EXPECT_EQ(front.enable(), 0);
+        EXPECT_EQ(call(front, driver, "after"), "after");
+      }
+    }
+    host->wait_for_links();
+    EXPECT_EQ(open_descriptors(), before);
+  }
+  EXPECT_EQ(host->reports().size(), bad_messages().size());
+}
+
+// What a running ring doesn't take.
+TEST_P(VhostUserBad, ChangesOfARunningRing) {
+  FrontEnd front(host->connect());
+  Driver driver(ram);
+  front.start(ram, driver);
+  EXPECT_EQ(front.set(Request::kSetVringNum, VringState{0, 64}), 1);
+  EXPECT_EQ(front.set(Request::kSetVringBase, VringState{0, 5}), 1);
+  EXPECT_EQ(front.set(Request::kSetVringAddr, front.addresses(ram, driver)), 1);
+  EXPECT_EQ(front.set(Request::kSetFeatures, virtio::kVersion1), 1);
+  EXPECT_EQ(call(front, driver, "on"), "on");
+}
+
+TEST_P(VhostUserBad, RingsThatAreNone) {
+  for (const U32 size : {0u, 3u, 100u, 65535u}) {
+    FrontEnd front(host->connect());
+    Driver driver(ram);
+    front.negotiate();
+    ASSERT_EQ(front.set_memory({&ram}), 0);
+    ASSERT_EQ(front.set_ring(ram, driver), 0);
+    ASSERT_EQ(front.set(Request::kSetVringNum, VringState{0, size}), 0);
+    EXPECT_EQ(front.enable(), 1) << size;
+  }
+  for (const U64 shift : {U64{1}, U64{1} << 40, ~U64{0}}) {
+    FrontEnd front(host->connect());
+    Driver driver(ram);
+    front.negotiate();
+    ASSERT_EQ(front.set_memory({&ram}), 0);
+    ASSERT_EQ(front.set_ring(ram, driver), 0);
+    auto address = front.addresses(ram, driver);
+    address.used += shift;
+    ASSERT_EQ(front.set(Request::kSetVringAddr, address), 0);
+    EXPECT_EQ(front.enable(), 1) << shift;
+  }
+  expect_served();
+}
+
+// Enabled and kicked before there is a ring, or memory.
+TEST_P(VhostUserBad, KicksBeforeAnything) {
+  FrontEnd front(host->connect());
+  Driver driver(ram);
+  front.negotiate();
+  front.kick();
+  EXPECT_EQ(front.set(Request::kVringKick, VringState{0, 0}), 0);
+  EXPECT_EQ(front.enable(), 0);
+  EXPECT_EQ(front.set(Request::kSetVringKick, U64{0}, {front.kick_fd()}), 0);
+  EXPECT_EQ(front.set(Request::kSetVringAddr, front.addresses(ram, driver)), 0);
+  EXPECT_EQ(front.set(Request::kSetVringNum, VringState{0, 128}), 0);
+  EXPECT_EQ(front.enable(), 1);  // no memory
+  ASSERT_EQ(front.set_memory({&ram}), 0);
+  EXPECT_EQ(front.enable(), 0);
+  EXPECT_EQ(front.set(Request::kSetVringCall, U64{0}, {front.call_fd()}), 0);
+  EXPECT_EQ(call(front, driver, "now"), "now");
+}
+
+// A ring that breaks the rules is given up until it is set up again; nobody else notices.
+TEST_P(VhostUserBad, BrokenRings) {
+  plan.when = When::kLater;  // chains are out when it breaks
+  FrontEnd front(host->connect());
+  Driver driver(ram);
+  front.start(ram, driver);
+  const auto bytes = frame("x");
+  const U64 out = ram.put(bytes);
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 4; ++i)
+      driver.chain({{out, static_cast<U32>(bytes.size())}, {ram.take(64), 64, kWrite}});
+    driver.offer(4000);
+    front.kick();
+    EXPECT_EQ(front.enable(), 0);  // it is; that mends nothing
+    for (int i = 0; i < 4; ++i) ASSERT_TRUE(front.wait_used(driver));
+    EXPECT_EQ(front.enable(false), 0);
+    Driver next(ram);
+    ASSERT_EQ(front.set_ring(ram, next), 0);
+    ASSERT_EQ(front.enable(), 0);
+    EXPECT_EQ(call(front, next, "mended"), "mended");
+    ASSERT_EQ(front.enable(false), 0);
+    driver.set_index(static_cast<U16>(4 * (round + 1)));
+    ASSERT_EQ(front.set_ring(ram, driver, static_cast<U32>(4 * (round + 1))), 0);
+    ASSERT_EQ(front.enable(), 0);
+  }
+}
+
+// Frames that are none, or too large; and no room for an answer.
+TEST_P(VhostUserBad, Frames) {
+  FrontEnd front(host->connect());
+  Driver driver(ram);
+  front.start(ram, driver);
+  const auto answer_to = [&](Bytes bytes, U32 room_size) -> std::string {
+    const U64 room = ram.take(4096);
+    driver.chain({{ram.put(bytes), static_cast<U32>(bytes.size())}, {room, room_size, kWrite}});
+    front.kick();
+    const auto used = front.wait_used(driver);
+    if (!used) return "nothing";
+    if (used->length == 0) return "empty";
+    return print_frame(Bytes(ram.at(room), used->length), kDotL);
+  };
+  const auto raw = [](U32 size, std::size_t bytes) {
+    std::vector<std::byte> frame(bytes, std::byte{100});
+    std::memcpy(frame.data(), &size, std::min<std::size_t>(bytes, sizeof size));
+    return frame;
+  };
+  EXPECT_EQ(answer_to(raw(6, 6), 100), "empty");
+  EXPECT_EQ(answer_to(raw(0, 1), 100), "empty");
+  EXPECT_EQ(answer_to(raw(19, 19), 10), "empty");
+  for (const U32 size : {0u, 6u, 20u, 8193u, ~0u})
+    EXPECT_TRUE(answer_to(raw(size, 19), 100).starts_with("Rlerror")) << size;
+  EXPECT_TRUE(answer_to(raw(19, 30), 100).starts_with("Tversion"));  // what is behind doesn't count
+  EXPECT_EQ(call(front, driver, "on"), "on");
+}
+
+// The file that the memory is in gets shorter under the device's hands.
+TEST_P(VhostUserBad, TruncatedMemory) {
+  {
+    GuestRam guest(1 << 20);
+    FrontEnd front(host->connect());
+    Driver driver(guest);
+    front.start(guest, driver);
+    const auto bytes = frame("x");
+    const U64 out = guest.put(bytes);
+    driver.chain(
+        {{out, static_cast<U32>(bytes.size())}, {guest.guest() + (512 << 10), 64, kWrite}});
+    ASSERT_EQ(::ftruncate(guest.fd(), 256 << 10), 0);
+    front.kick();
+    front.wait_used(driver, 1000);
+  }
+  host->wait_for_links();
+  expect_served();
+}
+
+// All of a header's bits at random, and all of a payload's.
+TEST_P(VhostUserBad, AnyBytes) {
+  std::mt19937 random(seed());
+  for (int round = 0; round < 300; ++round) {
+    FrontEnd front(host->connect());
+    if (round % 2) front.negotiate();
+    for (int i = 0; i < 20; ++i) {
+      const vhost_user::Header header{static_cast<U32>(random() % 45), 1,
+                                      static_cast<U32>(random() % 48)};
+      std::vector<std::byte> bytes(sizeof header + header.size);
+      std::memcpy(bytes.data(), &header, sizeof header);
+      for (std::size_t at = sizeof header; at < bytes.size(); ++at)
+        bytes[at] = random() % 3 ? std::byte{0} : static_cast<std::byte>(random());
+      front.send_raw(bytes,
+                     std::vector<int>(random() % 3, random() % 2 ? ram.fd() : front.kick_fd()));
+    }
+  }
+  host->wait_for_links();
+  expect_served();
+}
+
+}  // namespace
+}  // namespace ninep::test

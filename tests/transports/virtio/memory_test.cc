@@ -1,0 +1,145 @@
+// A guest's memory: the table of regions, and mappings that are cut short.
+#include <gtest/gtest.h>
+
+#include "tests/transports/virtio/driver.h"
+
+namespace ninep::virtio {
+namespace {
+
+using test::GuestRam;
+
+Region region(const GuestRam& ram, U64 guest, U64 size, U64 user = 0x1000) {
+  Region r = ram.region();
+  r.guest = guest;
+  r.size = size;
+  r.user = user;
+  return r;
+}
+
+TEST(Memory, RefusesRegionsThatAreNone) {
+  const GuestRam ram(1 << 20);
+  Memory memory;
+  EXPECT_EQ(memory.add(region(ram, 0, 0)).error(), Errno{EINVAL});
+  EXPECT_EQ(memory.add(region(ram, ~U64{0} - 4095, 8192)).error(), Errno{EINVAL});
+  EXPECT_EQ(memory.add(region(ram, 0x1000, 4096, ~U64{0} - 100)).error(), Errno{EINVAL});
+  EXPECT_EQ(memory.add(region(ram, 0, (1 << 20) + 1)).error(), Errno{EINVAL});
+  Region shifted = region(ram, 0, 1 << 20);
+  shifted.offset = 4096;
+  EXPECT_EQ(memory.add(shifted).error(), Errno{EINVAL});
+  shifted.offset = ~U64{0};
+  EXPECT_EQ(memory.add(shifted).error(), Errno{EINVAL});
+  EXPECT_EQ(memory.size(), 0u);
+  EXPECT_TRUE(memory.add(region(ram, ~U64{0} - 4095, 4096)));  // up to the very last byte
+}
+
+TEST(Memory, RefusesOverlaps) {
+  const GuestRam ram(1 << 20);
+  Memory memory;
+  ASSERT_TRUE(memory.add(region(ram, 0x10000, 0x10000)));
+  for (const auto& [guest, size] : {std::pair<U64, U64>{0x10000, 0x10000},
+                                    {0x1F000, 0x1000},
+                                    {0x1FFFF, 0x1000},
+                                    {0xF000, 0x1001},
+                                    {0, 0x80000},
+                                    {0x12000, 0x1000}})
+    EXPECT_EQ(memory.add(region(ram, guest, size)).error(), Errno{EINVAL}) << guest;
+  EXPECT_TRUE(memory.add(region(ram, 0xF000, 0x1000)));
+  EXPECT_TRUE(memory.add(region(ram, 0x20000, 0x1000)));
+  EXPECT_EQ(memory.size(), 3u);
+}
+
+TEST(Memory, RemovesJustWhatWasAdded) {
+  const GuestRam ram(1 << 20);
+  Memory memory;
+  ASSERT_TRUE(memory.add(region(ram, 0x10000, 0x10000)));
+  EXPECT_EQ(memory.remove(0x10000, 0x8000).error(), Errno{ENOENT});
+  EXPECT_EQ(memory.remove(0x11000, 0x10000).error(), Errno{ENOENT});
+  EXPECT_TRUE(memory.remove(0x10000, 0x10000));
+  EXPECT_EQ(memory.remove(0x10000, 0x10000).error(), Errno{ENOENT});
+}
+
+TEST(Memory, IsBounded) {
+  const GuestRam ram(1 << 20);
+  const Region one = ram.region();
+  Memory memory;
+  for (U64 i = 0; i < Memory::kRegionsMax; ++i) {
+    Region r = one;
+    r.guest = i * 4096;
+    r.size = 4096;
+    ASSERT_TRUE(memory.add(r));
+  }
+  EXPECT_EQ(memory.add(region(ram, U64{1} << 40, 4096)).error(), Errno{ENOSPC});
+}
+
+TEST(Memory, PiecesAreBounded) {
+  const GuestRam ram(1 << 20);
+  Memory memory;
+  for (U64 i = 0; i < 4; ++i) {  // neighbours for the guest, in another order for us
+    Region r = ram.region();
+    r.guest = i * 4096;
+    r.size = 4096;
+    r.offset = (3 - i) * 4096;
+    ASSERT_TRUE(memory.add(r));
+  }
+  std::vector<iovec> pieces;
+  EXPECT_TRUE(memory.pieces(100, 3 * 4096, Access::kRead, 4, pieces));
+  EXPECT_EQ(pieces.size(), 4u);
+  pieces.clear();
+  EXPECT_FALSE(memory.pieces(100, 3 * 4096, Access::kRead, 3, pieces));
+  EXPECT_EQ(memory.whole(100, 4096), nullptr);
+  EXPECT_NE(memory.whole(100, 3996), nullptr);
+  EXPECT_EQ(memory.whole(100, 0), nullptr);
+}
+
+TEST(Mapping, NeedsWholePagesThatTheFileHas) {
+  const GuestRam ram(1 << 20);
+  for (const auto& [offset, size] : {std::pair<U64, U64>{0, 0},
+                                     {0, 4095},
+                                     {1, 4096},
+                                     {0, (1 << 20) + 4096},
+                                     {1 << 20, 4096},
+                                     {~U64{0} - 4095, 4096},
+                                     {~U64{0} - 4095, 8192},
+                                     {4096, ~U64{0} - 4095}})
+    EXPECT_FALSE(Mapping::make(ram.fd(), offset, size, true)) << offset << " " << size;
+  EXPECT_TRUE(Mapping::make(ram.fd(), 4096, 8192, true));
+  EXPECT_EQ(Mapping::make(-1, 0, 4096, true).error(), Errno{EBADF});
+  int pipe[2];
+  ASSERT_EQ(::pipe(pipe), 0);
+  EXPECT_EQ(Mapping::make(pipe[0], 0, 4096, true).error(), Errno{EINVAL});
+  ::close(pipe[0]);
+  ::close(pipe[1]);
+}
+
+// Whoever gave us the file cuts it off while it is mapped: we go on, and know.
+TEST(Mapping, OutlivesItsFile) {
+  const GuestRam ram(1 << 20);
+  const auto mapping = Mapping::make(ram.fd(), 0, 1 << 20, true);
+  const auto other = Mapping::make(ram.fd(), 0, 4096, true);
+  ASSERT_TRUE(mapping && other);
+  (*mapping)->data()[0] = std::byte{1};
+  ASSERT_EQ(::ftruncate(ram.fd(), 4096), 0);
+  EXPECT_FALSE((*mapping)->broken());
+  (*mapping)->data()[8192] = std::byte{7};
+  EXPECT_TRUE((*mapping)->broken());
+  EXPECT_EQ((*mapping)->data()[8192], std::byte{7});
+  EXPECT_EQ((*mapping)->data()[8193], std::byte{0});
+  EXPECT_EQ((*mapping)->data()[0], std::byte{1});
+  EXPECT_FALSE((*other)->broken());
+  Memory memory;
+  ASSERT_TRUE(memory.add({.guest = 0, .size = 1 << 20, .user = 0, .mapping = *mapping}));
+  EXPECT_TRUE(memory.broken());
+}
+
+TEST(Mapping, OtherBusErrorsEndTheProgram) {
+  EXPECT_DEATH(
+      {
+        const GuestRam ram(1 << 20);
+        const auto mapping = Mapping::make(ram.fd(), 0, 4096, true);
+        if (::ftruncate(ram.fd(), 4096) == 0) *ram.at(ram.guest() + 8192) = std::byte{1};
+      },
+      "");
+}
+
+}  // namespace
+}  // namespace ninep::virtio

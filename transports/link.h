@@ -1,0 +1,46 @@
+// Link: one peer, whatever it speaks: a stream of frames, or a virtio device.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "transports/io/loop.h"
+
+namespace ninep::transport {
+
+/// The ends of a stream: often one socket twice. Owned by the link.
+struct Ends {
+  int in = -1;
+  int out = -1;
+  bool pipe = false;  // not a socket
+};
+
+/// Who is at the other end.
+struct Peer {
+  std::string name;  // for logs: "tcp:127.0.0.1:40412"
+};
+
+/// What is spoken on a socket.
+struct Protocol {
+  enum class Kind { kFrames, kVhostUser };
+  Kind kind = Kind::kFrames;
+  std::string tag;  // a device's, by which its guest mounts it
+};
+
+/// Is told what a peer did wrong.
+using Report = std::function<void(const std::string& problem)>;
+
+/// Made and used on its loop.
+class Link {
+ public:
+  virtual ~Link() = default;
+  /// Serves until the peer leaves, breaks the protocol, or stop(); everything is released then.
+  virtual io::Task<void> serve() = 0;
+  /// No more requests are taken; what is under way is finished first.
+  virtual void stop() = 0;
+  /// Doesn't wait for anything any more.
+  virtual void abort() = 0;
+  virtual const Peer& peer() const = 0;
+};
+
+}  // namespace ninep::transport

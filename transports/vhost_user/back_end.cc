@@ -1,0 +1,376 @@
+#include "transports/vhost_user/back_end.h"
+
+#include <algorithm>
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+namespace ninep::vhost_user {
+namespace {
+
+/// What a message has to look like.
+struct Shape {
+  Request request;
+  U32 size_min;
+  U32 size_max;
+  unsigned descriptors_min;
+  unsigned descriptors_max;
+  U64 feature;  // of the protocol, which it needs
+};
+constexpr U32 kStateSize = sizeof(VringState);
+constexpr U32 kTableMax = kTableHeadSize + kTableRegionsMax * sizeof(MemoryRegion);
+constexpr U32 kSingleSize = kSingleHeadSize + sizeof(MemoryRegion);
+constexpr U32 kConfigMax = sizeof(ConfigHead) + virtio::kConfigSize;
+constexpr Shape kShapes[] = {
+    {Request::kGetFeatures, 0, 0, 0, 0, 0},
+    {Request::kSetFeatures, 8, 8, 0, 0, 0},
+    {Request::kSetOwner, 0, 0, 0, 0, 0},
+    {Request::kResetOwner, 0, 0, 0, 0, 0},
+    {Request::kSetMemTable, kTableHeadSize, kTableMax, 0, kTableRegionsMax, 0},
+    {Request::kSetVringNum, kStateSize, kStateSize, 0, 0, 0},
+    {Request::kSetVringAddr, sizeof(VringAddress), sizeof(VringAddress), 0, 0, 0},
+    {Request::kSetVringBase, kStateSize, kStateSize, 0, 0, 0},
+    {Request::kGetVringBase, kStateSize, kStateSize, 0, 0, 0},
+    {Request::kSetVringKick, 8, 8, 0, 1, 0},
+    {Request::kSetVringCall, 8, 8, 0, 1, 0},
+    {Request::kSetVringErr, 8, 8, 0, 1, 0},
+    {Request::kGetProtocolFeatures, 0, 0, 0, 0, 0},
+    {Request::kSetProtocolFeatures, 8, 8, 0, 0, 0},
+    {Request::kGetQueueNum, 0, 0, 0, 0, feature::kMq},
+    {Request::kSetVringEnable, kStateSize, kStateSize, 0, 0, 0},
+    {Request::kSetBackendReqFd, 0, 0, 1, 1, feature::kBackendReq},
+    {Request::kGetConfig, sizeof(ConfigHead), kConfigMax, 0, 0, feature::kConfig},
+    {Request::kSetConfig, sizeof(ConfigHead), kConfigMax, 0, 0, feature::kConfig},
+    {Request::kResetDevice, 0, 0, 0, 0, feature::kResetDevice},
+    {Request::kVringKick, kStateSize, kStateSize, 0, 0, feature::kInbandNotifications},
+    {Request::kGetMaxMemSlots, 0, 0, 0, 0, feature::kConfigureMemSlots},
+    {Request::kAddMemReg, kSingleSize, kSingleSize, 1, 1, feature::kConfigureMemSlots},
+    {Request::kRemMemReg, kSingleSize, kSingleSize, 0, 1, feature::kConfigureMemSlots},
+};
+
+const Shape* shape_of(U32 request) {
+  const auto at = std::ranges::find(kShapes, request,
+                                    [](const Shape& s) { return static_cast<U32>(s.request); });
+  return at == std::end(kShapes) ? nullptr : at;
+}
+
+template <class T>
+T payload_of(const Message& message) {
+  T value{};
+  read(message.payload, 0, value);
+  return value;
+}
+
+}  // namespace
+
+BackEnd::BackEnd(io::Loop& loop, std::string_view tag, const transport::Peer& peer,
+                 const transport::MakeHandler& make_handler)
+    : loop_(loop), name_(peer.name), device_(loop, *this, tag, peer, make_handler) {}
+
+BackEnd::~BackEnd() { NINEP_CHECK(!kick_under_way_); }
+
+io::Task<Answer> BackEnd::handle(Message message) {
+  Answer answer;
+  const Header& header = message.header;
+  const auto number = std::to_string(header.request);
+  const Shape* const shape = shape_of(header.request);
+  if ((header.flags & kVersionMask) != kVersion || (header.flags & kReply)) {
+    answer.broken = true;
+    answer.problem = "message " + number + " with flags " + std::to_string(header.flags);
+    co_return answer;
+  }
+  if (!shape) {
+    answer.problem = "message " + number + " is not known";
+  } else if (header.size < shape->size_min || header.size > shape->size_max ||
+             message.descriptors.size() < shape->descriptors_min ||
+             message.descriptors.size() > shape->descriptors_max) {
+    answer.broken = true;
+    answer.problem = "message " + number + " with " + std::to_string(header.size) + " bytes and " +
+                     std::to_string(message.descriptors.size()) + " descriptors";
+    co_return answer;
+  } else if ((shape->feature & ~protocol_features_) != 0) {
+    answer.problem = "message " + number + " without its feature";
+  } else {
+    auto carrying = carry_out(message, answer);
+    const auto status = co_await carrying;
+    if (!status)
+      answer.problem = "message " + number + ": " + std::string(errno_text(status.error()));
+  }
+  // Who waits for a reply of another kind would wait for ever.
+  if (!answer.reply && !answer.problem.empty() && !(header.flags & kNeedReply))
+    answer.broken = !shape;
+  if (!answer.reply && (header.flags & kNeedReply)) {
+    answer.reply = true;
+    answer.payload = bytes_of(U64{!answer.problem.empty()});
+  }
+  co_return answer;
+}
+
+io::Task<Status> BackEnd::carry_out(Message& message, Answer& answer) {
+  const auto reply = [&answer](const auto& value) {
+    answer.reply = true;
+    answer.payload = bytes_of(value);
+  };
+  const auto state = payload_of<VringState>(message);
+  const U64 word = payload_of<U64>(message);
+  const auto request = static_cast<Request>(message.header.request);
+  switch (request) {
+    case Request::kGetFeatures:
+      reply(virtio::Device::kFeatures | kProtocolFeatures);
+      break;
+    case Request::kSetFeatures:
+      co_return set_features(word);
+    case Request::kSetOwner:
+      break;
+    case Request::kResetOwner:
+    case Request::kResetDevice: {
+      auto resetting = reset();
+      co_await resetting;
+      break;
+    }
+    case Request::kGetProtocolFeatures:
+      reply(feature::kAll);
+      break;
+    case Request::kSetProtocolFeatures:
+      if (word & ~feature::kAll) co_return fail(EINVAL);
+      protocol_features_ = word;
+      break;
+    case Request::kGetQueueNum:
+      reply(U64{1});
+      break;
+    case Request::kGetMaxMemSlots:
+      reply(U64{kSlotsMax});
+      break;
+    case Request::kGetConfig: {
+      const auto head = payload_of<ConfigHead>(message);
+      const Bytes config = device_.config();
+      answer.reply = true;
+      if (head.size != message.payload.size() - sizeof head || head.offset > config.size() ||
+          head.size > config.size() - head.offset)
+        co_return fail(EINVAL);  // a reply with no payload says that
+      answer.payload.assign(message.payload.begin(), message.payload.end());
+      std::ranges::copy(config.subspan(head.offset, head.size),
+                        answer.payload.begin() + sizeof head);
+      break;
+    }
+    case Request::kSetConfig:
+      co_return fail(EPERM);
+    case Request::kSetMemTable: {
+      auto setting = set_memory_table(message);
+      co_return co_await setting;
+    }
+    case Request::kAddMemReg:
+    case Request::kRemMemReg: {
+      MemoryRegion region;
+      read(message.payload, kSingleHeadSize, region);
+      virtio::Memory memory = *memory_;
+      Status changed;
+      if (request == Request::kRemMemReg) {
+        changed = memory.remove(region.guest, region.size);
+      } else if (memory.size() >= kSlotsMax) {
+        changed = fail(ENOSPC);
+      } else {
+        changed = add_region(memory, region, message.descriptors[0].get());
+      }
+      NINEP_CO_RETURN_IF_ERROR(changed);
+      auto changing = change_memory(std::move(memory));
+      co_return co_await changing;
+    }
+    case Request::kSetVringNum:
+    case Request::kSetVringBase:
+      if (state.index != 0 || state.number > 0xFFFF) co_return fail(EINVAL);
+      if (device_.running()) co_return fail(EBUSY);
+      if (request == Request::kSetVringNum) {
+        ring_.size = state.number;
+      } else {
+        ring_.next = static_cast<U16>(state.number);
+      }
+      break;
+    case Request::kSetVringAddr: {
+      const auto address = payload_of<VringAddress>(message);
+      if (address.index != 0) co_return fail(EINVAL);
+      if (device_.running()) co_return fail(EBUSY);
+      ring_.address = address;
+      ring_.has_address = true;
+      break;
+    }
+    case Request::kGetVringBase: {
+      if (state.index != 0) co_return fail(EINVAL);
+      auto stopping = stop_ring();
+      co_await stopping;
+      ring_.has_kick = false;
+      auto forgetting = set_kick(io::OwnedFd());
+      co_await forgetting;
+      reply(VringState{0, ring_.next});
+      break;
+    }
+    case Request::kSetVringKick:
+    case Request::kSetVringCall:
+    case Request::kSetVringErr: {
+      const bool none = (word & kNoDescriptor) != 0;
+      if ((word & kVringIndexMask) != 0 || none != message.descriptors.empty())
+        co_return fail(EINVAL);
+      io::OwnedFd fd = none ? io::OwnedFd() : std::move(message.descriptors[0]);
+      if (request == Request::kSetVringCall) {
+        if (fd) ::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) | O_NONBLOCK);
+        call_ = std::move(fd);
+        raise_interrupt();  // for what came between the two
+      } else if (request == Request::kSetVringErr) {
+        error_ = std::move(fd);
+      } else {
+        // Without a descriptor: in messages. Polling instead is not offered.
+        if (none && !(protocol_features_ & feature::kInbandNotifications))
+          co_return fail(EOPNOTSUPP);
+        auto setting = set_kick(std::move(fd));
+        co_await setting;
+        ring_.has_kick = true;
+        co_return start_if_ready();
+      }
+      break;
+    }
+    case Request::kSetVringEnable:
+      if (state.index != 0 || state.number > 1) co_return fail(EINVAL);
+      ring_.enabled = state.number == 1;
+      if (ring_.enabled) co_return start_if_ready();
+      {
+        auto stopping = stop_ring();
+        co_await stopping;
+      }
+      break;
+    case Request::kSetBackendReqFd:
+      backend_channel_ = std::move(message.descriptors[0]);
+      ::fcntl(backend_channel_.get(), F_SETFL,
+              ::fcntl(backend_channel_.get(), F_GETFL) | O_NONBLOCK);
+      break;
+    case Request::kVringKick:
+      if (state.index != 0) co_return fail(EINVAL);
+      device_.kicked();
+      break;
+  }
+  co_return Status();
+}
+
+Status BackEnd::set_features(U64 features) {
+  if (features & ~(virtio::Device::kFeatures | kProtocolFeatures)) return fail(EINVAL);
+  if (device_.running() && features != features_) return fail(EBUSY);
+  features_ = features;
+  return {};
+}
+
+Status BackEnd::start_if_ready() {
+  const bool enabled = ring_.enabled || !(features_ & kProtocolFeatures);
+  if (device_.running() || !enabled || !ring_.has_kick || !ring_.has_address) return {};
+  virtio::RingPlace place{.size = ring_.size};
+  if (!memory_->guest_address(ring_.address.descriptors, place.descriptors) ||
+      !memory_->guest_address(ring_.address.available, place.available) ||
+      !memory_->guest_address(ring_.address.used, place.used))
+    return fail(EFAULT);
+  return device_.start(memory_, place, features_, ring_.next);
+}
+
+io::Task<void> BackEnd::stop_ring() {
+  const bool ran = device_.running();
+  auto stopping = device_.stop();
+  co_await stopping;
+  if (ran) ring_.next = device_.next();
+}
+
+io::Task<Status> BackEnd::set_memory_table(Message& message) {
+  U32 count = 0;
+  read(message.payload, 0, count);
+  // User-Mode Linux always sends the room for two.
+  if (count == 0 || count != message.descriptors.size() ||
+      message.payload.size() < kTableHeadSize + count * sizeof(MemoryRegion))
+    co_return fail(EINVAL);
+  virtio::Memory memory;
+  for (U32 i = 0; i < count; ++i) {
+    MemoryRegion region;
+    read(message.payload, kTableHeadSize + i * sizeof region, region);
+    const auto added = add_region(memory, region, message.descriptors[i].get());
+    NINEP_CO_RETURN_IF_ERROR(added);
+  }
+  auto changing = change_memory(std::move(memory));
+  co_return co_await changing;
+}
+
+// Requests under way end in the memory that they began with.
+io::Task<Status> BackEnd::change_memory(virtio::Memory memory) {
+  const bool ran = device_.running();
+  auto stopping = stop_ring();
+  co_await stopping;
+  memory_ = std::make_shared<const virtio::Memory>(std::move(memory));
+  co_return ran ? start_if_ready() : Status();
+}
+
+Status BackEnd::add_region(virtio::Memory& memory, const MemoryRegion& region, int fd) const {
+  auto mapping = virtio::Mapping::make(fd, region.offset, region.size, true);
+  NINEP_RETURN_IF_ERROR(mapping);
+  return memory.add({.guest = region.guest,
+                     .size = region.size,
+                     .user = region.user,
+                     .mapping = std::move(*mapping)});
+}
+
+io::Task<void> BackEnd::set_kick(io::OwnedFd fd) {
+  if (kick_under_way_) loop_.cancel(kick_reading_);
+  auto ending = watching_.all_done();
+  co_await ending;
+  if (const int former = kick_.leak(); former >= 0)
+    co_await loop_.run(io::ops::close(io::Sleep::kNever, former));
+  kick_ = std::move(fd);
+  if (kick_) watching_.spawn(watch_kick());
+}
+
+io::Task<void> BackEnd::watch_kick() {
+  while (true) {
+    kick_reading_ =
+        io::ops::recv(kick_.get(), true, std::as_writable_bytes(std::span(&kick_count_, 1)));
+    kick_under_way_ = true;
+    const int size = co_await loop_.run(kick_reading_);
+    kick_under_way_ = false;
+    if (size == -EINTR || size == -EAGAIN) continue;
+    if (size <= 0) co_return;  // cancelled; or no eventfd, and at its end
+    device_.kicked();
+  }
+}
+
+io::Task<void> BackEnd::reset() {
+  auto closing = device_.close();
+  co_await closing;
+  auto forgetting = set_kick(io::OwnedFd());
+  co_await forgetting;
+  ring_ = {};
+  call_ = {};
+  error_ = {};
+  features_ = 0;
+}
+
+io::Task<void> BackEnd::close() {
+  auto resetting = reset();
+  co_await resetting;
+  backend_channel_ = {};
+  memory_ = std::make_shared<virtio::Memory>();
+}
+
+void BackEnd::raise_interrupt() {
+  if (call_) {
+    const U64 one = 1;
+    [[maybe_unused]] const auto written = ::write(call_.get(), &one, sizeof one);
+  } else if (backend_channel_ && (protocol_features_ & feature::kInbandNotifications)) {
+    struct {
+      Header header{static_cast<U32>(BackendRequest::kVringCall), kVersion, sizeof(VringState)};
+      VringState state{0, 0};
+    } message;
+    [[maybe_unused]] const auto sent =
+        ::send(backend_channel_.get(), &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  }
+}
+
+void BackEnd::queue_broken() {
+  ring_.broken = true;
+  if (!error_) return;
+  const U64 one = 1;
+  [[maybe_unused]] const auto written = ::write(error_.get(), &one, sizeof one);
+}
+
+}  // namespace ninep::vhost_user

@@ -1,0 +1,82 @@
+// BackEnd: what a front end's messages do to the device. No sockets: messages come in, answers go
+// out.
+#pragma once
+
+#include <string>
+
+#include "transports/io/owned_fd.h"
+#include "transports/vhost_user/message.h"
+#include "transports/virtio/device.h"
+
+namespace ninep::vhost_user {
+
+struct Message {
+  Header header{};
+  Bytes payload;  // header.size bytes
+  std::vector<io::OwnedFd> descriptors;
+};
+
+struct Answer {
+  bool reply = false;  // `payload` goes back
+  std::vector<std::byte> payload;
+  std::string problem;  // what was wrong, for the log
+  bool broken = false;  // the conversation can't go on
+};
+
+class BackEnd final : public virtio::FrontEnd {
+ public:
+  BackEnd(io::Loop& loop, std::string_view tag, const transport::Peer& peer,
+          const transport::MakeHandler& make_handler);
+  ~BackEnd();
+
+  /// Carries a message out. One at a time. Waits only for requests under way, where the ring is
+  /// stopped or the memory changes.
+  io::Task<Answer> handle(Message message);
+  /// The front end is gone: ends everything.
+  io::Task<void> close();
+
+  const virtio::Device& device() const { return device_; }
+
+  void raise_interrupt() override;
+  void queue_broken() override;
+
+ private:
+  struct Ring {
+    U32 size = 0;
+    VringAddress address{};
+    bool has_address = false;
+    U16 next = 0;
+    bool has_kick = false;  // by descriptor or in messages
+    bool enabled = false;
+    bool broken = false;
+  };
+
+  io::Task<Status> carry_out(Message& message, Answer& answer);
+  Status set_features(U64 features);
+  Status start_if_ready();
+  io::Task<void> stop_ring();
+  io::Task<Status> set_memory_table(Message& message);
+  io::Task<Status> change_memory(virtio::Memory memory);
+  Status add_region(virtio::Memory& memory, const MemoryRegion& region, int fd) const;
+  io::Task<void> set_kick(io::OwnedFd fd);
+  io::Task<void> watch_kick();
+  io::Task<void> reset();
+
+  io::Loop& loop_;
+  const std::string name_;
+  virtio::Device device_;
+  U64 features_ = 0;
+  U64 protocol_features_ = 0;
+  std::shared_ptr<const virtio::Memory> memory_ = std::make_shared<virtio::Memory>();
+  Ring ring_;
+  io::OwnedFd kick_;
+  io::OwnedFd call_;
+  io::OwnedFd error_;
+  io::OwnedFd backend_channel_;
+  io::Op kick_reading_;
+  bool kick_under_way_ = false;
+  U64 kick_count_ = 0;
+  io::Scope watching_;
+};
+
+}  // namespace ninep::vhost_user

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include <absl/container/flat_hash_set.h>
+#include <fcntl.h>
 #include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -108,9 +109,6 @@ class Server::Impl {
   explicit Impl(Settings s) : settings(std::move(s)) {
     shared.msize_max = std::clamp(settings.msize_max, kMsizeMin, kMsizeMax);
     shared.trace = settings.trace;
-    // No session gets them all: others want to connect, and to open something too.
-    if (rlimit limit; ::getrlimit(RLIMIT_NOFILE, &limit) == 0)
-      shared.descriptors_max = std::min<U64>(shared.descriptors_max, limit.rlim_cur / 4 * 3);
     ::umask(0);  // modes come from the clients, which have applied their own
     for (unsigned i = 0; i < std::max(1u, settings.threads); ++i) {
       std::string why_not;
@@ -121,6 +119,14 @@ class Server::Impl {
       if (i == 0 && !why_not.empty())
         spdlog::info("io_uring is not available ({}); serving with epoll and threads", why_not);
       workers.push_back(std::make_unique<Worker>(std::move(*loop), shared));
+    }
+    // No session gets all that are left: others want to connect, and to open something too.
+    const int lowest_free = ::fcntl(stop_event, F_DUPFD_CLOEXEC, 0);
+    if (lowest_free < 0) throw std::system_error(errno, std::generic_category(), "descriptors");
+    ::close(lowest_free);
+    if (rlimit limit; ::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+      const U64 left = limit.rlim_cur - std::min<rlim_t>(limit.rlim_cur, lowest_free);
+      shared.descriptors_max = std::min<U64>(shared.descriptors_max, left / 4 * 3);
     }
   }
 

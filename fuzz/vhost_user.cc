@@ -68,7 +68,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
   using namespace ninep;
   if (size < 2) return 0;
   Bytes bytes = std::as_bytes(std::span(input, size));
-  const std::size_t image = std::min<std::size_t>(input[0] | input[1] << 8, size - 2);
+  const std::size_t image = std::min<std::size_t>(input[0] + 256u * input[1], size - 2);
   const MemoryFile memory(bytes.subspan(2, image));
   const auto loop = io::make_fake_loop(1, {.late = 0, .shortened = 0});
   vhost_user::BackEnd back_end(*loop, "tag", {"fuzz"}, [](io::Loop&, const transport::Peer&) {

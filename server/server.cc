@@ -125,7 +125,7 @@ class Server::Impl {
     if (lowest_free < 0) throw std::system_error(errno, std::generic_category(), "descriptors");
     ::close(lowest_free);
     if (rlimit limit; ::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-      const U64 left = limit.rlim_cur - std::min<rlim_t>(limit.rlim_cur, lowest_free);
+      const U64 left = limit.rlim_cur - std::min(limit.rlim_cur, static_cast<rlim_t>(lowest_free));
       shared.descriptors_max = std::min<U64>(shared.descriptors_max, left / 4 * 3);
     }
   }

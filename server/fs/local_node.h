@@ -143,8 +143,8 @@ class LocalNode final : public Node {
   bool is_root() const { return fs_.device == root_->device && inode_ == root_->inode; }
   io::Sleep sleep() const { return fs_.sleep; }
 
-  /// The O_PATH descriptor of `name`, one step below.
   Task<std::optional<Descriptor>> hold(Context&, const char* name);
+  /// The O_PATH descriptor of `name`, one step below.
   Task<Result<Descriptor>> step(Context&, const char* name);
   Task<Result<Ref<Node>>> adopt(Context&, Descriptor fd);
   Task<Result<Ref<Node>>> parent(Context&);

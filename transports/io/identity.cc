@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
 
 #include <linux/capability.h>
 #include <sys/fsuid.h>
@@ -35,7 +36,8 @@ constexpr U64 kOfRoot = U64{1} << CAP_SYS_ADMIN | U64{1} << CAP_SETFCAP |
 
 // Gives the calling thread those of them that it may have, or takes them away.
 bool set_capabilities(bool root) {
-  static thread_local bool has = true;
+  // Unknown at first: a thread begins with what the one that made it had just then.
+  static thread_local std::optional<bool> has;
   if (has == root) return true;
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct parts[2];

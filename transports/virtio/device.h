@@ -1,4 +1,4 @@
-// Device: the virtio-9p device, whatever bus it is attached by. VIRTIO 1.2, section 5.? has no
+// Device: the virtio-9p device, whatever bus it is attached by. VIRTIO has no
 // chapter on it; what Linux's driver and QEMU's device do counts (docs/vm.md).
 //
 // One queue; one chain of descriptors is one request with the room for its reply. A front end

@@ -65,7 +65,7 @@ T payload_of(const Message& message) {
 
 BackEnd::BackEnd(io::Loop& loop, std::string_view tag, const transport::Peer& peer,
                  const transport::MakeHandler& make_handler)
-    : loop_(loop), name_(peer.name), device_(loop, *this, tag, peer, make_handler) {}
+    : loop_(loop), device_(loop, *this, tag, peer, make_handler) {}
 
 BackEnd::~BackEnd() { NINEP_CHECK(!kick_under_way_); }
 
@@ -367,7 +367,6 @@ void BackEnd::raise_interrupt() {
 }
 
 void BackEnd::queue_broken() {
-  ring_.broken = true;
   if (!error_) return;
   const U64 one = 1;
   [[maybe_unused]] const auto written = ::write(error_.get(), &one, sizeof one);

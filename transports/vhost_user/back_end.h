@@ -23,7 +23,7 @@ struct Answer {
   bool broken = false;  // the conversation can't go on
 };
 
-class BackEnd final : public virtio::FrontEnd {
+class BackEnd final : public virtio::Bus {
  public:
   BackEnd(io::Loop& loop, std::string_view tag, const transport::Peer& peer,
           const transport::MakeHandler& make_handler);
@@ -48,7 +48,6 @@ class BackEnd final : public virtio::FrontEnd {
     U16 next = 0;
     bool has_kick = false;  // by descriptor or in messages
     bool enabled = false;
-    bool broken = false;
   };
 
   io::Task<Status> carry_out(Message& message, Answer& answer);
@@ -63,7 +62,6 @@ class BackEnd final : public virtio::FrontEnd {
   io::Task<void> reset();
 
   io::Loop& loop_;
-  const std::string name_;
   virtio::Device device_;
   U64 features_ = 0;
   U64 protocol_features_ = 0;

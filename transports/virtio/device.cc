@@ -72,10 +72,10 @@ class Device::QueueRequest final : public transport::Request {
   Ref<io::Chunk> chunk_;
 };
 
-Device::Device(io::Loop& loop, FrontEnd& front_end, std::string_view tag, transport::Peer peer,
+Device::Device(io::Loop& loop, Bus& bus, std::string_view tag, transport::Peer peer,
                const transport::MakeHandler& make_handler)
     : loop_(loop),
-      front_end_(front_end),
+      bus_(bus),
       config_(kConfigSize),
       peer_(std::move(peer)),
       make_handler_(make_handler),
@@ -109,6 +109,10 @@ bool Device::overloaded() const {
 
 void Device::take_requests() {
   if (!taking_) return;
+  if (queue_.memory()->broken()) {  // somebody has cut it short; what is there now is ours
+    taking_ = false;
+    return bus_.queue_broken();
+  }
   queue_.spare_kicks();
   for (unsigned taken = 0; !overloaded();) {
     switch (queue_.take(chain_)) {
@@ -116,7 +120,7 @@ void Device::take_requests() {
         begin(chain_);
         if (!taking_) return;
         if (++taken < kChainsAtOnce) continue;
-        again_ = true;
+        more_ = true;
         loop_.at_turn_end(*this);
         return;
       case Virtqueue::Take::kEmpty:
@@ -124,10 +128,10 @@ void Device::take_requests() {
         continue;
       case Virtqueue::Take::kBroken:
         taking_ = false;
-        return front_end_.queue_broken();
+        return bus_.queue_broken();
     }
   }
-  waiting_ = true;
+  more_ = true;
 }
 
 void Device::begin(Chain& chain) {
@@ -159,9 +163,9 @@ void Device::turn_end() {
   if (!queue_.started()) return;
   if (queue_.interrupt_due()) {
     ++counters_.interrupts;
-    front_end_.raise_interrupt();
+    bus_.raise_interrupt();
   }
-  if (std::exchange(waiting_, false) || std::exchange(again_, false)) take_requests();
+  if (std::exchange(more_, false)) take_requests();
 }
 
 io::Task<void> Device::stop() {

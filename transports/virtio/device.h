@@ -18,15 +18,15 @@ inline constexpr U64 kMountTag = 1;  // feature: the configuration has the tag. 
 inline constexpr std::size_t kTagMax = 254;
 inline constexpr std::size_t kConfigSize = 256;  // tag_len[2] tag, then zeros
 
-/// What a front end does for the device. Loop thread only.
-class FrontEnd {
+/// How the device is attached: what a front end's side does for it. Loop thread only.
+class Bus {
  public:
   virtual void raise_interrupt() = 0;
   /// The ring breaks the rules: nothing is taken from it until the next start().
   virtual void queue_broken() = 0;
 
  protected:
-  ~FrontEnd() = default;
+  ~Bus() = default;
 };
 
 /// Where requests and their signals went.
@@ -34,7 +34,6 @@ struct DeviceCounters {
   U64 requests = 0;
   U64 kicks = 0;
   U64 interrupts = 0;
-  U64 spared_interrupts = 0;  // turns with replies for which the driver wanted none
 };
 
 class Device final : public io::TurnEnd {
@@ -44,7 +43,7 @@ class Device final : public io::TurnEnd {
   static constexpr unsigned kRequestsMax = 512;
 
   /// `tag` has 1 to kTagMax bytes.
-  Device(io::Loop& loop, FrontEnd& front_end, std::string_view tag, transport::Peer peer,
+  Device(io::Loop& loop, Bus& bus, std::string_view tag, transport::Peer peer,
          const transport::MakeHandler& make_handler);
   ~Device();
 
@@ -79,16 +78,15 @@ class Device final : public io::TurnEnd {
   void finished(QueueRequest& request, std::size_t size);
 
   io::Loop& loop_;
-  FrontEnd& front_end_;
+  Bus& bus_;
   std::vector<std::byte> config_;
   const transport::Peer peer_;
   const transport::MakeHandler make_handler_;
   std::unique_ptr<transport::Handler> handler_;
   Virtqueue queue_;
   Chain chain_;
-  bool taking_ = false;   // requests from the ring
-  bool waiting_ = false;  // for capacity
-  bool again_ = false;    // enough for one turn
+  bool taking_ = false;  // requests from the ring
+  bool more_ = false;    // there may be some that capacity, or the others' turn, has kept back
   std::vector<std::unique_ptr<QueueRequest>> spare_;
   std::size_t copied_bytes_ = 0;  // of requests under way
   io::Event all_back_;

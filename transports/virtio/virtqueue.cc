@@ -109,20 +109,21 @@ bool Virtqueue::collect(const Descriptor& descriptor, Chain& chain) const {
                          write ? chain.in : chain.out);
 }
 
-bool Virtqueue::collect_table(const Descriptor& table, std::size_t seen, Chain& chain) const {
+bool Virtqueue::collect_table(const Descriptor& table, std::size_t seen, Chain& chain) {
   if (table.length == 0 || table.length % sizeof(Descriptor) != 0) return false;
   const std::size_t count = table.length / sizeof(Descriptor);
   if (count > kChainMax) return false;
-  std::vector<iovec> places;
-  if (!memory_->pieces(table.address, table.length, Access::kRead, count, places)) return false;
-  std::vector<Descriptor> copy(count);
-  auto* to = reinterpret_cast<std::byte*>(copy.data());
-  for (const iovec& place : places) {
+  table_places_.clear();
+  if (!memory_->pieces(table.address, table.length, Access::kRead, count, table_places_))
+    return false;
+  table_.resize(count);
+  auto* to = reinterpret_cast<std::byte*>(table_.data());
+  for (const iovec& place : table_places_) {
     std::memcpy(to, place.iov_base, place.iov_len);
     to += place.iov_len;
   }
   for (std::size_t at = 0;;) {
-    const Descriptor& descriptor = copy[at];
+    const Descriptor& descriptor = table_[at];
     if (seen++ > kChainMax || (descriptor.flags & kTable) || !collect(descriptor, chain))
       return false;
     if (!(descriptor.flags & kNext)) return true;

@@ -76,7 +76,7 @@ class Virtqueue {
   static_assert(sizeof(Descriptor) == 16);
 
   bool collect(const Descriptor& descriptor, Chain& chain) const;
-  bool collect_table(const Descriptor& table, std::size_t seen, Chain& chain) const;
+  bool collect_table(const Descriptor& table, std::size_t seen, Chain& chain);
 
   U16 load(const std::byte* at) const;
   void store(std::byte* at, U16 value) const;
@@ -94,6 +94,8 @@ class Virtqueue {
   U16 told_ = 0;  // used_index_ at the last interrupt_due()
   unsigned out_ = 0;
   std::vector<bool> heads_out_;
+  std::vector<Descriptor> table_;  // a copy of the indirect table at hand
+  std::vector<iovec> table_places_;
 };
 
 }  // namespace ninep::virtio

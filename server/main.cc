@@ -63,7 +63,9 @@ std::string quoted(const std::string& text) {
 
 /// How QEMU gets a device, and how its guest mounts it.
 void print_device(const Server::Listening& device) {
-  const std::string path = quoted(absolute(device.name.substr(device.name.find(':') + 1)));
+  const bool has_path = !device.name.starts_with("vhost-user:fd=");
+  const std::string path =
+      has_path ? quoted(absolute(device.name.substr(device.name.find(':') + 1))) : "PATH";
   std::fprintf(
       stderr,
       "qemu-system-x86_64 ... -object memory-backend-memfd,id=mem,size=SIZE,share=on -machine "

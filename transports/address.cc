@@ -16,11 +16,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "transports/virtio/device.h"
+
 namespace ninep::transport {
 namespace {
 
-constexpr std::size_t kTagMax = 31;  // what QEMU's own device takes
-constexpr int kBacklog = 4096;       // the system cuts it to net.core.somaxconn
+constexpr int kBacklog = 4096;  // the system cuts it to net.core.somaxconn
 
 absl::Status wrong(const std::string& text, const std::string& what) {
   return absl::InvalidArgumentError(absl::StrCat("address '", text, "': ", what));
@@ -102,9 +103,9 @@ absl::StatusOr<Address> parse_device(const std::string& text, Protocol::Kind kin
                    absl::StrCat("'", parts[i], "' is none of tag=NAME, dir=DIR, ro, mode=OCTAL"));
     }
   }
-  if (tag.empty() || tag.size() > kTagMax)
-    return wrong(
-        text, absl::StrCat("tag=NAME, by which the guest mounts it, has 1 to ", kTagMax, " bytes"));
+  if (tag.empty() || tag.size() > virtio::kTagMax)
+    return wrong(text, absl::StrCat("tag=NAME, by which the guest mounts it, has 1 to ",
+                                    virtio::kTagMax, " bytes"));
   auto address =
       parts[0].starts_with("fd=") ? parse_fd(text, parts[0].substr(3)) : parse_unix(text, socket);
   if (!address.ok()) return address;

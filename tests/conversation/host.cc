@@ -80,11 +80,22 @@ void Host::wait_until_read(const Client& client) {
   for (int unread = 1; unread != 0; std::this_thread::yield())
     NINEP_CHECK(::ioctl(client.fd(), SIOCOUTQ, &unread) == 0);
   // What was received is handled in the same turn of the loop, or in the next.
-  for (int turn = 0; turn < 3; ++turn) {
-    std::promise<void> turned;
-    loop_->post([&turned] { turned.set_value(); });
-    turned.get_future().wait();
-  }
+  for (int turn = 0; turn < 3; ++turn) run_on_loop([] {});
+}
+
+void Host::run_on_loop(const std::function<void()>& function) {
+  std::promise<void> ran;
+  loop_->post([&] {
+    function();
+    ran.set_value();
+  });
+  ran.get_future().wait();
+}
+
+std::size_t Host::kept() {
+  std::size_t bytes = 0;
+  run_on_loop([&] { bytes = io::Chunk::kept() + io::detail::frames_kept(); });
+  return bytes;
 }
 
 void Host::wait_for_connections(std::size_t count) {

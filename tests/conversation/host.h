@@ -29,11 +29,14 @@ class Host {
   void wait_until_read(const Client& client);
   /// Until no more than `count` connections are left.
   void wait_for_connections(std::size_t count = 0);
+  /// Bytes that the loop's thread keeps for reuse.
+  std::size_t kept();
 
   io::Loop& loop() { return *loop_; }
   server::Shared& shared() { return shared_; }
 
  private:
+  void run_on_loop(const std::function<void()>& function);
   Client serve(int ours, int clients);
   io::Task<void> serve_one(int fd);
 

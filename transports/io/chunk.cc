@@ -50,6 +50,8 @@ class ChunkLists {
     ASAN_POISON_MEMORY_REGION(chunk->data(), chunk->capacity_);
   }
 
+  std::size_t kept() const { return kept_; }
+
  private:
   std::array<Chunk*, kLargest - kSmallest + 1> lists_{};
   std::size_t kept_ = 0;
@@ -60,6 +62,8 @@ thread_local ChunkLists lists;
 }
 
 Ref<Chunk> Chunk::take(std::size_t size) { return Ref<Chunk>(lists.take(size)); }
+
+std::size_t Chunk::kept() { return lists.kept(); }
 
 void dispose(Chunk* chunk) { lists.give(chunk); }
 

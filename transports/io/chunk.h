@@ -12,6 +12,8 @@ class Chunk : public RefCounted {
  public:
   /// At least `size` bytes; their content is whatever was there before.
   static Ref<Chunk> take(std::size_t size);
+  /// Bytes of the free chunks that this thread keeps for reuse.
+  static std::size_t kept();
 
   std::byte* data() { return reinterpret_cast<std::byte*>(this + 1); }
   std::size_t capacity() const { return capacity_; }

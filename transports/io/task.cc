@@ -53,6 +53,12 @@ class FrameLists {
     ASAN_POISON_MEMORY_REGION(list.head + 1, (index + 1) * kStep - sizeof(FreeFrame));
   }
 
+  std::size_t kept() const {
+    std::size_t bytes = 0;
+    for (std::size_t i = 0; i < kClasses; ++i) bytes += lists_[i].count * (i + 1) * kStep;
+    return bytes;
+  }
+
  private:
   struct List {
     FreeFrame* head = nullptr;
@@ -82,6 +88,8 @@ void free_frame(void* frame, std::size_t size) {
     ::operator delete(frame);
   }
 }
+
+std::size_t frames_kept() { return frame_lists.kept(); }
 
 }  // namespace detail
 

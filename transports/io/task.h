@@ -40,6 +40,8 @@ namespace detail {
 /// Frames come from per-thread free lists: a request allocates nothing once the lists are warm.
 void* allocate_frame(std::size_t size);
 void free_frame(void* frame, std::size_t size);
+/// Bytes of the free frames that this thread keeps for reuse.
+std::size_t frames_kept();
 
 class PromiseBase {
  public:

@@ -41,7 +41,14 @@ Result<U8> LockTable::set(const LockedFile& file, const Owner& owner, const void
   const bool in_two = std::ranges::any_of(locks, [&](const Lock& held) {
     return held.owner == owner && held.range.first < range.first && held.range.last > range.last;
   });
-  if (locks.size() + in_two + (type != lock::kUnlock) > kLocksPerFileMax) return fail(ENOLCK);
+  const std::size_t before = locks.size();
+  const std::size_t more = in_two + (type != lock::kUnlock);
+  const auto of_session = held_.find(owner.session);
+  if (more != 0 && (before + more > kPerFileMax || total_ + more > kMax ||
+                    (of_session != held_.end() && of_session->second + more > kPerSessionMax))) {
+    if (locks.empty()) files_.erase(file);
+    return fail(ENOLCK);
+  }
   std::vector<Lock> rest;
   std::erase_if(locks, [&](Lock& held) {
     if (held.owner != owner || !overlap(held.range, range)) return false;
@@ -57,8 +64,18 @@ Result<U8> LockTable::set(const LockedFile& file, const Owner& owner, const void
   });
   std::ranges::move(rest, std::back_inserter(locks));
   if (type != lock::kUnlock) locks.push_back({range, type, owner, fid});
+  count(owner.session, before, locks.size());
   if (locks.empty()) files_.erase(file);
   return lock::kSuccess;
+}
+
+// After a change of one session's locks on a file, which has that many.
+void LockTable::count(const void* session, std::size_t before, std::size_t after) {
+  if (before == after) return;
+  total_ += after - before;
+  std::size_t& held = held_[session];
+  held += after - before;
+  if (held == 0) held_.erase(session);
 }
 
 bool LockTable::conflict(const LockedFile& file, const Owner& owner, U8 type, Range range,
@@ -75,7 +92,14 @@ void LockTable::release(const LockedFile& file, const void* fid) {
   const std::lock_guard lock(mutex_);
   const auto at = files_.find(file);
   if (at == files_.end()) return;
-  std::erase_if(at->second, [&](const Lock& held) { return held.fid == fid; });
+  const void* session = nullptr;  // a fid is one session's
+  const std::size_t before = at->second.size();
+  std::erase_if(at->second, [&](const Lock& held) {
+    if (held.fid != fid) return false;
+    session = held.owner.session;
+    return true;
+  });
+  count(session, before, at->second.size());
   if (at->second.empty()) files_.erase(at);
 }
 

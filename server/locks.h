@@ -22,10 +22,12 @@ using LockedFile = fs::FileKey;
 /// Safe from any thread.
 class LockTable {
  public:
-  /// Per file; over that: ENOLCK.
-  static constexpr std::size_t kLocksPerFileMax = 8192;
-  /// Longer ones: EINVAL. Linux sends its host's name.
-  static constexpr std::size_t kClientIdMax = 1024;
+  /// Over one of these: ENOLCK. A file's locks are looked through one by one.
+  static constexpr std::size_t kPerFileMax = 8192;
+  static constexpr std::size_t kPerSessionMax = 16384;
+  static constexpr std::size_t kMax = 65536;
+  /// Bytes; longer ones: EINVAL. Linux sends its host's name, which has at most 64.
+  static constexpr std::size_t kClientIdMax = 256;
 
   struct Owner {
     const void* session = nullptr;
@@ -43,8 +45,8 @@ class LockTable {
   static Result<Range> range(U64 start, U64 length);
 
   /// Takes, changes or gives up (type kUnlock) a lock over `range`, on behalf of `fid`. kSuccess,
-  /// or kBlocked if another owner's lock is in the way. ENOLCK: also for giving up the middle of a
-  /// lock, which makes two of it.
+  /// or kBlocked if another owner's lock is in the way. ENOLCK: one of the limits; also for giving
+  /// up the middle of a lock, which makes two of it.
   Result<U8> set(const LockedFile& file, const Owner& owner, const void* fid, U8 type, Range range);
 
   struct Lock {
@@ -60,8 +62,12 @@ class LockTable {
   void release(const LockedFile& file, const void* fid);
 
  private:
+  void count(const void* session, std::size_t before, std::size_t after);
+
   mutable std::mutex mutex_;
   absl::flat_hash_map<LockedFile, std::vector<Lock>> files_;
+  absl::flat_hash_map<const void*, std::size_t> held_;  // by session: how many
+  std::size_t total_ = 0;
 };
 
 }  // namespace ninep::server

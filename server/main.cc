@@ -110,17 +110,19 @@ void log_counters(const Server& server) {
 }
 
 int serve(const ninep::server::Options& options) {
-  // First of all: later, a descriptor that nobody gave us would be one of our own.
+  // First of all: later, a descriptor that nobody gave us would be one of our own, and ours would
+  // take what is printed.
   std::vector<ninep::transport::Address> addresses;
   for (const std::string& text : options.listen) {
     const auto address = ninep::transport::Address::parse(text);
     if (!address.ok()) return fail(std::string(address.status().message()));
-    for (const int fd : {address->in, address->out})
-      if (fd >= 0 && ::fcntl(fd, F_GETFD) < 0)
-        return fail("cannot serve " + address->text() + ": descriptor " + std::to_string(fd) +
-                    " isn't open");
+    if (const auto given = ninep::transport::check_given(*address); !given.ok())
+      return fail(std::string(given.message()));
     addresses.push_back(*address);
   }
+  int unused = 0;
+  while (unused >= 0 && unused <= STDERR_FILENO) unused = ::open("/dev/null", O_RDWR);
+  ::close(unused);
   auto tree = ninep::fs::make_local_tree(options.directory);
   if (!tree.ok()) return fail(std::string(tree.status().message()));
   if (options.io == "io_uring") {

@@ -254,11 +254,10 @@ absl::StatusOr<Opened> open_vsock(const Address& address) {
   return opened;
 }
 
-absl::StatusOr<Opened> open_fds(const Address& address, int in, int out) {
-  for (const int fd : {in, out})
-    if (::fcntl(fd, F_GETFD) < 0)
-      return absl::UnavailableError(
-          absl::StrCat("cannot serve ", address.text(), ": descriptor ", fd, " isn't open"));
+absl::StatusOr<Opened> open_given(const Address& address) {
+  if (const auto status = check_given(address); !status.ok()) return status;
+  const int in = address.in;
+  const int out = address.out;
   Opened opened;
   int listens = 0;
   socklen_t size = sizeof listens;
@@ -283,7 +282,8 @@ absl::StatusOr<Address> Address::parse(const std::string& text) {
   if (scheme == "vsock") return parse_vsock(text, rest);
   if (scheme == "fd") return parse_fd(text, rest);
   if (scheme == "vhost-user") return parse_device(text, Protocol::Kind::kVhostUser, rest);
-  if (text == "stdio:" || text == "stdio") return Address{.kind = Kind::kStdio};
+  if (text == "stdio:" || text == "stdio")
+    return Address{.kind = Kind::kStdio, .in = STDIN_FILENO, .out = STDOUT_FILENO};
   return wrong(text, "it starts with tcp:, unix:, vsock:, fd:, stdio: or vhost-user:");
 }
 
@@ -304,6 +304,14 @@ std::string Address::text() const {
       return "stdio:";
   }
   return "";
+}
+
+absl::Status check_given(const Address& address) {
+  for (const int fd : {address.in, address.out})
+    if (fd >= 0 && ::fcntl(fd, F_GETFD) < 0)
+      return absl::UnavailableError(
+          absl::StrCat("cannot serve ", address.text(), ": descriptor ", fd, " isn't open"));
+  return absl::OkStatus();
 }
 
 ListeningSocket::ListeningSocket(int fd, std::string name, std::string file)
@@ -341,9 +349,8 @@ absl::StatusOr<Opened> open_address(const Address& address) {
     case Address::Kind::kVsock:
       return open_vsock(address);
     case Address::Kind::kFd:
-      return open_fds(address, address.in, address.out);
     case Address::Kind::kStdio:
-      return open_fds(address, STDIN_FILENO, STDOUT_FILENO);
+      return open_given(address);
   }
   return absl::InternalError("no such kind of address");
 }

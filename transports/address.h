@@ -18,7 +18,7 @@ struct Address {
   std::string port;      // tcp: name or number; vsock: number
   std::string path;      // unix
   unsigned mode = 0600;  // unix: of the socket file
-  int in = -1;           // fd
+  int in = -1;           // fd, stdio
   int out = -1;
   Protocol protocol;       // vhost-user: on a unix or fd address
   std::string directory;   // a device's: what it shows, if not what the server does
@@ -57,6 +57,9 @@ struct Opened {
 };
 /// Blocks for name look-ups; at start only. The error says what was tried and what to do.
 absl::StatusOr<Opened> open_address(const Address& address);
+/// Whether the descriptors that it names, if it does, are open. A program asks before it opens any
+/// of its own.
+absl::Status check_given(const Address& address);
 
 /// Options that each accepted connection gets.
 void prepare_connection(int fd);

@@ -50,10 +50,17 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : 2;
   }
+  std::ios::sync_with_stdio(false);
   if (layouts) std::cout << ninep::layouts();
   if (dictionary) std::cout << ninep::dictionary();
-  if (layouts || dictionary) return 0;
-  if (options.raw) options.dialect = *ninep::dialect_of(dialect);
-  std::ios::sync_with_stdio(false);
-  return ninep::dump(options, std::cin, std::cout, std::cerr) ? 0 : 1;
+  bool good = true;
+  if (!layouts && !dictionary) {
+    if (options.raw) options.dialect = *ninep::dialect_of(dialect);
+    good = ninep::dump(options, std::cin, std::cout, std::cerr);
+  }
+  if (!std::cout.flush()) {
+    std::cerr << "9pdump: standard output can't be written\n";
+    good = false;
+  }
+  return good ? 0 : 1;
 }

@@ -64,4 +64,11 @@ shows err 'offset 0: the stream ends within a frame: 3 of 7 bytes'
 expect 0 "$dump" --dictionary
 cmp "$work/out" "$tree/fuzz/9p.dict" || failed=1
 
+# What can't be written is not passed over in silence.
+for options in --dictionary "--raw --dialect 9P2000.L"; do
+  # shellcheck disable=SC2086
+  printf '\007\000\000\000\171\003\000' | "$dump" $options >/dev/full 2>"$work/err" && failed=1
+  shows err "standard output can't be written"
+done
+
 exit $failed

@@ -3,17 +3,17 @@
 # shellcheck shell=bash disable=SC2154
 list() {
     cat <<'ROWS'
-self/6.12       the session program on the guest's own tmpfs: what it checks holds there
+work/6.12       a source tree, git, make, dbench, sqlite, random operations: cache=mmap and loose
+work/6.1        the same: cache=none
 session/6.1     a session, by all ways to cache and to map users, and by message size
 session/6.12    the same
+device/6.12     a session over virtio: 9pserve is the guest's vhost-user device, by QEMU 11
 mounts/6.1      mounts as people type them, right and wrong ones
 mounts/6.12     the same
 mounts/7        the same
 transports/6.1  9pserve in the guest: trans=unix, trans=fd, vsock
 transports/6.12 the same
-work/6.1        a source tree, git, make, dbench, sqlite, random operations: cache=none
-work/6.12       the same: cache=mmap and loose
-device/6.12     a session over virtio: 9pserve is the guest's vhost-user device, by QEMU 11
+self/6.12       the session program on the guest's own tmpfs: what it checks holds there
 serve/6.12      the mount line that ./dev serve prints, pasted
 ROWS
 }
@@ -160,7 +160,7 @@ case_work() {
     tar -xf "$source" -C "$work/tree"
     serve "$work/export"
     for cache in ${NINEP_CACHES:-$caches}; do
-        guest work.sh --kernel "$1" --timeout 900 --mem 2048 --env CACHE="$cache" --env CHURN=100000 \
+        guest work.sh --kernel "$1" --timeout 900 --mem 2048 --env CACHE="$cache" --env CHURN=100000 --env GIT="${NINEP_GIT:-testsuite}" \
             --extra "$source:/guest/source.tar" --extra "$("$kernel_tests/get-source" lua5.4):/guest/program.tar" \
             --extra "$(program churn)" "${program[@]}"
         # What the guest wrote, as this machine sees it.

@@ -107,7 +107,7 @@ TEST(LockTable, FilesAndSessions) {
 // What a client can make grow has a bound: many small locks, and one lock that is unlocked in many
 // places, which leaves as many pieces.
 TEST(LockTable, IsBounded) {
-  constexpr std::size_t kMax = LockTable::kLocksPerFileMax;
+  constexpr std::size_t kMax = LockTable::kPerFileMax;
   LockTable table;
   ASSERT_EQ(table.set(kFile, owner(0), fid(0), lock::kRead, {0, kEnd}), lock::kSuccess);
   std::size_t pieces = 1;
@@ -123,6 +123,30 @@ TEST(LockTable, IsBounded) {
   const LockTable::Owner longer{nullptr, std::string(LockTable::kClientIdMax + 1, 'x'), 1};
   EXPECT_TRUE(table.set({0, 2}, longest, fid(0), lock::kRead, {0, 0}));
   EXPECT_FALSE(table.set({0, 2}, longer, fid(0), lock::kRead, {0, 0}));
+}
+
+// Over many files, one session has a bound, and all together; what is given up counts no more.
+TEST(LockTable, IsBoundedOverFiles) {
+  LockTable table;
+  const auto file = [](std::size_t number) { return LockedFile{0, number}; };
+  const auto fill = [&](const LockTable::Owner& owner) {
+    std::size_t held = 0;
+    for (std::size_t i = 0; i <= LockTable::kPerSessionMax; ++i)
+      held += table.set(file(i), owner, fid(0), lock::kRead, {0, 0}).has_value();
+    return held;
+  };
+  std::size_t total = 0;
+  std::vector<int> sessions(LockTable::kMax / LockTable::kPerSessionMax + 1);
+  for (int& session : sessions) total += fill({&session, "host", 1});
+  EXPECT_EQ(total, LockTable::kMax);
+  const LockTable::Owner first{&sessions.front(), "host", 1};
+  const LockTable::Owner last{&sessions.back(), "host", 1};
+  EXPECT_EQ(table.set(file(0), last, fid(1), lock::kRead, {0, 0}), fail(ENOLCK));
+  EXPECT_EQ(table.set(file(0), first, fid(0), lock::kUnlock, {0, 0}), lock::kSuccess);
+  EXPECT_EQ(table.set(file(0), last, fid(1), lock::kRead, {0, 0}), lock::kSuccess);
+  table.release(file(0), fid(1));
+  EXPECT_EQ(table.set(file(0), first, fid(0), lock::kRead, {0, 0}), lock::kSuccess);
+  EXPECT_EQ(table.set(file(0), last, fid(1), lock::kRead, {0, 0}), fail(ENOLCK));
 }
 
 }  // namespace

@@ -14,112 +14,12 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
-#include "tests/conversation/client.h"
+#include "tests/server/program.h"
 #include "tests/transports/temp_dir.h"
 
 namespace ninep::test {
 namespace {
 
-/// A 9pserve that runs. What it prints, on both streams, is `said`.
-class Program {
- public:
-  /// `in`, `out`: descriptors for its 0 and 1, or none. `uid`: whom to run as; 0: as the test.
-  /// `descriptors`: the most that it may have; 0: as the test.
-  explicit Program(std::vector<std::string> arguments, int in = -1, int out = -1, uid_t uid = 0,
-                   rlim_t descriptors = 0) {
-    int pipe[2];
-    NINEP_CHECK(::pipe2(pipe, O_CLOEXEC) == 0);
-    arguments.insert(arguments.begin(), NINEP_9PSERVE);
-    std::vector<char*> argv;
-    for (std::string& argument : arguments) argv.push_back(argument.data());
-    argv.push_back(nullptr);
-    pid_ = ::fork();
-    NINEP_CHECK(pid_ >= 0);
-    if (pid_ == 0) {
-      if (in >= 0) ::dup2(in, 0);
-      ::dup2(out >= 0 ? out : pipe[1], 1);
-      ::dup2(pipe[1], 2);
-      const rlimit limit{descriptors, descriptors};
-      if (descriptors != 0 && ::setrlimit(RLIMIT_NOFILE, &limit) != 0) ::_exit(126);
-      if (uid != 0 && ::setuid(uid) != 0) ::_exit(126);
-      ::execv(argv[0], argv.data());
-      ::_exit(127);
-    }
-    ::close(pipe[1]);
-    said_fd_ = pipe[0];
-  }
-  ~Program() {
-    if (pid_ > 0) {
-      ::kill(pid_, SIGKILL);
-      ::waitpid(pid_, nullptr, 0);
-    }
-    ::close(said_fd_);
-  }
-
-  /// Reads what it says until `text` comes; false: it ended without.
-  bool says(const std::string& text) {
-    while (said.find(text) == said.npos)
-      if (!read_more()) return false;
-    return true;
-  }
-  void signal(int number) const { ::kill(pid_, number); }
-  /// Its exit status, or minus the signal that ended it; once it has ended by itself.
-  int wait() {
-    while (read_more()) continue;
-    int status = 0;
-    ::waitpid(pid_, &status, 0);
-    pid_ = -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-  }
-  /// The port in "listening on tcp:HOST:PORT", when that has been said.
-  int port(const std::string& host = "127.0.0.1") {
-    const std::string text = "listening on tcp:" + host + ":";
-    if (!says(text)) throw Unexpected("it doesn't listen: " + said);
-    std::size_t at = said.find(text) + text.size();
-    while (said.find('\n', at) == said.npos) NINEP_CHECK(read_more());
-    return std::atoi(said.c_str() + at);
-  }
-
-  std::string said;
-
- private:
-  bool read_more() {
-    char bytes[4096];
-    const ssize_t size = ::read(said_fd_, bytes, sizeof bytes);
-    if (size <= 0) return false;
-    said.append(bytes, static_cast<std::size_t>(size));
-    return true;
-  }
-  pid_t pid_ = -1;
-  int said_fd_ = -1;
-};
-
-int run(std::vector<std::string> arguments, std::string& said) {
-  Program program(std::move(arguments));
-  const int status = program.wait();
-  said = program.said;
-  return status;
-}
-
-Client connect_to(int port) {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in name{};
-  name.sin_family = AF_INET;
-  name.sin_port = htons(static_cast<U16>(port));
-  name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (::connect(fd, reinterpret_cast<sockaddr*>(&name), sizeof name) != 0)
-    throw Unexpected("connect");
-  return Client(fd);
-}
-Client connect_to(const std::string& path) {
-  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_un name{};
-  name.sun_family = AF_UNIX;
-  std::strncpy(name.sun_path, path.c_str(), sizeof name.sun_path - 1);
-  if (::connect(fd, reinterpret_cast<sockaddr*>(&name), sizeof name) != 0)
-    throw Unexpected("connect");
-  return Client(fd);
-}
 /// Version, attach, and the content of "f".
 std::string content_of_f(Client c) {
   c.version();
@@ -362,6 +262,19 @@ TEST_F(MainTest, DescriptorsThatWereNotPassed) {
     EXPECT_EQ(run({"--listen", "fd:" + std::to_string(fd), share.path()}, said), 1) << fd;
     EXPECT_NE(said.find("isn't open"), said.npos) << said;
   }
+}
+
+// Without standard input and output, none of its own descriptors takes their place.
+TEST_F(MainTest, ClosedStandardStreams) {
+  Program program({"--listen", kAnyPort, share.path()}, Program::kClosed, Program::kClosed);
+  EXPECT_EQ(content_of_f(connect_to(program.port())), "content");
+  for (const char* fd : {"0", "1"}) {
+    const std::string link = "/proc/" + std::to_string(program.pid()) + "/fd/" + fd;
+    EXPECT_EQ(std::filesystem::read_symlink(link), "/dev/null");
+  }
+  Program without({"--listen", "stdio:", share.path()}, Program::kClosed, Program::kClosed);
+  EXPECT_EQ(without.wait(), 1);
+  EXPECT_NE(without.said.find("descriptor 0 isn't open"), said.npos) << without.said;
 }
 
 // A client that takes nothing can't keep it from ending: what is under way has some seconds.

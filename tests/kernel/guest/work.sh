@@ -30,7 +30,7 @@ compare() {
 }
 use_git() {
     export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b
-    cd tree
+    cd "tree/$GIT"
     git -c init.defaultBranch=main init
     git add -A -f
     git commit -q -m 'all of it'
@@ -38,7 +38,7 @@ use_git() {
     find . -mindepth 1 -maxdepth 1 ! -name .git -exec rm -r {} +
     git checkout -q .
     [ -z "$(git status --porcelain)" ]
-    diff -r --no-dereference -x .git /tmp/tree .
+    diff -r --no-dereference -x .git "/tmp/tree/$GIT" .
     rm -r .git
 }
 build() {
@@ -66,7 +66,7 @@ sqlite() {    # MODE
     # Four processes write at once; the locks keep them apart.
     for who in 1 2 3 4; do
         for n in 1 2 3 4 5; do
-            sqlite3 -cmd '.timeout 60000' base "BEGIN IMMEDIATE;
+            sqlite3 -cmd '.log stderr' -cmd '.timeout 60000' base "BEGIN IMMEDIATE;
                 WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 100)
                 INSERT INTO t(who, text) SELECT $who, hex(randomblob(50)) FROM c; COMMIT"
         done &
@@ -84,6 +84,7 @@ random_operations() { churn file "$CHURN"; }
 
 does unpack
 does compare
+echo "cache=$CACHE use_git: $(find "tree/$GIT" | wc -l) of $(find tree | wc -l) entries"
 does use_git
 does build
 does four_clients

@@ -3,7 +3,6 @@
 #include <cstring>
 
 #include <linux/magic.h>
-#include <sys/vfs.h>
 
 namespace ninep::fs {
 namespace {
@@ -34,29 +33,23 @@ U64 mix(U64 x) {  // splitmix64's finalizer
 
 }  // namespace
 
-const FileSystem& FileSystems::find(int fd, const struct statx& status) {
-  const U64 device = device_number(status);
+const FileSystem& FileSystems::find(const struct statx& file, const struct statfs& about) {
+  const U64 device = device_number(file);
+  U64 fsid = 0;
+  std::memcpy(&fsid, &about.f_fsid, sizeof about.f_fsid);
   const std::lock_guard lock(mutex_);
-  const auto known = by_device_.find(device);
-  return known != by_device_.end() ? *known->second : add(fd, device);
-}
-
-const FileSystem& FileSystems::add(int fd, U64 device) {
-  struct statfs status{};
-  ::fstatfs(fd, &status);
-  auto fs = std::make_unique<FileSystem>();
-  fs->device = device;
-  fs->sleep = sleep_.value_or(sleep_of(status.f_type));
-  if (!by_device_.empty()) {  // the first is the export's own
-    U64 fsid = 0;
-    std::memcpy(&fsid, &status.f_fsid, sizeof status.f_fsid);
-    if (fsid == 0) fsid = device;  // FUSE and others have none
-    auto prefix = static_cast<U16>(mix(fsid));
-    while (prefix == 0 || !prefixes_.try_emplace(prefix, device).second) ++prefix;
-    fs->prefix = prefix;
+  const bool first = known_.empty();
+  auto& known = known_[Key{device, fsid}];
+  if (known) return *known;
+  U16 prefix = 0;
+  if (!first) {
+    prefix = static_cast<U16>(mix(fsid != 0 ? fsid : device));  // FUSE and others have none
+    while (prefix == 0 || !prefixes_.insert(prefix).second) ++prefix;
     foreign_ = true;
   }
-  return *(by_device_[device] = std::move(fs));
+  known =
+      std::make_unique<const FileSystem>(device, sleep_.value_or(sleep_of(about.f_type)), prefix);
+  return *known;
 }
 
 Result<U64> FileSystems::path(const FileSystem& fs, U64 inode) {

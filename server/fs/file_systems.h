@@ -8,7 +8,9 @@
 #include <optional>
 
 #include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "proto/result.h"
 #include "transports/io/op.h"
@@ -33,23 +35,26 @@ class FileSystems {
   /// `sleep`: of all of them; by default, what statfs(2) tells of each.
   explicit FileSystems(std::optional<io::Sleep> sleep = {}) : sleep_(sleep) {}
 
-  /// The file system that `fd`, of this status, is on; `own` is the export's own.
-  const FileSystem& find(int fd, const struct statx& status);
+  /// The file system of a file, from what statx(2) and statfs(2) tell of it. The first one found
+  /// is the export's own.
+  const FileSystem& find(const struct statx& file, const struct statfs& about);
 
   /// The qid path of a file: the inode number on the export's own file system; on others a number
-  /// for the file system, made from its fsid and thus the same after a restart, in the upper 16
-  /// bits. EOVERFLOW: the inode number does not fit beside that, or is one that another file
+  /// for the file system in the upper 16 bits. That is made from its fsid, and so the same after a
+  /// restart, unless two below one export would have the same: then the one found later gets
+  /// another. EOVERFLOW: the inode number does not fit beside that, or is one that another file
   /// system's files could have.
   Result<U64> path(const FileSystem& fs, U64 inode);
 
  private:
-  const FileSystem& add(int fd, U64 device);
+  /// Device number and fsid: the system gives the number of what was unmounted to others.
+  using Key = std::pair<U64, U64>;
 
   const std::optional<io::Sleep> sleep_;
-  std::mutex mutex_;  // guards both maps
-  absl::flat_hash_map<U64, std::unique_ptr<const FileSystem>> by_device_;
-  absl::flat_hash_map<U16, U64> prefixes_;  // to the fsid that has it
-  std::atomic<bool> foreign_{false};        // there are prefixes
+  std::mutex mutex_;  // guards both tables
+  absl::flat_hash_map<Key, std::unique_ptr<const FileSystem>> known_;
+  absl::flat_hash_set<U16> prefixes_;
+  std::atomic<bool> foreign_{false};  // there are prefixes
 };
 
 }  // namespace ninep::fs

@@ -1,5 +1,6 @@
 #include "server/fs/local.h"
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 
@@ -16,12 +17,8 @@ namespace {
 
 class LocalTree final : public Tree {
  public:
-  LocalTree(int fd, std::vector<std::string> names, std::optional<io::Sleep> sleep)
-      : fd_(fd), names_(std::move(names)), file_systems_(std::make_shared<FileSystems>(sleep)) {
-    struct statx status;
-    NINEP_CHECK(::statx(fd_, "", AT_EMPTY_PATH, kStatxMask, &status) == 0);
-    file_systems_->find(fd_, status);  // the first is the export's own
-  }
+  LocalTree(int fd, std::vector<std::string> names, std::shared_ptr<FileSystems> file_systems)
+      : fd_(fd), names_(std::move(names)), file_systems_(std::move(file_systems)) {}
   ~LocalTree() override { ::close(fd_); }
 
   Task<Result<Ref<Node>>> attach(Context& ctx, Str aname) override {
@@ -70,7 +67,10 @@ absl::StatusOr<std::shared_ptr<Tree>> make_local_tree(const std::string& path,
                                                       std::optional<io::Sleep> sleep) {
   const int fd = ::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
   char resolved[PATH_MAX];
-  if (fd < 0 || !::realpath(path.c_str(), resolved)) {
+  struct statx status;
+  struct statfs about;
+  if (fd < 0 || !::realpath(path.c_str(), resolved) ||
+      ::statx(fd, "", AT_EMPTY_PATH, kStatxMask, &status) != 0 || ::fstatfs(fd, &about) != 0) {
     const int error = errno;
     if (fd >= 0) ::close(fd);
     return absl::NotFoundError(absl::StrCat("cannot export '", path, "': ", std::strerror(error)));
@@ -80,7 +80,11 @@ absl::StatusOr<std::shared_ptr<Tree>> make_local_tree(const std::string& path,
   std::vector<std::string> names{resolved, path, std::filesystem::absolute(path, ignored)};
   for (std::string& name : names)
     while (name.ends_with('/')) name.pop_back();
-  return std::make_shared<LocalTree>(fd, std::move(names), sleep);
+  // The longest first: "/" is the beginning of all.
+  std::ranges::sort(names, std::greater{}, &std::string::size);
+  auto file_systems = std::make_shared<FileSystems>(sleep);
+  file_systems->find(status, about);  // the first is the export's own
+  return std::make_shared<LocalTree>(fd, std::move(names), std::move(file_systems));
 }
 
 }  // namespace ninep::fs

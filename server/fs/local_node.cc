@@ -88,12 +88,20 @@ Task<Result<Ref<LocalNode>>> make_local_node(Context& ctx, Ref<LocalRoot> root, 
   const io::Sleep sleep = parents ? parents->sleep : fd.sleep();
   const int failed = co_await ctx.run(ops::statx(sleep, fd.get(), kStatxMask, status));
   if (failed < 0) co_return fail(-failed);
-  const FileSystem& fs = parents && parents->device == device_number(status)
-                             ? *parents
-                             : root->file_systems->find(fd.get(), status);
-  const auto path = root->file_systems->path(fs, status.stx_ino);
+  const FileSystem* fs = parents;
+  if (!parents || parents->device != device_number(status)) {  // another one is mounted here
+    struct statfs about;
+    const int unknown = co_await ctx.run(ops::statfs(io::Sleep::kMay, fd.get(), about));
+    if (unknown < 0) co_return fail(-unknown);
+    fs = &root->file_systems->find(status, about);
+    if (fs->sleep != sleep) {  // its files' status may be asked for in another way
+      const int changed = co_await ctx.run(ops::statx(fs->sleep, fd.get(), kStatxMask, status));
+      if (changed < 0) co_return fail(-changed);
+    }
+  }
+  const auto path = root->file_systems->path(*fs, status.stx_ino);
   NINEP_CO_RETURN_IF_ERROR(path);
-  co_return make_ref<LocalNode>(std::move(fd), std::move(root), fs, status, *path);
+  co_return make_ref<LocalNode>(std::move(fd), std::move(root), *fs, status, *path);
 }
 
 Task<Result<Ref<Node>>> LocalNode::adopt(Context& ctx, Descriptor fd) {

@@ -2,6 +2,8 @@
 // the disk and whatever happens there, and the kernel must check each user's rights.
 #include <fstream>
 
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +14,10 @@ namespace ninep::test {
 namespace {
 
 namespace stdfs = std::filesystem;
+
+/// What is mounted here is mounted for this process alone. Before there are threads.
+const bool mounts_are_ours =
+    ::unshare(CLONE_NEWNS) == 0 && ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
 
 std::vector<Backend> local_backends(bool of_a_user) {
   std::vector<Backend> rows;
@@ -136,10 +142,44 @@ TEST_P(FsLocal, AttachByHostPath) {
   for (const std::string& name : {link, link + "/", link + "/d", host().string()})
     EXPECT_EQ(error(tree->attach(ctx(), name)), 0) << name;
   EXPECT_NE(error(tree->attach(ctx(), link + "x")), 0);
+  const std::string to_all = host().parent_path() / "all";
+  stdfs::create_symlink("/", to_all);
+  const auto all = *fs::make_local_tree(to_all);
+  for (const std::string& name : {to_all, to_all + host().string(), host().string()})
+    EXPECT_EQ(error(all->attach(ctx(), name)), 0) << name;
   EXPECT_NE(error(attach(host() / "..")), 0);
   EXPECT_NE(error(attach(host().string() + "/../outside")), 0);
   EXPECT_NE(error(attach(outside_)), 0);
   EXPECT_NE(error(attach("/etc")), 0);
+}
+
+// Another file system below the export is walked into; its files are told from the export's own by
+// their qid paths, and ".." leads back.
+TEST_P(FsLocal, MountedBelow) {
+  if (!mounts_are_ours) GTEST_SKIP() << "may not mount";
+  const auto below = host() / "below";
+  stdfs::create_directory(below);
+  ASSERT_EQ(::mount("none", below.c_str(), "tmpfs", 0, ""), 0) << std::strerror(errno);
+  {
+    put(below / "f", "data");
+    stdfs::create_directory(below / "d");
+    const auto to = walk(root(), "below");
+    const auto f = walk(*to, "f");
+    struct stat status;
+    ASSERT_EQ(::stat((below / "f").c_str(), &status), 0);
+    EXPECT_EQ(f->qid().path & 0xffff'ffff'ffff, status.st_ino);
+    EXPECT_NE(f->qid().path >> 48, 0u);
+    EXPECT_EQ(content(*f), "data");
+    EXPECT_EQ(walk(*walk(*to, "d"), "..")->qid().path, to->qid().path);
+    EXPECT_EQ(walk(*to, "..")->qid().path, root().qid().path);
+    // A server that is started anew says the same.
+    const auto tree = *fs::make_local_tree(host());
+    const auto again = value(tree->attach(ctx(), "below"));
+    EXPECT_EQ(walk(*again, "f")->qid().path, f->qid().path);
+    EXPECT_EQ(error(root().rename(ctx(), "below", *to, "x")), EXDEV);
+    EXPECT_EQ(error(to->link(ctx(), *file(root(), "own"), "x")), EXDEV);
+  }
+  EXPECT_EQ(::umount2(below.c_str(), MNT_DETACH), 0);
 }
 
 // What the host does is seen.

@@ -75,12 +75,12 @@ TEST_F(MainTest, NoPermission) {
   if (::geteuid() != 0) GTEST_SKIP() << "not root: nobody to be instead";
   ASSERT_EQ(::chmod(share.path().c_str(), 0700), 0);
   std::filesystem::create_directory(share / "d");
-  Program nobody({"--listen", kAnyPort, share / "d"}, -1, -1, 65534);
+  Program nobody({"--listen", kAnyPort, share / "d"}, {.uid = 65534});
   const int status = nobody.wait();
   if (status == 127) GTEST_SKIP() << "the program itself is out of others' reach";
   EXPECT_EQ(status, 1);
   EXPECT_NE(nobody.said.find("Permission denied"), nobody.said.npos) << nobody.said;
-  Program socket({"--listen", "unix:" + share / "socket", "/"}, -1, -1, 65534);
+  Program socket({"--listen", "unix:" + share / "socket", "/"}, {.uid = 65534});
   EXPECT_EQ(socket.wait(), 1);
   EXPECT_NE(socket.said.find("Permission denied"), socket.said.npos) << socket.said;
 }
@@ -219,8 +219,8 @@ TEST_F(MainTest, FewDescriptors) {
   if (::geteuid() != 0) GTEST_SKIP() << "not root: nobody to be instead, who may not have more";
   ASSERT_EQ(::chmod(share.path().c_str(), 0777), 0);
   for (const char* io : {"auto", "portable"}) {
-    Program program({"--io", io, "--threads", "2", "--listen", kAnyPort, share.path()}, -1, -1,
-                    65534, 96);
+    Program program({"--io", io, "--threads", "2", "--listen", kAnyPort, share.path()},
+                    {.uid = 65534, .descriptors = 96});
     if (!program.says("listening on")) {
       if (program.wait() == 127) GTEST_SKIP() << "the program itself is out of others' reach";
       FAIL() << program.said;
@@ -247,8 +247,8 @@ TEST_F(MainTest, FewDescriptors) {
   // So few that it can't even begin: a sentence, no abort.
   for (const rlim_t few : {5, 8, 12, 16}) {
     for (const char* io : {"auto", "io_uring", "portable"}) {
-      Program program({"--io", io, "--threads", "8", "--listen", kAnyPort, share.path()}, -1, -1,
-                      65534, few);
+      Program program({"--io", io, "--threads", "8", "--listen", kAnyPort, share.path()},
+                      {.uid = 65534, .descriptors = few});
       if (program.says("listening on")) continue;
       EXPECT_EQ(program.wait(), 1) << few << io << program.said;
     }
@@ -266,15 +266,31 @@ TEST_F(MainTest, DescriptorsThatWereNotPassed) {
 
 // Without standard input and output, none of its own descriptors takes their place.
 TEST_F(MainTest, ClosedStandardStreams) {
-  Program program({"--listen", kAnyPort, share.path()}, Program::kClosed, Program::kClosed);
+  Program program({"--listen", kAnyPort, share.path()},
+                  {.in = Program::kClosed, .out = Program::kClosed});
   EXPECT_EQ(content_of_f(connect_to(program.port())), "content");
   for (const char* fd : {"0", "1"}) {
     const std::string link = "/proc/" + std::to_string(program.pid()) + "/fd/" + fd;
     EXPECT_EQ(std::filesystem::read_symlink(link), "/dev/null");
   }
-  Program without({"--listen", "stdio:", share.path()}, Program::kClosed, Program::kClosed);
+  Program without({"--listen", "stdio:", share.path()},
+                  {.in = Program::kClosed, .out = Program::kClosed});
   EXPECT_EQ(without.wait(), 1);
   EXPECT_NE(without.said.find("descriptor 0 isn't open"), said.npos) << without.said;
+}
+
+// Where io_uring is refused, as in containers, it serves all the same, and says so once.
+TEST_F(MainTest, WithoutIoUring) {
+  Program program({"--listen", kAnyPort, "--threads", "3", share.path()}, {.no_io_uring = true});
+  EXPECT_EQ(content_of_f(connect_to(program.port())), "content");
+  program.signal(SIGTERM);
+  EXPECT_EQ(program.wait(), 0);
+  const std::string once = "io_uring is not available";
+  ASSERT_NE(program.said.find(once), program.said.npos) << program.said;
+  EXPECT_EQ(program.said.find(once), program.said.rfind(once)) << program.said;
+  Program forced({"--io=io_uring", "--listen", kAnyPort, share.path()}, {.no_io_uring = true});
+  EXPECT_EQ(forced.wait(), 1);
+  EXPECT_NE(forced.said.find("--io=portable"), forced.said.npos) << forced.said;
 }
 
 // A client that takes nothing can't keep it from ending: what is under way has some seconds.
@@ -341,7 +357,7 @@ TEST_F(MainTest, GivenConnections) {
     ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     ::fcntl(pair[1], F_SETFD, FD_CLOEXEC);
     Program program({"--listen", stdio ? "stdio:" : "fd:" + std::to_string(pair[0]), share.path()},
-                    stdio ? pair[0] : -1, stdio ? pair[0] : -1);
+                    {.in = stdio ? pair[0] : -1, .out = stdio ? pair[0] : -1});
     ::close(pair[0]);
     EXPECT_EQ(content_of_f(Client(pair[1])), "content");  // which hangs up at its end
     EXPECT_EQ(program.wait(), 0) << program.said;
@@ -354,7 +370,7 @@ TEST_F(MainTest, Pipes) {
   int from[2];
   ASSERT_EQ(::pipe2(to, O_CLOEXEC), 0);
   ASSERT_EQ(::pipe2(from, O_CLOEXEC), 0);
-  Program program({"--listen", "stdio:", share.path()}, to[0], from[1]);
+  Program program({"--listen", "stdio:", share.path()}, {.in = to[0], .out = from[1]});
   ::close(to[0]);
   ::close(from[1]);
   std::vector<std::byte> all = frame_of(kNoTag, Tversion{8192, "9P2000.L"}, kDotL);

@@ -1,12 +1,17 @@
 #include "tests/server/program.h"
 
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,8 +20,25 @@
 
 namespace ninep::test {
 
-Program::Program(std::vector<std::string> arguments, int in, int out, uid_t uid,
-                 rlim_t descriptors) {
+namespace {
+
+// As the default profile of container engines: EPERM.
+void refuse_io_uring() {
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program{static_cast<unsigned short>(std::size(filter)), filter};
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+    ::_exit(126);
+}
+
+}  // namespace
+
+Program::Program(std::vector<std::string> arguments, Start start) {
   int pipe[2];
   NINEP_CHECK(::pipe2(pipe, O_CLOEXEC) == 0);
   const char* const given = std::getenv("NINEP_SERVER");
@@ -27,14 +49,15 @@ Program::Program(std::vector<std::string> arguments, int in, int out, uid_t uid,
   pid_ = ::fork();
   NINEP_CHECK(pid_ >= 0);
   if (pid_ == 0) {
-    if (in >= 0) ::dup2(in, 0);
-    ::dup2(out >= 0 ? out : pipe[1], 1);
+    if (start.in >= 0) ::dup2(start.in, 0);
+    ::dup2(start.out >= 0 ? start.out : pipe[1], 1);
     ::dup2(pipe[1], 2);
-    if (in == kClosed) ::close(0);
-    if (out == kClosed) ::close(1);
-    const rlimit limit{descriptors, descriptors};
-    if (descriptors != 0 && ::setrlimit(RLIMIT_NOFILE, &limit) != 0) ::_exit(126);
-    if (uid != 0 && ::setuid(uid) != 0) ::_exit(126);
+    if (start.in == kClosed) ::close(0);
+    if (start.out == kClosed) ::close(1);
+    const rlimit limit{start.descriptors, start.descriptors};
+    if (start.descriptors != 0 && ::setrlimit(RLIMIT_NOFILE, &limit) != 0) ::_exit(126);
+    if (start.no_io_uring) refuse_io_uring();
+    if (start.uid != 0 && ::setuid(start.uid) != 0) ::_exit(126);
     ::execv(argv[0], argv.data());
     ::_exit(127);
   }

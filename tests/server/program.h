@@ -13,11 +13,16 @@ namespace ninep::test {
 class Program {
  public:
   static constexpr int kClosed = -2;
-  /// `in`, `out`: descriptors for its 0 and 1, -1: as the test's and what is `said`, or
-  /// kClosed. `uid`: whom to run as; 0: as the test.
-  /// `descriptors`: the most that it may have; 0: as the test.
-  explicit Program(std::vector<std::string> arguments, int in = -1, int out = -1, uid_t uid = 0,
-                   rlim_t descriptors = 0);
+  /// How it starts; by default much as the test has.
+  struct Start {
+    int in = -1;               // its descriptor 0, or kClosed
+    int out = -1;              // its descriptor 1, or kClosed; by default what is `said`
+    uid_t uid = 0;             // whom to run as, if not as the test
+    rlim_t descriptors = 0;    // the most that it may have, if not what the test may
+    bool no_io_uring = false;  // its system calls are refused, as containers do
+  };
+  explicit Program(std::vector<std::string> arguments) : Program(std::move(arguments), Start{}) {}
+  Program(std::vector<std::string> arguments, Start start);
   ~Program();
 
   /// Reads what it says until `text` comes; false: it ended without.

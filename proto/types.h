@@ -150,6 +150,9 @@ inline constexpr U8 kGrace = 3;
 inline constexpr U32 kUnlinkRemoveDir = 0x200;  // Tunlinkat's only flag
 inline constexpr U32 kXattrCreate = 1;          // Txattrcreate's flags
 inline constexpr U32 kXattrReplace = 2;
-inline constexpr U32 kStatfsMagic = 0x01021997;  // V9FS_MAGIC
+/// Rstatfs.type: V9FS_MAGIC, whatever the host's file system is. Linux passes it on, and programs
+/// take from it how the client works: tail -f waits for inotify on a disk's, which tells nothing of
+/// other clients, and looks every second on this one.
+inline constexpr U32 kStatfsMagic = 0x01021997;
 
 }  // namespace ninep

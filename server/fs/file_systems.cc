@@ -1,28 +1,28 @@
 #include "server/fs/file_systems.h"
 
+#include <charconv>
 #include <cstring>
-
-#include <linux/magic.h>
+#include <fstream>
 
 namespace ninep::fs {
 namespace {
 
 constexpr unsigned kInodeBits = 48;
 
-io::Sleep sleep_of(decltype(statfs::f_type) type) {
-  switch (static_cast<U64>(type)) {
-    case TMPFS_MAGIC:
-    case RAMFS_MAGIC:
-      return io::Sleep::kNever;
-    case EXT4_SUPER_MAGIC:  // ext2 and ext3 too
-    case XFS_SUPER_MAGIC:
-    case BTRFS_SUPER_MAGIC:
-    case F2FS_SUPER_MAGIC:
-    case OVERLAYFS_SUPER_MAGIC:
-      return io::Sleep::kCold;
-    default:
-      return io::Sleep::kMay;
+// The type of a mount; empty: unknown. statfs(2) isn't asked: what it says of a 9p mount is what
+// the server there has said.
+std::string mount_type(U64 mount) {
+  std::ifstream mounts("/proc/self/mountinfo");
+  for (std::string line; std::getline(mounts, line);) {
+    U64 id = 0;
+    std::from_chars(line.data(), line.data() + line.size(), id);
+    if (id != mount) continue;
+    const std::size_t optional_fields_end = line.find(" - ");
+    if (optional_fields_end == line.npos) break;
+    const std::string rest = line.substr(optional_fields_end + 3);
+    return rest.substr(0, rest.find(' '));
   }
+  return "";
 }
 
 U64 mix(U64 x) {  // splitmix64's finalizer
@@ -32,6 +32,14 @@ U64 mix(U64 x) {  // splitmix64's finalizer
 }
 
 }  // namespace
+
+io::Sleep sleep_of(std::string_view type) {
+  for (const std::string_view memory : {"tmpfs", "ramfs", "rootfs"})
+    if (type == memory) return io::Sleep::kNever;
+  for (const std::string_view disk : {"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "overlay"})
+    if (type == disk) return io::Sleep::kCold;
+  return io::Sleep::kMay;
+}
 
 const FileSystem& FileSystems::find(const struct statx& file, const struct statfs& about) {
   const U64 device = device_number(file);
@@ -47,8 +55,10 @@ const FileSystem& FileSystems::find(const struct statx& file, const struct statf
     while (prefix == 0 || !prefixes_.insert(prefix).second) ++prefix;
     foreign_ = true;
   }
-  known =
-      std::make_unique<const FileSystem>(device, sleep_.value_or(sleep_of(about.f_type)), prefix);
+  const bool has_mount = file.stx_mask & STATX_MNT_ID;
+  const io::Sleep sleep =
+      sleep_ ? *sleep_ : sleep_of(has_mount ? mount_type(file.stx_mnt_id) : std::string());
+  known = std::make_unique<const FileSystem>(device, sleep, prefix);
   return *known;
 }
 

@@ -35,8 +35,8 @@ class FileSystems {
   /// `sleep`: of all of them; by default, what statfs(2) tells of each.
   explicit FileSystems(std::optional<io::Sleep> sleep = {}) : sleep_(sleep) {}
 
-  /// The file system of a file, from what statx(2) and statfs(2) tell of it. The first one found
-  /// is the export's own.
+  /// The file system of a file, from what statx(2) with STATX_MNT_ID and statfs(2) tell of it. The
+  /// first one found is the export's own.
   const FileSystem& find(const struct statx& file, const struct statfs& about);
 
   /// The qid path of a file: the inode number on the export's own file system; on others a number
@@ -56,5 +56,8 @@ class FileSystems {
   absl::flat_hash_set<U16> prefixes_;
   std::atomic<bool> foreign_{false};  // there are prefixes
 };
+
+/// How calls to the file system of that name, as /proc/self/mountinfo has it, behave.
+io::Sleep sleep_of(std::string_view type);
 
 }  // namespace ninep::fs

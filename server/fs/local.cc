@@ -32,8 +32,7 @@ class LocalTree final : public Tree {
     root->export_fd = fd_;
     const int fd = ::fcntl(fd_, F_DUPFD_CLOEXEC, 0);
     if (fd < 0) co_return fail(errno);
-    auto making =
-        make_local_node(ctx, root, Descriptor(ctx.loop(), io::Sleep::kNever, fd), nullptr);
+    auto making = make_local_node(ctx, root, Descriptor(ctx.loop(), io::Sleep::kMay, fd), nullptr);
     auto made = co_await making;
     NINEP_CO_RETURN_IF_ERROR(made);
     Ref<Node> at = std::move(*made);

@@ -131,7 +131,7 @@ Task<Result<Rstatfs>> LocalNode::statfs(Context& ctx) {
   if (failed < 0) co_return fail(-failed);
   U64 fsid = 0;
   std::memcpy(&fsid, &s.f_fsid, sizeof s.f_fsid);
-  co_return Rstatfs{.type = static_cast<U32>(s.f_type),
+  co_return Rstatfs{.type = kStatfsMagic,
                     .bsize = s.f_bsize > 0 ? static_cast<U32>(s.f_bsize) : 4096,
                     .blocks = s.f_blocks,
                     .bfree = s.f_bfree,

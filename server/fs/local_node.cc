@@ -76,17 +76,27 @@ Name::Name(Str name) {
 // ------------------------------------------------------------------ walking
 
 Task<Result<Descriptor>> LocalNode::step(Context& ctx, const char* name) {
-  open_how how{.flags = kPathFlags, .mode = 0, .resolve = kResolve};
-  const int fd = co_await ctx.run_as_user(ops::open(sleep(), fd_.get(), name, how));
+  return open_path(ctx, name, kResolve);
+}
+
+// Where something is mounted, nothing may be asked of it on the loop before it is known what it is.
+Task<Result<Descriptor>> LocalNode::open_path(Context& ctx, const char* name, U64 resolve) {
+  open_how how{.flags = kPathFlags, .mode = 0, .resolve = resolve | RESOLVE_NO_XDEV};
+  io::Sleep there = sleep();
+  int fd = co_await ctx.run_as_user(ops::open(there, fd_.get(), name, how));
+  if (fd == -EXDEV) {
+    there = io::Sleep::kMay;
+    how.resolve = resolve;
+    fd = co_await ctx.run_as_user(ops::open(there, fd_.get(), name, how));
+  }
   if (fd < 0) co_return fail(-fd);
-  co_return Descriptor(ctx.loop(), sleep(), fd);
+  co_return Descriptor(ctx.loop(), there, fd);
 }
 
 Task<Result<Ref<LocalNode>>> make_local_node(Context& ctx, Ref<LocalRoot> root, Descriptor fd,
                                              const FileSystem* parents) {
   struct statx status;
-  const io::Sleep sleep = parents ? parents->sleep : fd.sleep();
-  const int failed = co_await ctx.run(ops::statx(sleep, fd.get(), kStatxMask, status));
+  const int failed = co_await ctx.run(ops::statx(fd.sleep(), fd.get(), kStatxMask, status));
   if (failed < 0) co_return fail(-failed);
   const FileSystem* fs = parents;
   if (!parents || parents->device != device_number(status)) {  // another one is mounted here
@@ -94,10 +104,6 @@ Task<Result<Ref<LocalNode>>> make_local_node(Context& ctx, Ref<LocalRoot> root, 
     const int unknown = co_await ctx.run(ops::statfs(io::Sleep::kMay, fd.get(), about));
     if (unknown < 0) co_return fail(-unknown);
     fs = &root->file_systems->find(status, about);
-    if (fs->sleep != sleep) {  // its files' status may be asked for in another way
-      const int changed = co_await ctx.run(ops::statx(fs->sleep, fd.get(), kStatxMask, status));
-      if (changed < 0) co_return fail(-changed);
-    }
   }
   const auto path = root->file_systems->path(*fs, status.stx_ino);
   NINEP_CO_RETURN_IF_ERROR(path);
@@ -131,12 +137,12 @@ Task<Result<Ref<Node>>> LocalNode::walk(Context& ctx, Str name) {
 Task<Result<Ref<Node>>> LocalNode::parent(Context& ctx) {
   if (type_ != S_IFDIR) co_return fail(ENOTDIR);
   if (is_root()) co_return Ref<Node>(this);
-  open_how how{.flags = kPathFlags | O_DIRECTORY, .mode = 0, .resolve = 0};
-  const int fd = co_await ctx.run_as_user(ops::open(sleep(), fd_.get(), "..", how));
-  if (fd < 0) co_return fail(-fd);
-  Descriptor up(ctx.loop(), sleep(), fd);
+  auto stepping = open_path(ctx, "..", 0);
+  auto up = co_await stepping;
+  NINEP_CO_RETURN_IF_ERROR(up);
   // Climb from there until the root is met.
-  int at = up.get();
+  open_how how{.flags = kPathFlags | O_DIRECTORY, .mode = 0, .resolve = 0};
+  int at = up->get();
   std::optional<Descriptor> climbing;
   U64 last_inode = inode_;
   U64 last_device = fs_.device;
@@ -154,7 +160,7 @@ Task<Result<Ref<Node>>> LocalNode::parent(Context& ctx) {
     climbing.emplace(ctx.loop(), sleep(), next);
     at = next;
   }
-  auto adopting = adopt(ctx, std::move(up));
+  auto adopting = adopt(ctx, std::move(*up));
   co_return co_await adopting;
 }
 

@@ -55,7 +55,7 @@ struct LocalRoot : RefCounted {
 };
 
 /// The bits of statx(2) that nodes are made from.
-inline constexpr U32 kStatxMask = STATX_BASIC_STATS | STATX_BTIME;
+inline constexpr U32 kStatxMask = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID;
 
 Rgetattr to_attributes(const struct statx& status, U64 path);
 Qid to_qid(const struct statx& status, U64 path);
@@ -146,6 +146,8 @@ class LocalNode final : public Node {
   Task<std::optional<Descriptor>> hold(Context&, const char* name);
   /// The O_PATH descriptor of `name`, one step below.
   Task<Result<Descriptor>> step(Context&, const char* name);
+  Task<Result<Descriptor>> open_path(Context&, const char* name, U64 resolve);
+  /// A node of that, or of something here that was opened otherwise.
   Task<Result<Ref<Node>>> adopt(Context&, Descriptor fd);
   Task<Result<Ref<Node>>> parent(Context&);
   Task<Result<Qid>> qid_of(Context&, const char* name);
@@ -161,7 +163,8 @@ class LocalNode final : public Node {
   const U64 inode_;
 };
 
-/// Makes a node of an O_PATH descriptor.
+/// Makes a node of an O_PATH descriptor. `parents`: the file system it is likely to be on. The
+/// descriptor's sleep() is how it may be asked for its status.
 Task<Result<Ref<LocalNode>>> make_local_node(Context&, Ref<LocalRoot> root, Descriptor fd,
                                              const FileSystem* parents);
 

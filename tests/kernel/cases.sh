@@ -13,6 +13,7 @@ mounts/6.12     the same
 mounts/7        the same
 transports/6.1  9pserve in the guest: trans=unix, trans=fd, vsock
 transports/6.12 the same
+hung/6.12       a network's file system below the export stops answering
 self/6.12       the session program on the guest's own tmpfs: what it checks holds there
 serve/6.12      the mount line that ./dev serve prints, pasted
 ROWS
@@ -148,6 +149,10 @@ case_transports() {
     reach=()
     guest transports.sh --kernel "$1" --module vsock_loopback --extra "$(program wire)" \
         --extra "$server:/guest/bin/9pserve"
+}
+case_hung() {
+    reach=()
+    guest hung.sh --kernel "$1" --extra "$server:/guest/bin/9pserve"
 }
 case_work() {
     local cache caches=none source program=() tool

@@ -4,17 +4,16 @@
 #include <cstring>
 #include <set>
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <linux/magic.h>
 
 namespace ninep::fs {
 namespace {
 
-const FileSystem& find(FileSystems& table, U32 device, U64 fsid, long type = EXT4_SUPER_MAGIC) {
+const FileSystem& find(FileSystems& table, U32 device, U64 fsid) {
   struct statx file{};
   file.stx_dev_minor = device;
   struct statfs about{};
-  about.f_type = type;
   std::memcpy(&about.f_fsid, &fsid, sizeof about.f_fsid);
   return table.find(file, about);
 }
@@ -67,11 +66,26 @@ TEST(FileSystemsTest, LargeInodeNumbers) {
 TEST(FileSystemsTest, ReusedDeviceNumber) {
   FileSystems table;
   find(table, 1, 1);
-  const auto& gone = find(table, 2, 0x22, TMPFS_MAGIC);
-  const auto& next = find(table, 2, 0x33, FUSE_SUPER_MAGIC);
-  EXPECT_EQ(gone.sleep, io::Sleep::kNever);
-  EXPECT_EQ(next.sleep, io::Sleep::kMay);
-  EXPECT_NE(table.path(gone, 1), table.path(next, 1));
+  const U64 gone = *table.path(find(table, 2, 0x22), 1);
+  EXPECT_NE(table.path(find(table, 2, 0x33), 1), gone);
+  EXPECT_EQ(table.path(find(table, 2, 0x22), 1), gone);
+}
+
+// What is not known to be quick may take any time.
+TEST(FileSystemsTest, Sleep) {
+  EXPECT_EQ(sleep_of("tmpfs"), io::Sleep::kNever);
+  EXPECT_EQ(sleep_of("ext4"), io::Sleep::kCold);
+  for (const char* type : {"9p", "nfs4", "fuse.sshfs", "ext", "tmpfs2", ""})
+    EXPECT_EQ(sleep_of(type), io::Sleep::kMay) << type;
+  struct statx here{};
+  struct statfs about{};
+  ASSERT_EQ(::statx(AT_FDCWD, "/proc", 0, STATX_BASIC_STATS | STATX_MNT_ID, &here), 0);
+  EXPECT_EQ(FileSystems().find(here, about).sleep, io::Sleep::kMay);
+  if (::statx(AT_FDCWD, "/dev/shm", 0, STATX_BASIC_STATS | STATX_MNT_ID, &here) == 0) {
+    EXPECT_EQ(FileSystems().find(here, about).sleep, io::Sleep::kNever);
+  }
+  here.stx_mask = 0;  // an old kernel
+  EXPECT_EQ(FileSystems().find(here, about).sleep, io::Sleep::kMay);
 }
 
 }  // namespace

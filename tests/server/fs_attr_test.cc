@@ -244,6 +244,7 @@ TEST_P(FsAttr, Statfs) {
   EXPECT_EQ(error(root().unlink(ctx(), "f", false)), 0);
   for (fs::Node* node : {&root(), f.get()}) {
     const Rstatfs s = value(node->statfs(ctx()));
+    EXPECT_EQ(s.type, kStatfsMagic);
     EXPECT_GT(s.bsize, 0u);
     EXPECT_LE(s.bavail, s.bfree);
     EXPECT_LE(s.bfree, s.blocks);

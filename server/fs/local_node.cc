@@ -105,6 +105,7 @@ Task<Result<Ref<LocalNode>>> make_local_node(Context& ctx, Ref<LocalRoot> root, 
     if (unknown < 0) co_return fail(-unknown);
     fs = &root->file_systems->find(status, about);
   }
+  fd.set_sleep(fs->sleep);
   const auto path = root->file_systems->path(*fs, status.stx_ino);
   NINEP_CO_RETURN_IF_ERROR(path);
   co_return make_ref<LocalNode>(std::move(fd), std::move(root), *fs, status, *path);

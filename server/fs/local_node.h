@@ -19,6 +19,8 @@ class Descriptor {
 
   int get() const { return fd_; }
   io::Sleep sleep() const { return sleep_; }
+  /// When it is known what it is on.
+  void set_sleep(io::Sleep sleep) { sleep_ = sleep; }
 
  private:
   io::Loop* loop_;

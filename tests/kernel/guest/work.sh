@@ -59,17 +59,18 @@ four_clients() {
     dbench -c /usr/share/dbench/client.txt -D dbench -t 10 4
     rm -r dbench
 }
-sqlite() {    # MODE
+sqlite() {    # MODE, and "&" where the four may write at once
     rm -f base*
     [ "$(sqlite3 base "PRAGMA journal_mode=$1")" = "$1" ]
     sqlite3 base 'CREATE TABLE t(id INTEGER PRIMARY KEY, who, text); CREATE INDEX i ON t(text)'
-    # Four processes write at once; the locks keep them apart.
+    # The locks keep them apart.
     for who in 1 2 3 4; do
         for n in 1 2 3 4 5; do
             sqlite3 -cmd '.log stderr' -cmd '.timeout 60000' base "BEGIN IMMEDIATE;
                 WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 100)
                 INSERT INTO t(who, text) SELECT $who, hex(randomblob(50)) FROM c; COMMIT"
         done &
+        [ "$2" = '&' ] || wait
     done
     wait
     [ "$(sqlite3 base 'PRAGMA integrity_check')" = ok ]
@@ -78,8 +79,10 @@ sqlite() {    # MODE
     [ "$(sqlite3 base 'PRAGMA integrity_check; SELECT count(*) FROM t WHERE text = who')" = 'ok
 1000' ]
 }
-sqlite_rollback() { sqlite delete; }
-sqlite_wal() { sqlite wal; }
+sqlite_rollback() { sqlite delete '&'; }
+# Client limit: with cache=mmap a reply to fstat sets a file's size back while another process makes
+# the file longer (docs/mount.md). The write-ahead log is such a file.
+sqlite_wal() { case $CACHE in mmap) sqlite wal '' ;; *) sqlite wal '&' ;; esac; }
 random_operations() { churn file "$CHURN"; }
 
 does unpack

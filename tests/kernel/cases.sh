@@ -118,10 +118,26 @@ case_self() {
     reach=()
     guest self.sh --kernel "$1" "${session[@]}"
 }
+# All of cache x access at one msize, and other msizes; reduced: each value of each once.
+mounts() {
+    local cache access msize
+    if [ "$1" = reduced ]; then
+        echo none:any:262144 mmap:user:262144 loose:client:262144 none:user:8192 loose:user:1048576
+        return
+    fi
+    for cache in none mmap loose; do
+        for access in any user client; do echo "$cache:$access:262144"; done
+    done
+    for msize in 8192 65536 1048576; do
+        for cache in none loose; do echo "$cache:user:$msize"; done
+    done
+}
 case_session() {
+    local matrix=${NINEP_MATRIX:-$(mounts $reduced)}
     prepare_session
     serve "$work/export"
-    guest session.sh --kernel "$1" --timeout 1500 --env MATRIX="${NINEP_MATRIX:-}" \
+    echo "count: $(wc -w <<<"$matrix") of $(mounts | wc -w) mounts"
+    guest session.sh --kernel "$1" --timeout 1500 --env MATRIX="$(echo $matrix)" \
         --env CHECKS="${NINEP_CHECKS:-}" "${session[@]}"
     stop_server
 }
@@ -155,7 +171,11 @@ case_hung() {
     guest hung.sh --kernel "$1" --extra "$server:/guest/bin/9pserve"
 }
 case_work() {
-    local cache caches=none source program=() tool
+    local cache caches=none source program=() tool operations=100000 git=.
+    if [ -n "$reduced" ]; then
+        operations=20000 git=testsuite
+        echo "count: $operations of 100000 random operations; git on the tree's folder $git"
+    fi
     [ "$1" = 6.1 ] || caches='mmap loose'
     source=$("$kernel_tests/get-source" busybox)
     compile churn "$kernel_tests/guest/churn.c"
@@ -165,7 +185,7 @@ case_work() {
     tar -xf "$source" -C "$work/tree"
     serve "$work/export"
     for cache in ${NINEP_CACHES:-$caches}; do
-        guest work.sh --kernel "$1" --timeout 900 --mem 2048 --env CACHE="$cache" --env CHURN=100000 --env GIT="${NINEP_GIT:-testsuite}" \
+        guest work.sh --kernel "$1" --timeout 1800 --mem 2048 --env CACHE="$cache" --env CHURN="$operations" --env GIT="$git" \
             --extra "$source:/guest/source.tar" --extra "$("$kernel_tests/get-source" lua5.4):/guest/program.tar" \
             --extra "$(program churn)" "${program[@]}"
         # What the guest wrote, as this machine sees it.

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Sessions on one export, by many mounts: $MATRIX, or all of cache x access and those of msize.
+# Sessions on one export, by many mounts: $MATRIX, in rows of CACHE:ACCESS:MSIZE.
 # Each is two clients: the one that is tested, and an uncached one that looks at what it did.
 . /guest/lib.sh
 
@@ -55,14 +55,6 @@ acl_tools() (
     trap - EXIT
 )
 
-if [ -z "$MATRIX" ]; then
-    for cache in none mmap loose; do
-        for access in any user client; do MATRIX="$MATRIX $cache:$access:262144"; done
-    done
-    for msize in 8192 65536 1048576; do
-        for cache in none loose; do MATRIX="$MATRIX $cache:user:$msize"; done
-    done
-fi
 for row in $MATRIX; do
     # shellcheck disable=SC2046
     try $(echo "$row" | tr : ' ')

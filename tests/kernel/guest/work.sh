@@ -87,7 +87,6 @@ random_operations() { churn file "$CHURN"; }
 
 does unpack
 does compare
-echo "cache=$CACHE use_git: $(find "tree/$GIT" | wc -l) of $(find tree | wc -l) entries"
 does use_git
 does build
 does four_clients

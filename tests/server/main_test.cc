@@ -245,7 +245,7 @@ TEST_F(MainTest, FewDescriptors) {
     EXPECT_EQ(program.wait(), 0) << program.said;
   }
   // So few that it can't even begin: a sentence, no abort.
-  for (const rlim_t few : {5, 8, 12, 16}) {
+  for (const rlim_t few : {5u, 8u, 12u, 16u}) {
     for (const char* io : {"auto", "io_uring", "portable"}) {
       Program program({"--io", io, "--threads", "8", "--listen", kAnyPort, share.path()},
                       {.uid = 65534, .descriptors = few});

@@ -38,16 +38,19 @@ Result<U8> LockTable::set(const LockedFile& file, const Owner& owner, const void
   if (type != lock::kUnlock && blocker(locks, owner, type, range)) return lock::kBlocked;
 
   // What the owner holds there gives way: cut off, cut in two, or gone.
-  const bool in_two = std::ranges::any_of(locks, [&](const Lock& held) {
-    return held.owner == owner && held.range.first < range.first && held.range.last > range.last;
-  });
   const std::size_t before = locks.size();
-  const std::size_t more = in_two + (type != lock::kUnlock);
-  const auto of_session = held_.find(owner.session);
-  if (more != 0 && (before + more > kPerFileMax || total_ + more > kMax ||
-                    (of_session != held_.end() && of_session->second + more > kPerSessionMax))) {
-    if (locks.empty()) files_.erase(file);
-    return fail(ENOLCK);
+  std::size_t after = before + (type != lock::kUnlock);
+  for (const Lock& held : locks)
+    if (held.owner == owner && overlap(held.range, range))
+      after = after - 1 + (held.range.first < range.first) + (held.range.last > range.last);
+  if (after > before) {
+    const std::size_t more = after - before;
+    const auto of_session = held_.find(owner.session);
+    const std::size_t of_sessions = of_session == held_.end() ? 0 : of_session->second;
+    if (after > kPerFileMax || total_ + more > kMax || of_sessions + more > kPerSessionMax) {
+      if (locks.empty()) files_.erase(file);
+      return fail(ENOLCK);
+    }
   }
   std::vector<Lock> rest;
   std::erase_if(locks, [&](Lock& held) {

@@ -21,7 +21,7 @@ constexpr const char* kExamples = R"(Examples:
   9pdump --raw --dialect 9P2000.u --json < client-to-server.bin
       a recorded stream of frames, each as a line of JSON
 
-Exit: 0; 1 if a frame or a line was wrong; 2 for wrong options.)";
+Exit: 0; 1 if a frame or a line was wrong, or what it prints can't be written; 2 for wrong options.)";
 
 }  // namespace
 

@@ -46,11 +46,10 @@ const FileSystem& FileSystems::find(const struct statx& file, const struct statf
   U64 fsid = 0;
   std::memcpy(&fsid, &about.f_fsid, sizeof about.f_fsid);
   const std::lock_guard lock(mutex_);
-  const bool first = known_.empty();
-  auto& known = known_[Key{device, fsid}];
-  if (known) return *known;
+  if (const auto at = known_.find(Key{device, fsid}); at != known_.end()) return *at->second;
   U16 prefix = 0;
-  if (!first) {
+  if (!known_.empty()) {  // the first is the export's own
+    if (prefixes_.size() == 0xFFFF) return one_too_many_;
     prefix = static_cast<U16>(mix(fsid != 0 ? fsid : device));  // FUSE and others have none
     while (prefix == 0 || !prefixes_.insert(prefix).second) ++prefix;
     foreign_ = true;
@@ -58,6 +57,7 @@ const FileSystem& FileSystems::find(const struct statx& file, const struct statf
   const bool has_mount = file.stx_mask & STATX_MNT_ID;
   const io::Sleep sleep =
       sleep_ ? *sleep_ : sleep_of(has_mount ? mount_type(file.stx_mnt_id) : std::string());
+  auto& known = known_[Key{device, fsid}];
   known = std::make_unique<const FileSystem>(device, sleep, prefix);
   return *known;
 }
@@ -65,7 +65,7 @@ const FileSystem& FileSystems::find(const struct statx& file, const struct statf
 Result<U64> FileSystems::path(const FileSystem& fs, U64 inode) {
   const U64 upper = inode >> kInodeBits;
   if (fs.prefix != 0) {
-    if (upper != 0) return fail(EOVERFLOW);
+    if (upper != 0 || fs.prefix == FileSystem::kNoPrefix) return fail(EOVERFLOW);
     return U64{fs.prefix} << kInodeBits | inode;
   }
   if (upper != 0 && foreign_) {

@@ -21,7 +21,9 @@ namespace ninep::fs {
 struct FileSystem {
   U64 device = 0;
   io::Sleep sleep = io::Sleep::kMay;
-  U16 prefix = 0;  // of qid paths; 0: the export's own, whose paths are the inode numbers
+  /// Of qid paths; 0: the export's own, whose paths are the inode numbers; kNoPrefix: none is left.
+  U32 prefix = 0;
+  static constexpr U32 kNoPrefix = 0x10000;
 };
 
 /// A number for a device as statx(2) tells it.
@@ -32,7 +34,7 @@ inline U64 device_number(const struct statx& status) {
 /// Shared by all sessions of a tree; safe from any thread.
 class FileSystems {
  public:
-  /// `sleep`: of all of them; by default, what statfs(2) tells of each.
+  /// `sleep`: of all of them; by default, what the mount table tells of each.
   explicit FileSystems(std::optional<io::Sleep> sleep = {}) : sleep_(sleep) {}
 
   /// The file system of a file, from what statx(2) with STATX_MNT_ID and statfs(2) tell of it. The
@@ -40,10 +42,11 @@ class FileSystems {
   const FileSystem& find(const struct statx& file, const struct statfs& about);
 
   /// The qid path of a file: the inode number on the export's own file system; on others a number
-  /// for the file system in the upper 16 bits. That is made from its fsid, and so the same after a
-  /// restart, unless two below one export would have the same: then the one found later gets
-  /// another. EOVERFLOW: the inode number does not fit beside that, or is one that another file
-  /// system's files could have.
+  /// for the file system in the upper 16 bits. That is made from its fsid (a disk's is the same
+  /// after a restart) or, where there is none, from its device number. If two below one export
+  /// would have the same, the one found later gets another. EOVERFLOW: the inode number does not
+  /// fit beside that, or is one that another file system's files could have; or 65535 others were
+  /// found.
   Result<U64> path(const FileSystem& fs, U64 inode);
 
  private:
@@ -54,6 +57,7 @@ class FileSystems {
   std::mutex mutex_;  // guards both tables
   absl::flat_hash_map<Key, std::unique_ptr<const FileSystem>> known_;
   absl::flat_hash_set<U16> prefixes_;
+  const FileSystem one_too_many_{.prefix = FileSystem::kNoPrefix};
   std::atomic<bool> foreign_{false};  // there are prefixes
 };
 

@@ -17,8 +17,10 @@ namespace {
 
 class LocalTree final : public Tree {
  public:
-  LocalTree(int fd, std::vector<std::string> names, std::shared_ptr<FileSystems> file_systems)
-      : fd_(fd), names_(std::move(names)), file_systems_(std::move(file_systems)) {}
+  /// `own`: the file system that the directory is on.
+  LocalTree(int fd, std::vector<std::string> names, std::shared_ptr<FileSystems> file_systems,
+            const FileSystem& own)
+      : fd_(fd), names_(std::move(names)), file_systems_(std::move(file_systems)), own_(own) {}
   ~LocalTree() override { ::close(fd_); }
 
   Task<Result<Ref<Node>>> attach(Context& ctx, Str aname) override {
@@ -32,7 +34,7 @@ class LocalTree final : public Tree {
     root->export_fd = fd_;
     const int fd = ::fcntl(fd_, F_DUPFD_CLOEXEC, 0);
     if (fd < 0) co_return fail(errno);
-    auto making = make_local_node(ctx, root, Descriptor(ctx.loop(), io::Sleep::kMay, fd), nullptr);
+    auto making = make_local_node(ctx, root, Descriptor(ctx.loop(), own_.sleep, fd), own_);
     auto made = co_await making;
     NINEP_CO_RETURN_IF_ERROR(made);
     Ref<Node> at = std::move(*made);
@@ -58,6 +60,7 @@ class LocalTree final : public Tree {
   const int fd_;
   const std::vector<std::string> names_;  // of the directory itself, as an aname begins
   const std::shared_ptr<FileSystems> file_systems_;
+  const FileSystem& own_;
 };
 
 }  // namespace
@@ -69,7 +72,7 @@ absl::StatusOr<std::shared_ptr<Tree>> make_local_tree(const std::string& path,
   struct statx status;
   struct statfs about;
   if (fd < 0 || !::realpath(path.c_str(), resolved) ||
-      ::statx(fd, "", AT_EMPTY_PATH, kStatxMask, &status) != 0 || ::fstatfs(fd, &about) != 0) {
+      ::statx(fd, "", AT_EMPTY_PATH, kStatxMask, &status) != 0) {
     const int error = errno;
     if (fd >= 0) ::close(fd);
     return absl::NotFoundError(absl::StrCat("cannot export '", path, "': ", std::strerror(error)));
@@ -81,9 +84,10 @@ absl::StatusOr<std::shared_ptr<Tree>> make_local_tree(const std::string& path,
     while (name.ends_with('/')) name.pop_back();
   // The longest first: "/" is the beginning of all.
   std::ranges::sort(names, std::greater{}, &std::string::size);
+  if (::fstatfs(fd, &about) != 0) about = {};
   auto file_systems = std::make_shared<FileSystems>(sleep);
-  file_systems->find(status, about);  // the first is the export's own
-  return std::make_shared<LocalTree>(fd, std::move(names), std::move(file_systems));
+  const FileSystem& own = file_systems->find(status, about);  // the first one
+  return std::make_shared<LocalTree>(fd, std::move(names), std::move(file_systems), own);
 }
 
 }  // namespace ninep::fs

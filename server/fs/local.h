@@ -16,7 +16,7 @@ namespace ninep::fs {
 /// Exports the directory at `path`. An attach name of "", "/" or `path` itself stands for it;
 /// others are walked from it, as a client's walk is, with or without `path` in front. The error
 /// says what was tried. `sleep` is taken for granted of every file system below, instead of what
-/// statfs(2) tells.
+/// the mount table tells.
 absl::StatusOr<std::shared_ptr<Tree>> make_local_tree(const std::string& path,
                                                       std::optional<io::Sleep> sleep = {});
 

@@ -94,15 +94,15 @@ Task<Result<Descriptor>> LocalNode::open_path(Context& ctx, const char* name, U6
 }
 
 Task<Result<Ref<LocalNode>>> make_local_node(Context& ctx, Ref<LocalRoot> root, Descriptor fd,
-                                             const FileSystem* parents) {
+                                             const FileSystem& likely) {
   struct statx status;
   const int failed = co_await ctx.run(ops::statx(fd.sleep(), fd.get(), kStatxMask, status));
   if (failed < 0) co_return fail(-failed);
-  const FileSystem* fs = parents;
-  if (!parents || parents->device != device_number(status)) {  // another one is mounted here
+  const FileSystem* fs = &likely;
+  if (likely.device != device_number(status)) {  // another one is mounted here
     struct statfs about;
     const int unknown = co_await ctx.run(ops::statfs(io::Sleep::kMay, fd.get(), about));
-    if (unknown < 0) co_return fail(-unknown);
+    if (unknown < 0) about = {};
     fs = &root->file_systems->find(status, about);
   }
   fd.set_sleep(fs->sleep);
@@ -112,7 +112,7 @@ Task<Result<Ref<LocalNode>>> make_local_node(Context& ctx, Ref<LocalRoot> root, 
 }
 
 Task<Result<Ref<Node>>> LocalNode::adopt(Context& ctx, Descriptor fd) {
-  auto making = make_local_node(ctx, root_, std::move(fd), &fs_);
+  auto making = make_local_node(ctx, root_, std::move(fd), fs_);
   auto made = co_await making;
   NINEP_CO_RETURN_IF_ERROR(made);
   co_return Ref<Node>(std::move(*made));
@@ -158,7 +158,7 @@ Task<Result<Ref<Node>>> LocalNode::parent(Context& ctx) {
     last_inode = status.stx_ino;
     const int next = co_await ctx.run_as_server(ops::open(io::Sleep::kMay, at, "..", how));
     if (next < 0) co_return fail(-next);
-    climbing.emplace(ctx.loop(), sleep(), next);
+    climbing.emplace(ctx.loop(), io::Sleep::kMay, next);
     at = next;
   }
   auto adopting = adopt(ctx, std::move(*up));
@@ -205,10 +205,10 @@ Task<Result<Created>> LocalNode::create(Context& ctx, Str name, U32 flags, U32 m
     open_how how{.flags = static_cast<U64>(host_flags(flags & ~lopen::kDirectory) | O_CREAT |
                                            O_EXCL | O_NOFOLLOW),
                  .mode = mode & 07777,
-                 .resolve = kResolve};
+                 .resolve = kResolve | RESOLVE_NO_XDEV};
     how.flags &= ~U64{O_TRUNC | O_NOATIME};
-    const int fd =
-        co_await ctx.create_as_user(ops::open(sleep(), fd_.get(), text.c_str(), how), gid);
+    int fd = co_await ctx.create_as_user(ops::open(sleep(), fd_.get(), text.c_str(), how), gid);
+    if (fd == -EXDEV) fd = -EEXIST;  // something is mounted there
     if (fd >= 0) {
       ctx.commit();
       Descriptor opened(ctx.loop(), sleep(), fd);
@@ -274,7 +274,7 @@ Task<Status> LocalNode::link(Context& ctx, Node& file, Str name) {
   const Name text(name);
   const ProcPath path(static_cast<LocalNode&>(file).fd());
   co_return done(
-      co_await ctx.run_as_user(ops::link(sleep(), path.c_str(), fd_.get(), text.c_str())));
+      co_await ctx.run_as_user(ops::link(sleep_with(file), path.c_str(), fd_.get(), text.c_str())));
 }
 
 // ------------------------------------------------------------------ names
@@ -303,7 +303,7 @@ Task<Status> LocalNode::rename(Context& ctx, Str name, Node& to_dir, Str to) {
   auto holding = static_cast<LocalNode&>(to_dir).hold(ctx, to_text.c_str());
   const auto held = co_await holding;
   co_return done(
-      co_await ctx.run_as_user(ops::rename(sleep(), fd_.get(), from_text.c_str(),
+      co_await ctx.run_as_user(ops::rename(sleep_with(to_dir), fd_.get(), from_text.c_str(),
                                            static_cast<LocalNode&>(to_dir).fd(), to_text.c_str())));
 }
 
@@ -334,19 +334,21 @@ Task<Result<LocalNode::Place>> LocalNode::place(Context& ctx) {
   const std::string directory(slash == path.npos ? "." : path.substr(0, slash));
   std::string name(path.substr(slash + 1));
 
+  // Other file systems may lie on the way.
+  constexpr io::Sleep there = io::Sleep::kMay;
   open_how how{.flags = kPathFlags | O_DIRECTORY, .mode = 0, .resolve = kResolve};
   const int fd =
-      co_await ctx.run_as_user(ops::open(sleep(), root_->export_fd, directory.c_str(), how));
+      co_await ctx.run_as_user(ops::open(there, root_->export_fd, directory.c_str(), how));
   // Of a removed file it is where it was: something else may be in the way there by now.
   if (fd == -ENOTDIR || fd == -ELOOP) co_return fail(ENOENT);
   if (fd < 0) co_return fail(-fd);
-  Descriptor dir(ctx.loop(), sleep(), fd);
+  Descriptor dir(ctx.loop(), there, fd);
   how.flags = kPathFlags;
-  const int file = co_await ctx.run_as_user(ops::open(sleep(), fd, name.c_str(), how));
+  const int file = co_await ctx.run_as_user(ops::open(there, fd, name.c_str(), how));
   if (file < 0) co_return fail(-file);
-  const Descriptor held(ctx.loop(), sleep(), file);
+  const Descriptor held(ctx.loop(), there, file);
   struct statx status;
-  const int failed = co_await ctx.run(ops::statx(sleep(), file, STATX_INO, status));
+  const int failed = co_await ctx.run(ops::statx(there, file, STATX_INO, status));
   if (failed < 0) co_return fail(-failed);
   if (status.stx_ino != inode_ || device_number(status) != fs_.device) co_return fail(ENOENT);
   co_return Place{std::move(dir), std::move(name)};
@@ -365,9 +367,9 @@ Task<Status> LocalNode::rename_self(Context& ctx, Node& to_dir, Str to) {
   auto found = co_await finding;
   NINEP_CO_RETURN_IF_ERROR(found);
   const Name text(to);
-  co_return done(
-      co_await ctx.run_as_user(ops::rename(sleep(), found->directory.get(), found->name.c_str(),
-                                           static_cast<LocalNode&>(to_dir).fd(), text.c_str())));
+  co_return done(co_await ctx.run_as_user(
+      ops::rename(sleep_with(to_dir), found->directory.get(), found->name.c_str(),
+                  static_cast<LocalNode&>(to_dir).fd(), text.c_str())));
 }
 
 // ------------------------------------------------------------------ extended attributes

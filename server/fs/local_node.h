@@ -1,6 +1,7 @@
 // The local back end's parts: what local.cc, local_node.cc and local_file.cc share.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 
 #include "server/fs/file_systems.h"
@@ -144,6 +145,10 @@ class LocalNode final : public Node {
  private:
   bool is_root() const { return fs_.device == root_->device && inode_ == root_->inode; }
   io::Sleep sleep() const { return fs_.sleep; }
+  /// Of a call that has to do with both.
+  io::Sleep sleep_with(const Node& other) const {
+    return std::max(sleep(), static_cast<const LocalNode&>(other).sleep());
+  }
 
   Task<std::optional<Descriptor>> hold(Context&, const char* name);
   /// The O_PATH descriptor of `name`, one step below.
@@ -165,9 +170,9 @@ class LocalNode final : public Node {
   const U64 inode_;
 };
 
-/// Makes a node of an O_PATH descriptor. `parents`: the file system it is likely to be on. The
-/// descriptor's sleep() is how it may be asked for its status.
+/// Makes a node of an O_PATH descriptor, whose sleep() is how it may be asked for its status.
+/// `likely`: the file system that it is on, if nothing else is mounted there.
 Task<Result<Ref<LocalNode>>> make_local_node(Context&, Ref<LocalRoot> root, Descriptor fd,
-                                             const FileSystem* parents);
+                                             const FileSystem& likely);
 
 }  // namespace ninep::fs

@@ -56,15 +56,19 @@ serve() {
             command=(diod -f -n -c /dev/null -L stderr -l "127.0.0.1:$port" -e "$dir") ;;
         *)
             [ -x "$server" ] || die "no $server: run ./dev build"
-            command=("$server" --listen "tcp:127.0.0.1:$port" "$@" "$dir")
+            command=("$server" --listen tcp:127.0.0.1:0 "$@" "$dir")
             ;;
     esac
     # shellcheck disable=SC2016
     unshare -m bash -c 'mount --bind "$1/passwd" /etc/passwd && mount --bind "$1/group" /etc/group &&
-        shift && exec "$@"' - "$kernel_tests/guest" "${command[@]}" 2> >(sed 's/^/server: /') >"$work/server.out" &
+        shift && exec "$@"' - "$kernel_tests/guest" "${command[@]}" 2> >(tee "$work/said" | sed 's/^/server: /') >"$work/server.out" &
     server_pid=$!
     for ((i = 0; i < 100; i++)); do
-        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break
+        if [ "$server" = diod ]; then
+            (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break
+        else    # the port that the system chose
+            port=$(grep -m1 -oP 'listening on tcp:127.0.0.1:\K[0-9]+' "$work/said" 2>/dev/null) && break
+        fi
         kill -0 "$server_pid" 2>/dev/null || die "the server ended at once"
         sleep 0.1
     done
@@ -118,11 +122,11 @@ case_self() {
     reach=()
     guest self.sh --kernel "$1" "${session[@]}"
 }
-# All of cache x access at one msize, and other msizes; reduced: each value of each once.
+# All of cache x access at one msize, and other msizes; reduced: each value of each.
 mounts() {
     local cache access msize
-    if [ "$1" = reduced ]; then
-        echo none:any:262144 mmap:user:262144 loose:client:262144 none:user:8192 loose:user:1048576
+    if [ "${1:-}" = reduced ]; then
+        echo none:any:262144 mmap:user:65536 loose:client:262144 none:user:8192 loose:user:1048576
         return
     fi
     for cache in none mmap loose; do
@@ -133,7 +137,8 @@ mounts() {
     done
 }
 case_session() {
-    local matrix=${NINEP_MATRIX:-$(mounts $reduced)}
+    local matrix=${NINEP_MATRIX:-}
+    [ -n "$matrix" ] || matrix=$(mounts $reduced)
     prepare_session
     serve "$work/export"
     echo "count: $(wc -w <<<"$matrix") of $(mounts | wc -w) mounts"

@@ -160,6 +160,10 @@ TEST_P(FsLocal, MountedBelow) {
   const auto below = host() / "below";
   stdfs::create_directory(below);
   ASSERT_EQ(::mount("none", below.c_str(), "tmpfs", 0, ""), 0) << std::strerror(errno);
+  struct Unmount {
+    const char* path;
+    ~Unmount() { ::umount2(path, MNT_DETACH); }
+  } unmount{below.c_str()};
   {
     put(below / "f", "data");
     stdfs::create_directory(below / "d");
@@ -179,7 +183,6 @@ TEST_P(FsLocal, MountedBelow) {
     EXPECT_EQ(error(root().rename(ctx(), "below", *to, "x")), EXDEV);
     EXPECT_EQ(error(to->link(ctx(), *file(root(), "own"), "x")), EXDEV);
   }
-  EXPECT_EQ(::umount2(below.c_str(), MNT_DETACH), 0);
 }
 
 // What the host does is seen.

@@ -137,11 +137,16 @@ TEST(LockTable, IsBoundedOverFiles) {
   };
   std::size_t total = 0;
   std::vector<int> sessions(LockTable::kMax / LockTable::kPerSessionMax + 1);
-  for (int& session : sessions) total += fill({&session, "host", 1});
+  for (int& session : sessions) {
+    const std::size_t held = fill({&session, "host", 1});
+    EXPECT_EQ(held, &session == &sessions.back() ? 0 : LockTable::kPerSessionMax);
+    total += held;
+  }
   EXPECT_EQ(total, LockTable::kMax);
   const LockTable::Owner first{&sessions.front(), "host", 1};
   const LockTable::Owner last{&sessions.back(), "host", 1};
   EXPECT_EQ(table.set(file(0), last, fid(1), lock::kRead, {0, 0}), fail(ENOLCK));
+  EXPECT_EQ(table.set(file(1), first, fid(0), lock::kRead, {0, 0}), lock::kSuccess);  // as it was
   EXPECT_EQ(table.set(file(0), first, fid(0), lock::kUnlock, {0, 0}), lock::kSuccess);
   EXPECT_EQ(table.set(file(0), last, fid(1), lock::kRead, {0, 0}), lock::kSuccess);
   table.release(file(0), fid(1));

@@ -41,7 +41,7 @@ void refuse_io_uring() {
 Program::Program(std::vector<std::string> arguments, Start start) {
   int pipe[2];
   NINEP_CHECK(::pipe2(pipe, O_CLOEXEC) == 0);
-  const char* const given = std::getenv("NINEP_SERVER");
+  const char* const given = std::getenv("NINEP_9PSERVE");
   arguments.insert(arguments.begin(), given ? given : NINEP_9PSERVE);
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());

@@ -1,4 +1,4 @@
-// 9pserve as a process. $NINEP_SERVER is the one to test, or else the one that was built beside.
+// 9pserve as a process. $NINEP_9PSERVE is the one to test, or else the one that was built beside.
 #pragma once
 
 #include <csignal>

@@ -44,7 +44,8 @@ for io in io_uring portable; do
     # listing by names alone, for ls asks for the status of all.
     (
         for dir in /mnt/x /mnt/y; do
-            cat $dir/file && echo more >$dir/new && echo $dir/* && stat $dir/new && rm $dir/new
+            [ "$(cat $dir/file)" = own ] && echo more >$dir/new && [ "$(cat $dir/new)" = more ] &&
+                echo $dir/* && stat $dir/new && rm $dir/new || exit
         done >/dev/null 2>&1
         echo done >/tmp/others
     ) &

@@ -11,29 +11,32 @@ SyscallPool::~SyscallPool() {
     const std::lock_guard lock(mutex_);
     ending_ = true;
   }
-  available_.notify_all();
-  for (std::thread& thread : threads_) thread.join();
+  for (Crew* crew : {&near_, &far_}) {
+    crew->available.notify_all();
+    for (std::thread& thread : crew->threads) thread.join();
+  }
 }
 
 void SyscallPool::submit(Op& op) {
   const std::lock_guard lock(mutex_);
-  waiting_.push_back(&op);
-  if (idle_ < waiting_.size() && threads_.size() < kThreadsMax) add_thread();
-  if (threads_.empty()) {
-    waiting_.clear();
+  Crew& crew = crew_of(op);
+  crew.waiting.push_back(&op);
+  if (crew.idle < crew.waiting.size() && crew.threads.size() < crew.threads_max) add_thread(crew);
+  if (crew.threads.empty()) {
+    crew.waiting.clear();
     finish(op, -EAGAIN);
   }
-  available_.notify_one();
+  crew.available.notify_one();
 }
 
-void SyscallPool::add_thread() {
+void SyscallPool::add_thread(Crew& crew) {
   // Signals are for the main thread.
   sigset_t all;
   sigset_t before;
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
   try {
-    threads_.emplace_back([this] { work(); });
+    crew.threads.emplace_back([this, &crew] { work(crew); });
   } catch (const std::system_error&) {
     // The system has no more threads for us; those that are there do it.
   }
@@ -48,9 +51,10 @@ void SyscallPool::finish(Op& op, int result) {
 
 void SyscallPool::cancel(Op& op) {
   const std::lock_guard lock(mutex_);
-  const auto at = std::find(waiting_.begin(), waiting_.end(), &op);
-  if (at == waiting_.end()) return;
-  waiting_.erase(at);
+  std::deque<Op*>& waiting = crew_of(op).waiting;
+  const auto at = std::find(waiting.begin(), waiting.end(), &op);
+  if (at == waiting.end()) return;
+  waiting.erase(at);
   finish(op, -ECANCELED);
 }
 
@@ -59,15 +63,15 @@ Op* SyscallPool::take_finished() {
   return std::exchange(finished_, nullptr);
 }
 
-void SyscallPool::work() {
+void SyscallPool::work(Crew& crew) {
   std::unique_lock lock(mutex_);
   while (true) {
-    ++idle_;
-    available_.wait(lock, [this] { return ending_ || !waiting_.empty(); });
-    --idle_;
-    if (waiting_.empty()) return;
-    Op& op = *waiting_.front();
-    waiting_.pop_front();
+    ++crew.idle;
+    crew.available.wait(lock, [&] { return ending_ || !crew.waiting.empty(); });
+    --crew.idle;
+    if (crew.waiting.empty()) return;
+    Op& op = *crew.waiting.front();
+    crew.waiting.pop_front();
     lock.unlock();
     const int result = perform(op);
     lock.lock();

@@ -19,6 +19,7 @@ namespace {
 constexpr unsigned kSubmissions = 512;
 constexpr unsigned kCompletions = 8192;
 constexpr std::size_t kPersonalitiesMax = 1024;
+constexpr unsigned kWorkersMax = 64;  // of the kernel's, for files
 
 // Wakes the loop.
 struct EventFd {
@@ -301,7 +302,13 @@ Result<std::unique_ptr<Loop>> make_uring_loop() {
     params.cq_entries = kCompletions;
     io_uring ring;
     error = io_uring_queue_init_params(kSubmissions, &ring, &params);
-    if (error == 0) return std::make_unique<UringLoop>(ring, flags != 0);
+    if (error == 0) {
+      // By default 4 for each processor: so many reads that hang in a network's file system would
+      // keep those of a local disk waiting. It is a wish.
+      unsigned workers[2] = {kWorkersMax, 0};
+      io_uring_register_iowq_max_workers(&ring, workers);
+      return std::make_unique<UringLoop>(ring, flags != 0);
+    }
     if (error != -EINVAL) break;
   }
   return fail(-error);

@@ -23,7 +23,7 @@ for io in io_uring portable; do
     done
     [ "$(cat /mnt/x/net/file)" = far ] || fail "$io: the inner one is not seen"
 
-    exec 5</mnt/x/net/file 6>/mnt/x/net/written
+    exec 5</mnt/x/net/file 6>/mnt/x/net/written 7</mnt/x/net/file
     waiting=''
     # The client's kernel keeps a folder locked while it looks a name up: /mnt/z is for that.
     kill -STOP $far
@@ -33,6 +33,15 @@ for io in io_uring portable; do
     waiting="$waiting $!"
     ls /mnt/x/net/folder >/tmp/listed &
     waiting="$waiting $!"
+    # More than 9pserve would have threads for, if these were all that it has.
+    i=0
+    while [ $i -lt 40 ]; do
+        df /mnt/x/net >/dev/null &
+        waiting="$waiting $!"
+        dd bs=1 count=1 <&7 >/dev/null 2>&1 &
+        waiting="$waiting $!"
+        i=$((i + 1))
+    done
     stat /mnt/z/net >/tmp/stat &
     waiting="$waiting $!"
     mkdir /mnt/z/net/made &
@@ -47,6 +56,8 @@ for io in io_uring portable; do
             [ "$(cat $dir/file)" = own ] && echo more >$dir/new && [ "$(cat $dir/new)" = more ] &&
                 echo $dir/* && stat $dir/new && rm $dir/new || exit
         done >/dev/null 2>&1
+        mkdir -p /mnt/new
+        mount -t 9p -o "trans=unix,$options" "/tmp/$io.socket" /mnt/new && umount /mnt/new || exit
         echo done >/tmp/others
     ) &
     others=$!
@@ -64,7 +75,7 @@ for io in io_uring portable; do
     else
         fail "$io: what waited was lost"
     fi
-    exec 5<&- 6>&-
+    exec 5<&- 6>&- 7<&-
     rm -r /tmp/far/made /tmp/far/written
     umount /mnt/x
     umount /mnt/y

@@ -86,7 +86,7 @@ TEST_F(Pool, ManyOperationsEachOnce) {
 
 TEST_F(Pool, HasABoundedNumberOfThreads) {
   Gate gate;
-  constexpr int kMost = SyscallPool::kThreadsMax;
+  constexpr int kMost = SyscallPool::kFarThreadsMax;
   std::vector<Op> many(4 * kMost, ops::call(Gate::pass, &gate));
   for (Op& op : many) pool_->submit(op);
   gate.wait_for(kMost);
@@ -101,7 +101,7 @@ TEST_F(Pool, HasABoundedNumberOfThreads) {
 
 TEST_F(Pool, CancelsWhatHasNotBegunAndNothingElse) {
   Gate gate;
-  std::vector<Op> busy(SyscallPool::kThreadsMax, ops::call(Gate::pass, &gate));
+  std::vector<Op> busy(SyscallPool::kFarThreadsMax, ops::call(Gate::pass, &gate));
   for (Op& op : busy) pool_->submit(op);
   gate.wait_for(static_cast<int>(busy.size()));
   std::atomic<int> counter = 0;
@@ -117,6 +117,21 @@ TEST_F(Pool, CancelsWhatHasNotBegunAndNothingElse) {
   EXPECT_EQ(finish(busy.size() + 1).size(), busy.size() + 1);
   EXPECT_EQ(counter, 1);
   EXPECT_GT(busy[0].result, 0);
+}
+
+// Whatever hangs in a network's file system, a local disk's calls are made.
+TEST_F(Pool, WhatMayTakeAnyTimeLeavesTheOthersTheirs) {
+  Gate gate;
+  std::vector<Op> hang(2 * SyscallPool::kFarThreadsMax, ops::call(Gate::pass, &gate));
+  for (Op& op : hang) pool_->submit(op);
+  std::atomic<int> counter = 0;
+  Op local = ops::call(count_up, &counter);
+  local.sleep = Sleep::kCold;
+  pool_->submit(local);
+  EXPECT_EQ(finish(1), std::set<Op*>{&local});
+  EXPECT_EQ(counter, 1);
+  gate.open_now();
+  finish(hang.size());
 }
 
 TEST_F(Pool, EndsWhatIsThereBeforeItGoes) {

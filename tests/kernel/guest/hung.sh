@@ -61,7 +61,8 @@ for io in io_uring portable; do
         echo done >/tmp/others
     ) &
     others=$!
-    sleep 5
+    i=0
+    while [ ! -e /tmp/others ] && [ $i -lt 60 ]; do sleep 0.5; i=$((i + 1)); done
     if [ -e /tmp/others ]; then pass "$io: others go on"; else fail "$io: others wait"; fi
     if [ -s /tmp/read ]; then fail "$io: nothing hangs here"; fi
     kill -CONT $far

@@ -50,6 +50,15 @@ TEST(FileSystemsTest, CollisionsAreDetected) {
   EXPECT_FALSE(paths.contains(5));
 }
 
+// When all prefixes are taken there is an error, and no search without end.
+TEST(FileSystemsTest, TooMany) {
+  FileSystems table;
+  find(table, 0, 1);
+  for (U32 i = 1; i <= 65535; ++i) ASSERT_TRUE(table.path(find(table, i, i), 5));
+  EXPECT_EQ(table.path(find(table, 65536, 65536), 5), fail(EOVERFLOW));
+  EXPECT_TRUE(table.path(find(table, 77, 77), 5));
+}
+
 // A number that could be another file's is an error, and only that.
 TEST(FileSystemsTest, LargeInodeNumbers) {
   FileSystems table;

@@ -1,6 +1,6 @@
 // Clients that vanish in the middle of anything leave nothing behind: no descriptor, no memory, no
-// lock, and no harm to others. NINEP_COUNT is how many vanish in the test that counts
-// them.
+// lock, and no harm to others. NINEP_COUNT is how many vanish in the test that
+// counts them.
 #include <cstdlib>
 #include <iostream>
 
@@ -11,9 +11,8 @@
 #include "tests/conversation/conversation.h"
 #include "tests/conversation/vanish.h"
 
-// AddressSanitizer keeps what was freed for a while; here that would look like a leak.
+// The sanitizers' own.
 extern "C" [[gnu::weak]] std::size_t __sanitizer_get_current_allocated_bytes();
-extern "C" const char* __asan_default_options() { return "quarantine_size_mb=1"; }
 
 namespace ninep::test {
 namespace {

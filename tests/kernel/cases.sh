@@ -72,6 +72,7 @@ serve() {
         kill -0 "$server_pid" 2>/dev/null || die "the server ended at once"
         sleep 0.1
     done
+    [ $i -lt 100 ] || die "the server doesn't listen"
     # shellcheck disable=SC2034
     reach=(--env "MOUNT=trans=tcp,port=$port,$mount" --env DEVICE=10.0.2.2 --env PORT="$port")
 }

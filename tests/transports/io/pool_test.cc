@@ -85,18 +85,23 @@ TEST_F(Pool, ManyOperationsEachOnce) {
 }
 
 TEST_F(Pool, HasABoundedNumberOfThreads) {
-  Gate gate;
-  constexpr int kMost = SyscallPool::kFarThreadsMax;
-  std::vector<Op> many(4 * kMost, ops::call(Gate::pass, &gate));
-  for (Op& op : many) pool_->submit(op);
-  gate.wait_for(kMost);
-  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // for one too many to show up
-  {
-    const std::lock_guard lock(gate.mutex);
-    EXPECT_EQ(gate.inside, kMost);
+  for (const auto& [sleep, most] : {std::pair<Sleep, int>{Sleep::kCold, SyscallPool::kThreadsMax},
+                                    {Sleep::kMay, SyscallPool::kFarThreadsMax}}) {
+    Gate gate;
+    std::vector<Op> many(4 * static_cast<std::size_t>(most), ops::call(Gate::pass, &gate));
+    for (Op& op : many) {
+      op.sleep = sleep;
+      pool_->submit(op);
+    }
+    gate.wait_for(most);
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));  // for one too many to show up
+    {
+      const std::lock_guard lock(gate.mutex);
+      EXPECT_EQ(gate.inside, most);
+    }
+    gate.open_now();
+    EXPECT_EQ(finish(many.size()).size(), many.size());
   }
-  gate.open_now();
-  EXPECT_EQ(finish(many.size()).size(), many.size());
 }
 
 TEST_F(Pool, CancelsWhatHasNotBegunAndNothingElse) {

@@ -1,46 +1,13 @@
 // A front end whose every message is the fuzzer's: request, flags, size[2], descriptors, payload.
 // In front of them is what its memory begins with: size[2], bytes.
-#include <cstdint>
-#include <cstdlib>
-
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
+#include "fuzz/guest.h"
 #include "transports/io/fake.h"
 #include "transports/vhost_user/back_end.h"
 
 namespace ninep {
 namespace {
 
-/// Gives each frame back.
-class Echo final : public transport::Handler {
- public:
-  void request(transport::Request& request) override {
-    const Bytes frame = request.frame();
-    scatter(frame, request.room(frame.size()));
-    request.finish(std::min(frame.size(), total(request.room(frame.size()))));
-  }
-  U32 msize() const override { return 8192; }
-  io::Task<void> close() override { return {}; }
-};
-
-constexpr off_t kMemorySize = 64 << 10;
-
-/// A file of memory that begins with `image`; for each input anew.
-class MemoryFile {
- public:
-  explicit MemoryFile(Bytes image) : fd_(::memfd_create("fuzz", MFD_CLOEXEC)) {
-    if (fd_.get() < 0 || ::ftruncate(fd_.get(), kMemorySize) != 0) std::abort();
-    if (::pwrite(fd_.get(), image.data(), image.size(), 0) < 0) std::abort();
-  }
-  io::OwnedFd another() const { return io::OwnedFd(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0)); }
-
- private:
-  io::OwnedFd fd_;
-};
-
-io::Task<void> converse(vhost_user::BackEnd& back_end, const MemoryFile& memory, Bytes input,
+io::Task<void> converse(vhost_user::BackEnd& back_end, const fuzz::MemoryFile& memory, Bytes input,
                         io::Loop& loop) {
   for (int count = 0; input.size() >= 5 && count < 64; ++count) {
     const auto at = [&](std::size_t i) { return static_cast<U32>(input[i]); };
@@ -69,11 +36,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
   if (size < 2) return 0;
   Bytes bytes = std::as_bytes(std::span(input, size));
   const std::size_t image = std::min<std::size_t>(input[0] + 256u * input[1], size - 2);
-  const MemoryFile memory(bytes.subspan(2, image));
+  const fuzz::MemoryFile memory(bytes.subspan(2, image));
   const auto loop = io::make_fake_loop(1, {.late = 0, .shortened = 0});
-  vhost_user::BackEnd back_end(*loop, "tag", {"fuzz"}, [](io::Loop&, const transport::Peer&) {
-    return std::make_unique<Echo>();
-  });
+  vhost_user::BackEnd back_end(*loop, "tag", {"fuzz"}, fuzz::Echo::maker());
   const io::Task<void> conversing = converse(back_end, memory, bytes.subspan(2 + image), *loop);
   loop->run_until_stopped();
   return 0;

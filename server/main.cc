@@ -63,18 +63,21 @@ std::string quoted(const std::string& text) {
 
 /// How QEMU gets a device, and how its guest mounts it.
 void print_device(const Server::Listening& device) {
-  const bool has_path = !device.name.starts_with("vhost-user:fd=");
-  const std::string path =
-      has_path ? quoted(absolute(device.name.substr(device.name.find(':') + 1))) : "PATH";
-  std::fprintf(
-      stderr,
-      "qemu-system-x86_64 ... -object memory-backend-memfd,id=mem,size=SIZE,share=on -machine "
-      "memory-backend=mem -chardev socket,id=%s,path=%s -device "
-      "vhost-user-test-device-pci,chardev=%s,virtio-id=9,num_vqs=1,vq_size=128,"
-      "config_size=256\n"
-      "in the guest: mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000 %s /mnt\n",
-      device.protocol.tag.c_str(), path.c_str(), device.protocol.tag.c_str(),
-      device.protocol.tag.c_str());
+  const auto& [kind, tag, msix] = device.protocol;
+  const std::string where = device.name.substr(device.name.find(':') + 1);
+  const std::string path = where.starts_with("fd=") ? "PATH" : absolute(where);
+  const std::string arguments =
+      kind == ninep::transport::Protocol::Kind::kVfioUser
+          ? "-device " + quoted(R"({"driver":"vfio-user-pci","socket":{"type":"unix","path":")" +
+                                path + R"("}})")
+          : "-chardev socket,id=" + tag + ",path=" + quoted(path) +
+                " -device vhost-user-test-device-pci,chardev=" + tag +
+                ",virtio-id=9,num_vqs=1,vq_size=128,config_size=256";
+  std::fprintf(stderr,
+               "qemu-system-x86_64 ... -object memory-backend-memfd,id=mem,size=SIZE,share=on "
+               "-machine memory-backend=mem %s\n"
+               "in the guest: mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000 %s /mnt\n",
+               arguments.c_str(), tag.c_str());
 }
 
 /// How a Linux client mounts `address`; empty if its kernel can't by itself.

@@ -20,12 +20,14 @@ Examples:
       Read-only to every host that can reach port 564, and over a UNIX socket. 9P has no passwords:
       whoever can connect may claim to be any user.
   9pserve --listen vhost-user:/run/share.sock,tag=share /srv/share
+  9pserve --listen vfio-user:/run/share.sock,tag=share /srv/share
       A VM's share, and the lines for QEMU (10.2 or newer) and its guest.
   ssh HOST 9pserve --listen stdio: /srv/share
       Serves over ssh's own connection.
 
 Addresses: tcp:HOST:PORT (tcp:[::1]:564 for IPv6), unix:PATH[,mode=OCTAL], vsock:CID:PORT (CID or
-'any'), fd:N, fd:R,W, stdio:, vhost-user:PATH,tag=NAME[,dir=DIR][,ro]
+'any'), fd:N, fd:R,W, stdio:, vhost-user:PATH,tag=NAME[,dir=DIR][,ro],
+vfio-user:PATH,tag=NAME[,dir=DIR][,ro][,msix=off]
 )";
 
 }  // namespace

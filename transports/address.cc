@@ -81,7 +81,8 @@ absl::StatusOr<Address> parse_fd(const std::string& text, std::string rest) {
   return address;
 }
 
-// vhost-user:PATH,tag=NAME[,dir=DIR][,ro][,mode=OCTAL], or fd=N in place of PATH. No commas inside.
+// vhost-user:PATH,tag=NAME[,dir=DIR][,ro][,mode=OCTAL], or fd=N in place of PATH; vfio-user the
+// same, and [,msix=off]. No commas inside.
 absl::StatusOr<Address> parse_device(const std::string& text, Protocol::Kind kind,
                                      const std::string& rest) {
   std::vector<std::string> parts = absl::StrSplit(rest, ',');
@@ -89,6 +90,7 @@ absl::StatusOr<Address> parse_device(const std::string& text, Protocol::Kind kin
   std::string tag;
   std::string directory;
   bool read_only = false;
+  bool msix = true;
   for (std::size_t i = 1; i < parts.size(); ++i) {
     if (parts[i].starts_with("tag=")) {
       tag = parts[i].substr(4);
@@ -96,11 +98,15 @@ absl::StatusOr<Address> parse_device(const std::string& text, Protocol::Kind kin
       directory = parts[i].substr(4);
     } else if (parts[i] == "ro") {
       read_only = true;
+    } else if (kind == Protocol::Kind::kVfioUser &&
+               (parts[i] == "msix=off" || parts[i] == "msix=on")) {
+      msix = parts[i] == "msix=on";
     } else if (parts[i].starts_with("mode=")) {
       absl::StrAppend(&socket, ",", parts[i]);
     } else {
       return wrong(text,
-                   absl::StrCat("'", parts[i], "' is none of tag=NAME, dir=DIR, ro, mode=OCTAL"));
+                   absl::StrCat("'", parts[i], "' is none of tag=NAME, dir=DIR, ro, mode=OCTAL",
+                                kind == Protocol::Kind::kVfioUser ? ", msix=off" : ""));
     }
   }
   if (tag.empty() || tag.size() > virtio::kTagMax)
@@ -109,7 +115,7 @@ absl::StatusOr<Address> parse_device(const std::string& text, Protocol::Kind kin
   auto address =
       parts[0].starts_with("fd=") ? parse_fd(text, parts[0].substr(3)) : parse_unix(text, socket);
   if (!address.ok()) return address;
-  address->protocol = {kind, tag};
+  address->protocol = {kind, tag, msix};
   address->directory = directory;
   address->read_only = read_only;
   return address;
@@ -282,14 +288,16 @@ absl::StatusOr<Address> Address::parse(const std::string& text) {
   if (scheme == "vsock") return parse_vsock(text, rest);
   if (scheme == "fd") return parse_fd(text, rest);
   if (scheme == "vhost-user") return parse_device(text, Protocol::Kind::kVhostUser, rest);
+  if (scheme == "vfio-user") return parse_device(text, Protocol::Kind::kVfioUser, rest);
   if (text == "stdio:" || text == "stdio")
     return Address{.kind = Kind::kStdio, .in = STDIN_FILENO, .out = STDOUT_FILENO};
-  return wrong(text, "it starts with tcp:, unix:, vsock:, fd:, stdio: or vhost-user:");
+  return wrong(text, "it starts with tcp:, unix:, vsock:, fd:, stdio:, vhost-user: or vfio-user:");
 }
 
 std::string Address::text() const {
-  if (protocol.kind == Protocol::Kind::kVhostUser)
-    return absl::StrCat("vhost-user:", kind == Kind::kFd ? absl::StrCat("fd=", in) : path);
+  if (protocol.kind != Protocol::Kind::kFrames)
+    return absl::StrCat(protocol.kind == Protocol::Kind::kVhostUser ? "vhost-user:" : "vfio-user:",
+                        kind == Kind::kFd ? absl::StrCat("fd=", in) : path);
   switch (kind) {
     case Kind::kTcp:
       return host.find(':') != host.npos ? absl::StrCat("tcp:[", host, "]:", port)

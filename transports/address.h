@@ -1,5 +1,5 @@
 // Addresses as people write them: `tcp:HOST:PORT`, `unix:PATH`, `vsock:CID:PORT`, `fd:N`, `fd:R,W`,
-// `stdio:`, `vhost-user:PATH,tag=NAME`.
+// `stdio:`, `vhost-user:PATH,tag=NAME`, `vfio-user:PATH,tag=NAME`.
 #pragma once
 
 #include <string>
@@ -20,7 +20,7 @@ struct Address {
   unsigned mode = 0600;  // unix: of the socket file
   int in = -1;           // fd, stdio
   int out = -1;
-  Protocol protocol;       // vhost-user: on a unix or fd address
+  Protocol protocol;       // vhost-user, vfio-user: on a unix or fd address
   std::string directory;   // a device's: what it shows, if not what the server does
   bool read_only = false;  // a device
 

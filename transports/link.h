@@ -22,9 +22,10 @@ struct Peer {
 
 /// What is spoken on a socket.
 struct Protocol {
-  enum class Kind { kFrames, kVhostUser };
+  enum class Kind { kFrames, kVhostUser, kVfioUser };
   Kind kind = Kind::kFrames;
-  std::string tag;  // a device's, by which its guest mounts it
+  std::string tag;   // a device's, by which its guest mounts it
+  bool msix = true;  // a vfio-user device's interrupts; else by a line
 };
 
 /// Is told what a peer did wrong.

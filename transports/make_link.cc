@@ -1,6 +1,7 @@
 #include "transports/make_link.h"
 
 #include "transports/stream/connection.h"
+#include "transports/vfio_user/connection.h"
 #include "transports/vhost_user/connection.h"
 
 namespace ninep::transport {
@@ -11,6 +12,9 @@ std::unique_ptr<Link> make_link(io::Loop& loop, Ends ends, const Protocol& proto
     case Protocol::Kind::kVhostUser:
       return std::make_unique<vhost_user::Connection>(loop, ends.in, protocol.tag, std::move(peer),
                                                       make_handler, std::move(report));
+    case Protocol::Kind::kVfioUser:
+      return std::make_unique<vfio_user::Connection>(loop, ends.in, protocol, std::move(peer),
+                                                     make_handler, std::move(report));
     case Protocol::Kind::kFrames:
       break;
   }

@@ -7,7 +7,9 @@ work/6.12       a source tree, git, make, dbench, sqlite, random operations: cac
 work/6.1        the same: cache=none
 session/6.1     a session, by all ways to cache and to map users, and by message size
 session/6.12    the same
-device/6.12     a session over virtio: 9pserve is the guest's vhost-user device, by QEMU 11
+vhost_user/6.12 a session over virtio: 9pserve is the guest's device, by QEMU 11
+vfio_user/6.12  the same by the other protocol
+vfio_user_line/6.12 the same with an interrupt line in place of MSI-X
 mounts/6.1      mounts as people type them, right and wrong ones
 mounts/6.12     the same
 mounts/7        the same
@@ -147,19 +149,23 @@ case_session() {
         --env CHECKS="${NINEP_CHECKS:-}" "${session[@]}"
     stop_server
 }
-case_device() {
+# device_session KERNEL PROTOCOL OPTIONS: a session by two devices, as it looks at one folder by two
+# mounts.
+device_session() {
     local status=0
     "$kernel_tests/get-qemu" >/dev/null || status=$?
     if [ $status = 3 ]; then echo 'SKIP QEMU (no Debian suite has one that takes devices from outside)'; exit 0; fi
     prepare_session
-    # Two of them, as the session looks at one folder by two mounts.
-    serve "$work/export" --listen "vhost-user:$work/a.sock,tag=a" --listen "vhost-user:$work/b.sock,tag=b"
-    reach=(--vhost-user "$work/a.sock" --vhost-user "$work/b.sock"
+    serve "$work/export" --listen "$2:$work/a.sock,tag=a$3" --listen "$2:$work/b.sock,tag=b$3"
+    reach=("--$2" "$work/a.sock" "--$2" "$work/b.sock"
         --env MOUNT=trans=virtio,version=9p2000.L --env DEVICE=)
     guest session.sh --kernel "$1" --timeout 1500 --env CHECKS="${NINEP_CHECKS:-}" \
         --env MATRIX="${NINEP_MATRIX:-none:user:512000 mmap:client:512000 loose:any:512000}" "${session[@]}"
     stop_server
 }
+case_vhost_user() { device_session "$1" vhost-user ''; }
+case_vfio_user() { device_session "$1" vfio-user ''; }
+case_vfio_user_line() { device_session "$1" vfio-user ,msix=off; }
 case_mounts() {
     mkdir -p "$work/export/folder"
     serve "$work/export"

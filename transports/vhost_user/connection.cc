@@ -2,39 +2,29 @@
 
 #include <algorithm>
 
-#include <sys/socket.h>
-
 namespace ninep::vhost_user {
 
-namespace {
-constexpr std::size_t kDescriptorsMax = 16;  // of one message; more than any may bring
-}
+using Got = transport::MessageSocket::Got;
 
 Connection::Connection(io::Loop& loop, int fd, std::string_view tag, transport::Peer peer,
                        const transport::MakeHandler& make_handler, transport::Report report)
-    : loop_(loop),
-      fd_(fd),
-      peer_(std::move(peer)),
+    : peer_(std::move(peer)),
       report_(std::move(report)),
+      socket_(loop, fd, report_),
       back_end_(loop, tag, peer_, make_handler) {}
 
-void Connection::stop() {
-  stopping_ = true;
-  if (wait_under_way_) loop_.cancel(waiting_);
-}
-
 io::Task<void> Connection::serve() {
-  while (!stopping_) {
+  while (!socket_.stopping()) {
     Message message;
-    auto receiving =
-        receive(std::as_writable_bytes(std::span(&message.header, 1)), &message.descriptors);
+    auto receiving = socket_.receive(std::as_writable_bytes(std::span(&message.header, 1)),
+                                     &message.descriptors);
     if (co_await receiving == Got::kEnd) break;
     if (message.header.size > kPayloadMax) {
       report_("message of " + std::to_string(message.header.size) + " bytes");
       break;
     }
     std::vector<std::byte> payload(message.header.size);
-    auto receiving_rest = receive(payload, nullptr);
+    auto receiving_rest = socket_.receive(payload, nullptr);
     if (co_await receiving_rest == Got::kEnd) break;
     message.payload = payload;
     const U32 request = message.header.request;
@@ -47,71 +37,13 @@ io::Task<void> Connection::serve() {
     std::vector<std::byte> reply(sizeof header + answer.payload.size());
     std::memcpy(reply.data(), &header, sizeof header);
     std::ranges::copy(answer.payload, reply.begin() + sizeof header);
-    auto sending = send(reply);
+    auto sending = socket_.send(reply);
     if (co_await sending == Got::kEnd) break;
   }
   auto closing = back_end_.close();
   co_await closing;
-  co_await loop_.run(io::ops::close(io::Sleep::kNever, fd_.leak()));
-}
-
-// Fills `room`. What descriptors come along are added to `descriptors`; where none may, that is the
-// end.
-io::Task<Connection::Got> Connection::receive(Room room, std::vector<io::OwnedFd>* descriptors) {
-  for (std::size_t got = 0; got < room.size();) {
-    iovec piece{room.data() + got, room.size() - got};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kDescriptorsMax)];
-    msghdr message{};
-    message.msg_iov = &piece;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    const ssize_t size = ::recvmsg(fd_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0 && errno == EAGAIN) {
-      if (stopping_) co_return Got::kEnd;
-      waiting_ = io::ops::readable(fd_.get());
-      wait_under_way_ = true;
-      const int ready = co_await loop_.run(waiting_);
-      wait_under_way_ = false;
-      if (ready < 0 && ready != -EINTR) co_return Got::kEnd;
-      continue;
-    }
-    if (size <= 0) co_return Got::kEnd;
-    std::vector<io::OwnedFd> came;
-    for (const cmsghdr* c = CMSG_FIRSTHDR(&message); c;
-         c = CMSG_NXTHDR(&message, const_cast<cmsghdr*>(c))) {
-      if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
-      const std::size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-      for (std::size_t i = 0; i < count; ++i) {
-        int fd;
-        std::memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-        came.emplace_back(fd);
-      }
-    }
-    if ((message.msg_flags & MSG_CTRUNC) || (!came.empty() && !descriptors)) {
-      report_("too many descriptors");
-      co_return Got::kEnd;
-    }
-    if (descriptors)
-      for (io::OwnedFd& fd : came) descriptors->push_back(std::move(fd));
-    got += static_cast<std::size_t>(size);
-  }
-  co_return Got::kAll;
-}
-
-io::Task<Connection::Got> Connection::send(Bytes bytes) {
-  while (!bytes.empty()) {
-    iovec piece{const_cast<std::byte*>(bytes.data()), bytes.size()};
-    msghdr message{};
-    message.msg_iov = &piece;
-    message.msg_iovlen = 1;
-    const int size = co_await loop_.run(io::ops::send(fd_.get(), false, message));
-    if (size == -EINTR) continue;
-    if (size <= 0) co_return Got::kEnd;
-    bytes = bytes.subspan(static_cast<std::size_t>(size));
-  }
-  co_return Got::kAll;
+  auto closing_socket = socket_.close();
+  co_await closing_socket;
 }
 
 }  // namespace ninep::vhost_user

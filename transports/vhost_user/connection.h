@@ -1,6 +1,7 @@
 // Connection: a front end on a socket.
 #pragma once
 
+#include "transports/message_socket.h"
 #include "transports/vhost_user/back_end.h"
 
 namespace ninep::vhost_user {
@@ -13,23 +14,15 @@ class Connection final : public transport::Link {
 
   io::Task<void> serve() override;
   /// What is under way is given back to the guest before the conversation ends.
-  void stop() override;
+  void stop() override { socket_.stop(); }
   void abort() override { stop(); }
   const transport::Peer& peer() const override { return peer_; }
 
  private:
-  enum class Got { kAll, kEnd };
-  io::Task<Got> receive(Room room, std::vector<io::OwnedFd>* descriptors);
-  io::Task<Got> send(Bytes bytes);
-
-  io::Loop& loop_;
-  io::OwnedFd fd_;
   const transport::Peer peer_;
   const transport::Report report_;
+  transport::MessageSocket socket_;
   BackEnd back_end_;
-  io::Op waiting_;
-  bool wait_under_way_ = false;
-  bool stopping_ = false;
 };
 
 }  // namespace ninep::vhost_user

@@ -97,6 +97,12 @@ Status Device::start(std::shared_ptr<const Memory> memory, const RingPlace& plac
   return {};
 }
 
+void Device::change_memory(std::shared_ptr<const Memory> memory) {
+  if (!running() || queue_.move(std::move(memory))) return;
+  taking_ = false;
+  bus_.queue_broken();
+}
+
 void Device::kicked() {
   ++counters_.kicks;
   take_requests();

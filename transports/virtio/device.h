@@ -54,6 +54,9 @@ class Device final : public io::TurnEnd {
   /// Begins to take requests. Not while it runs. Errors: Virtqueue::start().
   Status start(std::shared_ptr<const Memory> memory, const RingPlace& place, U64 features,
                U16 next);
+  /// Another table of memory, at any time. Requests under way end in the one that they began with.
+  /// A ring that isn't in it is broken.
+  void change_memory(std::shared_ptr<const Memory> memory);
   /// Between start() and the end of stop() or close().
   bool running() const { return queue_.started(); }
   /// There may be something in the ring.

@@ -45,6 +45,23 @@ Status Virtqueue::start(std::shared_ptr<const Memory> memory, const RingPlace& p
                         U16 next) {
   NINEP_CHECK(out_ == 0);
   if (!std::has_single_bit(place.size) || place.size > kSizeMax) return fail(EINVAL);
+  const auto located = locate(std::move(memory), place);
+  NINEP_RETURN_IF_ERROR(located);
+  size_ = place.size;
+  features_ = features;
+  next_ = next;
+  used_index_ = load(used_ + kIndexAt);
+  told_ = used_index_;
+  heads_out_.assign(size_, false);
+  return {};
+}
+
+Status Virtqueue::move(std::shared_ptr<const Memory> memory) {
+  const RingPlace place = place_;
+  return locate(std::move(memory), place);
+}
+
+Status Virtqueue::locate(std::shared_ptr<const Memory> memory, const RingPlace& place) {
   std::byte* const descriptors =
       memory->whole(place.descriptors, sizeof(Descriptor) * U64{place.size});
   std::byte* const available = memory->whole(place.available, available_size(place.size));
@@ -52,15 +69,10 @@ Status Virtqueue::start(std::shared_ptr<const Memory> memory, const RingPlace& p
   if (!descriptors || !available || !used) return fail(EFAULT);
   if (!aligned(descriptors, 16) || !aligned(available, 2) || !aligned(used, 4)) return fail(EFAULT);
   memory_ = std::move(memory);
+  place_ = place;
   descriptors_ = descriptors;
   available_ = available;
   used_ = used;
-  size_ = place.size;
-  features_ = features;
-  next_ = next;
-  used_index_ = load(used_ + kIndexAt);
-  told_ = used_index_;
-  heads_out_.assign(size_, false);
   return {};
 }
 

@@ -43,6 +43,9 @@ class Virtqueue {
   /// kSizeMax; EFAULT: the ring isn't all in writable memory, or not aligned.
   Status start(std::shared_ptr<const Memory> memory, const RingPlace& place, U64 features,
                U16 next);
+  /// Goes on in another table of memory. Chains that are out stay in the one that they came from.
+  /// EFAULT: the ring isn't there; it stays where it was.
+  Status move(std::shared_ptr<const Memory> memory);
   /// Forgets the ring. Only when no chain is out.
   void stop();
   bool started() const { return memory_ != nullptr; }
@@ -67,6 +70,8 @@ class Virtqueue {
   void spare_kicks();
 
  private:
+  Status locate(std::shared_ptr<const Memory> memory, const RingPlace& place);
+
   struct Descriptor {
     U64 address;
     U32 length;
@@ -84,6 +89,7 @@ class Virtqueue {
   std::byte* used(std::size_t offset) const { return used_ + offset; }
 
   std::shared_ptr<const Memory> memory_;
+  RingPlace place_;
   std::byte* descriptors_ = nullptr;
   std::byte* available_ = nullptr;
   std::byte* used_ = nullptr;

@@ -1,16 +1,12 @@
 // A vhost-user front end for tests: says what it is told to, right or wrong, and drives the ring.
 #pragma once
 
-#include <condition_variable>
-#include <mutex>
-#include <thread>
-
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 
 #include "tests/bytes.h"
+#include "tests/transports/message_peer.h"
+#include "tests/transports/virtio/device_host.h"
 #include "tests/transports/virtio/driver.h"
 #include "transports/vhost_user/connection.h"
 
@@ -19,76 +15,12 @@ namespace ninep::test {
 using vhost_user::Request;
 namespace feature = vhost_user::feature;
 
-/// A loop with a thread of its own, which serves front ends.
-class DeviceHost {
- public:
-  DeviceHost(std::unique_ptr<io::Loop> loop, transport::MakeHandler make_handler)
-      : loop_(std::move(loop)), make_handler_(std::move(make_handler)) {
-    thread_ = std::thread([this] { loop_->run_until_stopped(); });
-  }
-  ~DeviceHost() {
-    wait_for_links();
-    loop_->stop();
-    thread_.join();
-  }
-
-  /// The front end's side of a new connection.
-  int connect(std::string tag = "share") {
-    int pair[2];
-    NINEP_CHECK(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
-    {
-      const std::lock_guard lock(mutex_);
-      ++links_;
-    }
-    loop_->post([this, fd = pair[0], tag] { scope_.spawn(serve_one(fd, tag)); });
-    return pair[1];
-  }
-  /// Until all front ends have been let go of.
-  void wait_for_links() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return links_ == 0; });
-  }
-  std::vector<std::string> reports() {
-    const std::lock_guard lock(mutex_);
-    return reports_;
-  }
-  io::Loop& loop() { return *loop_; }
-
- private:
-  io::Task<void> serve_one(int fd, std::string tag) {
-    const auto report = [this](const std::string& problem) {
-      const std::lock_guard lock(mutex_);
-      reports_.push_back(problem);
-    };
-    {
-      vhost_user::Connection connection(*loop_, fd, tag, {"test"}, make_handler_, report);
-      auto serving = connection.serve();
-      co_await serving;
-    }
-    const std::lock_guard lock(mutex_);
-    --links_;
-    changed_.notify_all();
-  }
-
-  std::unique_ptr<io::Loop> loop_;
-  const transport::MakeHandler make_handler_;
-  io::Scope scope_;  // the loop's
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  unsigned links_ = 0;
-  std::vector<std::string> reports_;
-  std::thread thread_;
-};
-
-class FrontEnd {
+class FrontEnd : public MessagePeer {
  public:
   explicit FrontEnd(int fd)
-      : fd_(fd), kick_(::eventfd(0, EFD_CLOEXEC)), call_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-    const timeval limit{60, 0};
-    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-  }
-  FrontEnd(const FrontEnd&) = delete;
-  FrontEnd& operator=(const FrontEnd&) = delete;
+      : MessagePeer(fd),
+        kick_(::eventfd(0, EFD_CLOEXEC)),
+        call_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
   ~FrontEnd() {
     hang_up();
     ::close(kick_);
@@ -97,23 +29,6 @@ class FrontEnd {
 
   // ---- messages
 
-  void send_raw(Bytes bytes, std::vector<int> descriptors = {}) {
-    iovec piece{const_cast<std::byte*>(bytes.data()), bytes.size()};
-    msghdr message{};
-    message.msg_iov = &piece;
-    message.msg_iovlen = 1;
-    std::vector<char> control(CMSG_SPACE(descriptors.size() * sizeof(int)));
-    if (!descriptors.empty()) {
-      message.msg_control = control.data();
-      message.msg_controllen = control.size();
-      cmsghdr* const c = CMSG_FIRSTHDR(&message);
-      c->cmsg_level = SOL_SOCKET;
-      c->cmsg_type = SCM_RIGHTS;
-      c->cmsg_len = CMSG_LEN(descriptors.size() * sizeof(int));
-      std::memcpy(CMSG_DATA(c), descriptors.data(), descriptors.size() * sizeof(int));
-    }
-    [[maybe_unused]] const auto sent = ::sendmsg(fd_, &message, MSG_NOSIGNAL);
-  }
   void send(Request request, Bytes payload = {}, std::vector<int> descriptors = {}, U32 flags = 1) {
     const vhost_user::Header header{static_cast<U32>(request), flags,
                                     static_cast<U32>(payload.size())};
@@ -156,10 +71,6 @@ class FrontEnd {
     std::byte byte;
     return !receive({&byte, 1});
   }
-  void hang_up() {
-    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
-  }
-  int fd() const { return fd_; }
 
   // ---- the way QEMU begins
 
@@ -228,7 +139,9 @@ class FrontEnd {
       driver.set_used_event(static_cast<U16>(driver.used_index()));
       if (const auto used = driver.used()) return used;
       pollfd polled{call_, POLLIN, 0};
-      if (::poll(&polled, 1, ms) <= 0) return {};
+      const int ready = ::poll(&polled, 1, ms);
+      if (ready < 0 && errno == EINTR) continue;
+      if (ready <= 0) return {};
       U64 count;
       [[maybe_unused]] const auto size = ::read(call_, &count, sizeof count);
     }
@@ -237,18 +150,6 @@ class FrontEnd {
   int kick_fd() const { return kick_; }
 
  private:
-  bool receive(Room room) {
-    for (std::size_t got = 0; got < room.size();) {
-      const ssize_t size = ::recv(fd_, room.data() + got, room.size() - got, 0);
-      if (size < 0 && errno == EINTR) continue;
-      if (size < 0 && errno == EAGAIN) throw std::runtime_error("a minute of silence");
-      if (size <= 0) return false;
-      got += static_cast<std::size_t>(size);
-    }
-    return true;
-  }
-
-  int fd_;
   const int kick_;
   const int call_;
 };

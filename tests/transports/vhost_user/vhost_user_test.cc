@@ -39,7 +39,8 @@ class VhostUser : public testing::TestWithParam<Which> {
     std::string why;
     auto loop = make_loop(GetParam(), {}, why);
     if (!loop) GTEST_SKIP() << why;
-    host = std::make_unique<DeviceHost>(std::move(loop), Echo::maker(plan));
+    host = std::make_unique<DeviceHost>(std::move(loop), transport::Protocol::Kind::kVhostUser,
+                                        Echo::maker(plan));
   }
 
   /// Any frame that comes back as it is.

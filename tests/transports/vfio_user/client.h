@@ -1,0 +1,201 @@
+// A vfio-user client for tests: says what it is told to, right or wrong, and drives the device as a
+// VMM and its guest's driver do together.
+#pragma once
+
+#include <linux/pci_regs.h>
+#include <linux/virtio_pci.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+
+#include "tests/bytes.h"
+#include "tests/transports/message_peer.h"
+#include "tests/transports/virtio/device_host.h"
+#include "tests/transports/virtio/driver.h"
+#include "transports/vfio_user/message.h"
+#include "transports/virtio/device.h"
+
+namespace ninep::test {
+
+using vfio_user::Command;
+
+class VfioClient : public MessagePeer {
+ public:
+  explicit VfioClient(int fd) : MessagePeer(fd), irq_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+  ~VfioClient() { ::close(irq_); }
+
+  // ---- messages
+
+  void send(Command command, Bytes payload, std::vector<int> descriptors = {}, U32 flags = 0) {
+    const U32 size = static_cast<U32>(sizeof(vfio_user::Header) + payload.size());
+    const vfio_user::Header header{++id_, static_cast<U16>(command), size, flags, 0};
+    std::vector<std::byte> bytes(size);
+    std::memcpy(bytes.data(), &header, sizeof header);
+    std::copy(payload.begin(), payload.end(), bytes.begin() + sizeof header);
+    send_raw(bytes, std::move(descriptors));
+  }
+  struct Reply {
+    U32 error;
+    std::vector<std::byte> payload;
+  };
+  /// The next one; none: the conversation has ended.
+  std::optional<Reply> reply() {
+    vfio_user::Header header;
+    if (!receive(std::as_writable_bytes(std::span(&header, 1)))) return {};
+    NINEP_CHECK((header.flags & vfio_user::kTypeMask) == vfio_user::kReply && header.id == id_);
+    NINEP_CHECK(((header.flags & vfio_user::kError) != 0) == (header.error != 0));
+    Reply reply{header.error, std::vector<std::byte>(header.size - sizeof header)};
+    if (!receive(reply.payload)) return {};
+    return reply;
+  }
+  /// A message and what comes back. The errno; 0: done; -1: the conversation has ended.
+  int call(Command command, Bytes payload = {}, std::vector<int> descriptors = {}) {
+    send(command, payload, std::move(descriptors));
+    auto came = reply();
+    if (!came) return -1;
+    last = std::move(came->payload);
+    return static_cast<int>(came->error);
+  }
+  template <class T>
+  int tell(Command command, const T& payload, std::vector<int> descriptors = {}) {
+    return call(command, std::as_bytes(std::span(&payload, 1)), std::move(descriptors));
+  }
+  template <class T>
+  T last_as() const {
+    T value{};
+    NINEP_CHECK(vfio_user::read(last, value));
+    return value;
+  }
+
+  // ---- regions
+
+  template <class T>
+  T read(U32 region, U64 offset) {
+    const vfio_user::RegionAccess access{offset, region, sizeof(T)};
+    NINEP_CHECK(tell(Command::kRegionRead, access) == 0);
+    NINEP_CHECK(last.size() == sizeof access + sizeof(T));
+    T value;
+    std::memcpy(&value, last.data() + sizeof access, sizeof value);
+    return value;
+  }
+  template <class T>
+  void write(U32 region, U64 offset, T value) {
+    struct __attribute__((packed)) {
+      vfio_user::RegionAccess access;
+      T value;
+    } message{{offset, region, sizeof(T)}, value};
+    NINEP_CHECK(tell(Command::kRegionWrite, message) == 0);
+    NINEP_CHECK(last.size() == sizeof(vfio_user::RegionAccess));
+  }
+
+  // ---- the way a VMM and Linux begin
+
+  int version() {
+    struct __attribute__((packed)) {
+      vfio_user::Version version{0, 0};
+      char text[20] = R"({"capabilities":{}})";
+    } message;
+    return tell(Command::kVersion, message);
+  }
+  int map(const GuestRam& ram, U32 flags = 3) {
+    return tell(Command::kDmaMap,
+                vfio_user::DmaMap{sizeof(vfio_user::DmaMap), flags, 0, ram.guest(), ram.size()},
+                {ram.fd()});
+  }
+  int unmap(U64 address, U64 size, U32 flags = 0) {
+    return tell(Command::kDmaUnmap,
+                vfio_user::DmaUnmap{sizeof(vfio_user::DmaUnmap), flags, address, size});
+  }
+  int set_irqs(U32 index, U32 flags, U32 start, U32 count, std::vector<int> descriptors = {}) {
+    return tell(Command::kSetIrqs,
+                vfio_user::SetIrqs{sizeof(vfio_user::SetIrqs), flags, index, start, count},
+                std::move(descriptors));
+  }
+  /// Where a capability of VIRTIO's says that its registers are, in BAR 0.
+  U32 part(U8 type) {
+    for (U8 at = read<U8>(vfio_user::kConfigRegion, PCI_CAPABILITY_LIST); at != 0;
+         at = read<U8>(vfio_user::kConfigRegion, at + 1u)) {
+      if (read<U8>(vfio_user::kConfigRegion, at) == PCI_CAP_ID_VNDR &&
+          read<U8>(vfio_user::kConfigRegion, at + 3u) == type)
+        return read<U32>(vfio_user::kConfigRegion, at + 8u);
+    }
+    return ~U32{0};
+  }
+  /// Resets the device and waits until it is.
+  void reset() {
+    const U32 common = part(VIRTIO_PCI_CAP_COMMON_CFG);
+    write<U8>(0, common + VIRTIO_PCI_COMMON_STATUS, 0);
+    while (read<U8>(0, common + VIRTIO_PCI_COMMON_STATUS) != 0) continue;
+  }
+  /// As Linux's driver; the status at the end.
+  U8 start(const Driver& driver, U64 features = virtio::kMountTag | virtio::kVersion1 |
+                                                virtio::kIndirect | virtio::kEventIndex) {
+    const U32 common = part(VIRTIO_PCI_CAP_COMMON_CFG);
+    notify_ = part(VIRTIO_PCI_CAP_NOTIFY_CFG);
+    isr_ = part(VIRTIO_PCI_CAP_ISR_CFG);
+    const auto put = [&](U32 at, auto value) { write(0, common + at, value); };
+    reset();
+    put(VIRTIO_PCI_COMMON_STATUS, U8{1});
+    put(VIRTIO_PCI_COMMON_STATUS, U8{3});
+    for (U32 half = 0; half < 2; ++half) {
+      put(VIRTIO_PCI_COMMON_GFSELECT, half);
+      put(VIRTIO_PCI_COMMON_GF, static_cast<U32>(features >> (32 * half)));
+    }
+    put(VIRTIO_PCI_COMMON_STATUS, U8{11});
+    put(VIRTIO_PCI_COMMON_MSIX, U16{0});
+    put(VIRTIO_PCI_COMMON_Q_SELECT, U16{0});
+    put(VIRTIO_PCI_COMMON_Q_SIZE, driver.size());
+    put(VIRTIO_PCI_COMMON_Q_MSIX, U16{1});
+    const auto address = [&](U32 low, U64 value) {
+      put(low, static_cast<U32>(value));
+      put(low + 4, static_cast<U32>(value >> 32));
+    };
+    address(VIRTIO_PCI_COMMON_Q_DESCLO, driver.place().descriptors);
+    address(VIRTIO_PCI_COMMON_Q_AVAILLO, driver.place().available);
+    address(VIRTIO_PCI_COMMON_Q_USEDLO, driver.place().used);
+    put(VIRTIO_PCI_COMMON_Q_ENABLE, U16{1});
+    put(VIRTIO_PCI_COMMON_STATUS, U8{15});
+    return read<U8>(0, common + VIRTIO_PCI_COMMON_STATUS);
+  }
+  /// As QEMU passes it on: nobody waits for an answer.
+  void kick() {
+    struct __attribute__((packed)) {
+      vfio_user::RegionAccess access;
+      U16 queue = 0;
+    } message{{notify_, 0, 2}};
+    send(Command::kRegionWrite, std::as_bytes(std::span(&message, 1)), {}, vfio_user::kNoReply);
+  }
+  /// Waits for an interrupt.
+  bool interrupted(int ms = 60'000) {
+    pollfd polled{irq_, POLLIN, 0};
+    U64 count;
+    int ready;
+    do ready = ::poll(&polled, 1, ms);
+    while (ready < 0 && errno == EINTR);
+    return ready == 1 && ::read(irq_, &count, sizeof count) == sizeof count;
+  }
+  /// What comes back next, by interrupts.
+  std::optional<Driver::Used> wait_used(Driver& driver) {
+    while (true) {
+      driver.set_used_event(driver.used_index());
+      if (const auto used = driver.used()) return used;
+      if (!interrupted()) return {};
+      if (line) {  // as Linux and QEMU see to it
+        last_isr = read<U8>(0, isr_);
+        set_irqs(vfio_user::kIntx, vfio_user::kIrqDataNone | vfio_user::kIrqUnmask, 0, 1);
+      }
+    }
+  }
+  int irq() const { return irq_; }
+
+  std::vector<std::byte> last;
+  bool line = false;  // interrupts come by INTx
+  U8 last_isr = 0;
+
+ private:
+  const int irq_;
+  U16 id_ = 0;
+  U32 notify_ = 0;
+  U32 isr_ = 0;
+};
+
+}  // namespace ninep::test

@@ -1,0 +1,211 @@
+#include "transports/vfio_user/device_server.h"
+
+#include <algorithm>
+
+namespace ninep::vfio_user {
+namespace {
+
+constexpr char kCapabilities[] =
+    R"({"capabilities":{"max_msg_fds":16,"max_data_xfer_size":65536,"max_dma_maps":4096,"pgsizes":4096}})";
+
+}  // namespace
+
+Answer DeviceServer::handle(Message message) {
+  Answer answer;
+  const Header& header = message.header;
+  if ((header.flags & kTypeMask) != 0) {
+    answer.broken = true;
+    answer.problem = "a reply to nothing";
+    return answer;
+  }
+  const bool first = header.command == static_cast<U16>(Command::kVersion);
+  Status status = first == agreed_ ? fail(EPROTO) : carry_out(message, answer);
+  if (!status) {
+    answer.error = static_cast<U32>(status.error());
+    answer.payload.clear();
+    answer.problem = "message " + std::to_string(header.command) + ": " +
+                     std::string(errno_text(status.error()));
+    answer.broken = !agreed_;
+  }
+  return answer;
+}
+
+Status DeviceServer::carry_out(Message& message, Answer& answer) {
+  switch (static_cast<Command>(message.header.command)) {
+    case Command::kVersion:
+      return version(message.payload, answer);
+    case Command::kDmaMap:
+      return map(message);
+    case Command::kDmaUnmap:
+      return unmap(message.payload, answer);
+    case Command::kDeviceInfo:
+      answer.payload =
+          bytes_of(DeviceInfo{sizeof(DeviceInfo), kDeviceReset | kDevicePci, kRegions, kIrqs});
+      return {};
+    case Command::kRegionInfo:
+      return region_info(message.payload, answer);
+    case Command::kIrqInfo:
+      return irq_info(message.payload, answer);
+    case Command::kSetIrqs:
+      return set_irqs(message);
+    case Command::kRegionRead:
+      return region_read(message.payload, answer);
+    case Command::kRegionWrite:
+      return region_write(message.payload, answer);
+    case Command::kReset:
+      pci_.reset();
+      return {};
+    case Command::kRegionIoFds:
+      break;  // kicks come as messages
+  }
+  return fail(EOPNOTSUPP);
+}
+
+Status DeviceServer::version(Bytes payload, Answer& answer) {
+  Version wanted;
+  if (!read(payload, wanted)) return fail(EINVAL);
+  if (wanted.major != 0) return fail(ENOTSUP);
+  agreed_ = true;
+  answer.payload = bytes_of(Version{0, 0});
+  const auto text = std::as_bytes(std::span(kCapabilities));  // with its NUL
+  answer.payload.insert(answer.payload.end(), text.begin(), text.end());
+  return {};
+}
+
+// ------------------------------------------------------------------ memory
+
+Status DeviceServer::map(Message& message) {
+  DmaMap map;
+  if (!read(message.payload, map) || message.descriptors.size() > 1) return fail(EINVAL);
+  if (map.size == 0 || map.address + (map.size - 1) < map.address) return fail(EINVAL);
+  if (message.descriptors.empty()) {
+    if (elsewhere_.size() >= virtio::Memory::kRegionsMax) return fail(ENOSPC);
+    elsewhere_.emplace_back(map.address, map.size);
+    return {};
+  }
+  const bool writable = map.flags & kDmaWritable;
+  auto mapping =
+      virtio::Mapping::make(message.descriptors[0].get(), map.offset, map.size, writable);
+  NINEP_RETURN_IF_ERROR(mapping);
+  const auto added = memory_.add({.guest = map.address,
+                                  .size = map.size,
+                                  .mapping = std::move(*mapping),
+                                  .writable = writable});
+  NINEP_RETURN_IF_ERROR(added);
+  use_memory();
+  return {};
+}
+
+// Requests under way keep what they use; it is the client's memory, not the guest's address, that
+// they end in.
+Status DeviceServer::unmap(Bytes payload, Answer& answer) {
+  DmaUnmap unmap;
+  if (!read(payload, unmap)) return fail(EINVAL);
+  if (unmap.flags & ~kDmaUnmapAll) return fail(EOPNOTSUPP);
+  const bool all = unmap.flags & kDmaUnmapAll;
+  const U64 last = unmap.address + (unmap.size - 1);
+  if (!all && (unmap.size == 0 || last < unmap.address)) return fail(EINVAL);
+  const auto within = [&](U64 address, U64 size) {
+    return all || (address >= unmap.address && address + (size - 1) <= last);
+  };
+  virtio::Memory rest;
+  for (const virtio::Region& region : memory_.regions())
+    if (!within(region.guest, region.size)) NINEP_CHECK(rest.add(region));
+  const std::size_t before = memory_.size() + elsewhere_.size();
+  std::erase_if(elsewhere_, [&](const auto& at) { return within(at.first, at.second); });
+  if (!all && rest.size() + elsewhere_.size() == before) return fail(ENOENT);
+  memory_ = std::move(rest);
+  use_memory();
+  answer.payload.assign(payload.begin(), payload.begin() + sizeof unmap);
+  return {};
+}
+
+void DeviceServer::use_memory() {
+  pci_.set_memory(std::make_shared<const virtio::Memory>(memory_));
+}
+
+// ------------------------------------------------------------------ interrupts
+
+U32 DeviceServer::irq_count(U32 index) const {
+  if (index == kMsix) return pci_.has_msix() ? PciDevice::kVectors : 0;
+  return index == kIntx || index == kErrorIrq || index == kRequestIrq ? 1 : 0;
+}
+
+Status DeviceServer::irq_info(Bytes payload, Answer& answer) {
+  IrqInfo info;
+  if (!read(payload, info) || info.index >= kIrqs) return fail(EINVAL);
+  info.argsz = sizeof info;
+  info.count = irq_count(info.index);
+  info.flags = kIrqEventfd;
+  if (info.index == kIntx) info.flags |= kIrqMaskable | kIrqAutomasked;
+  if (info.index == kMsix) info.flags |= kIrqNoResize;
+  answer.payload = bytes_of(info);
+  return {};
+}
+
+Status DeviceServer::set_irqs(Message& message) {
+  SetIrqs set;
+  if (!read(message.payload, set) || set.index >= kIrqs) return fail(EINVAL);
+  const U32 count = irq_count(set.index);
+  if (set.start > count || set.count > count - set.start) return fail(EINVAL);
+  const U32 action = set.flags & kIrqActionMask;
+  const U32 data = set.flags & kIrqDataMask;
+  if (set.index == kErrorIrq || set.index == kRequestIrq) return {};  // there is nothing to tell
+  if (action == kIrqMask || action == kIrqUnmask) {
+    if (set.index == kIntx && data == kIrqDataNone) pci_.mask_intx(action == kIrqMask);
+    return {};
+  }
+  if (action != kIrqTrigger) return fail(EINVAL);
+  const auto change = [&](U32 vector, io::OwnedFd fd) {
+    if (set.index == kIntx) {
+      pci_.set_intx(std::move(fd));
+    } else {
+      pci_.set_msix(vector, std::move(fd));
+    }
+  };
+  if (data == kIrqDataNone) {
+    if (set.count == 0)  // all of them
+      for (U32 i = 0; i < count; ++i) change(i, io::OwnedFd());
+    return {};
+  }
+  if (data != kIrqDataEventfd) return fail(EOPNOTSUPP);
+  if (message.descriptors.size() > set.count) return fail(EINVAL);
+  for (U32 i = 0; i < set.count; ++i) {
+    const bool has = i < message.descriptors.size();
+    change(set.start + i, has ? std::move(message.descriptors[i]) : io::OwnedFd());
+  }
+  return {};
+}
+
+// ------------------------------------------------------------------ regions
+
+Status DeviceServer::region_info(Bytes payload, Answer& answer) {
+  RegionInfo info;
+  if (!read(payload, info) || info.index >= kRegions) return fail(EINVAL);
+  info = {.argsz = sizeof info,
+          .flags = 0,
+          .index = info.index,
+          .capabilities = 0,
+          .size = pci_.region_size(info.index),
+          .offset = 0};
+  if (info.size != 0) info.flags = kRegionReadable | kRegionWritable;
+  answer.payload = bytes_of(info);
+  return {};
+}
+
+Status DeviceServer::region_read(Bytes payload, Answer& answer) {
+  RegionAccess access;
+  if (!read(payload, access) || access.count > kTransferMax) return fail(EINVAL);
+  answer.payload = bytes_of(access);
+  answer.payload.resize(sizeof access + access.count);
+  return pci_.read(access.region, access.offset, std::span(answer.payload).subspan(sizeof access));
+}
+
+Status DeviceServer::region_write(Bytes payload, Answer& answer) {
+  RegionAccess access;
+  if (!read(payload, access) || access.count != payload.size() - sizeof access) return fail(EINVAL);
+  answer.payload = bytes_of(access);
+  return pci_.write(access.region, access.offset, payload.subspan(sizeof access));
+}
+
+}  // namespace ninep::vfio_user

@@ -1,0 +1,56 @@
+// DeviceServer: what a client's messages do to the PCI device. No sockets: messages come in,
+// answers go out, and none waits for anything.
+#pragma once
+
+#include <string>
+
+#include "transports/vfio_user/message.h"
+#include "transports/vfio_user/pci_device.h"
+
+namespace ninep::vfio_user {
+
+struct Message {
+  Header header{};
+  Bytes payload;  // header.size less the header
+  std::vector<io::OwnedFd> descriptors;
+};
+
+struct Answer {
+  U32 error = 0;  // errno
+  std::vector<std::byte> payload;
+  std::string problem;  // what was wrong, for the log
+  bool broken = false;  // the conversation can't go on
+};
+
+class DeviceServer {
+ public:
+  DeviceServer(io::Loop& loop, std::string_view tag, bool msix, const transport::Peer& peer,
+               const transport::MakeHandler& make_handler)
+      : pci_(loop, tag, msix, peer, make_handler) {}
+
+  Answer handle(Message message);
+  /// The client is gone: ends everything.
+  io::Task<void> close() { return pci_.close(); }
+  const PciDevice& pci() const { return pci_; }
+
+ private:
+  Status carry_out(Message& message, Answer& answer);
+  Status version(Bytes payload, Answer& answer);
+  Status map(Message& message);
+  Status unmap(Bytes payload, Answer& answer);
+  Status region_info(Bytes payload, Answer& answer);
+  Status irq_info(Bytes payload, Answer& answer);
+  Status set_irqs(Message& message);
+  Status region_read(Bytes payload, Answer& answer);
+  Status region_write(Bytes payload, Answer& answer);
+  U32 irq_count(U32 index) const;
+  void use_memory();
+
+  PciDevice pci_;
+  bool agreed_ = false;  // on a version
+  virtio::Memory memory_;
+  /// What was mapped without a descriptor: guest address and size. It can't be reached.
+  std::vector<std::pair<U64, U64>> elsewhere_;
+};
+
+}  // namespace ninep::vfio_user

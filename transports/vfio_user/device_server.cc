@@ -6,7 +6,7 @@ namespace ninep::vfio_user {
 namespace {
 
 constexpr char kCapabilities[] =
-    R"({"capabilities":{"max_msg_fds":16,"max_data_xfer_size":65536,"max_dma_maps":4096,"pgsizes":4096}})";
+    R"({"capabilities":{"max_msg_fds":16,"max_data_xfer_size":65536,"max_dma_maps":1024,"pgsizes":4096}})";
 
 }  // namespace
 
@@ -85,14 +85,15 @@ Status DeviceServer::map(Message& message) {
   }
   const bool writable = map.flags & kDmaWritable;
   auto mapping =
-      virtio::Mapping::make(message.descriptors[0].get(), map.offset, map.size, writable);
+      virtio::Mapping::make(std::move(message.descriptors[0]), map.offset, map.size, writable);
   NINEP_RETURN_IF_ERROR(mapping);
-  const auto added = memory_.add({.guest = map.address,
-                                  .size = map.size,
-                                  .mapping = std::move(*mapping),
-                                  .writable = writable});
+  virtio::Memory memory = pci_.device().memory();
+  const auto added = memory.add({.guest = map.address,
+                                 .size = map.size,
+                                 .mapping = std::move(*mapping),
+                                 .writable = writable});
   NINEP_RETURN_IF_ERROR(added);
-  use_memory();
+  pci_.set_memory(std::move(memory));
   return {};
 }
 
@@ -108,20 +109,16 @@ Status DeviceServer::unmap(Bytes payload, Answer& answer) {
   const auto within = [&](U64 address, U64 size) {
     return all || (address >= unmap.address && address + (size - 1) <= last);
   };
+  const virtio::Memory& memory = pci_.device().memory();
   virtio::Memory rest;
-  for (const virtio::Region& region : memory_.regions())
+  for (const virtio::Region& region : memory.regions())
     if (!within(region.guest, region.size)) NINEP_CHECK(rest.add(region));
-  const std::size_t before = memory_.size() + elsewhere_.size();
+  const std::size_t before = memory.size() + elsewhere_.size();
   std::erase_if(elsewhere_, [&](const auto& at) { return within(at.first, at.second); });
   if (!all && rest.size() + elsewhere_.size() == before) return fail(ENOENT);
-  memory_ = std::move(rest);
-  use_memory();
+  pci_.set_memory(std::move(rest));
   answer.payload.assign(payload.begin(), payload.begin() + sizeof unmap);
   return {};
-}
-
-void DeviceServer::use_memory() {
-  pci_.set_memory(std::make_shared<const virtio::Memory>(memory_));
 }
 
 // ------------------------------------------------------------------ interrupts

@@ -44,11 +44,9 @@ class DeviceServer {
   Status region_read(Bytes payload, Answer& answer);
   Status region_write(Bytes payload, Answer& answer);
   U32 irq_count(U32 index) const;
-  void use_memory();
 
   PciDevice pci_;
   bool agreed_ = false;  // on a version
-  virtio::Memory memory_;
   /// What was mapped without a descriptor: guest address and size. It can't be reached.
   std::vector<std::pair<U64, U64>> elsewhere_;
 };

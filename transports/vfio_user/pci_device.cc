@@ -234,12 +234,7 @@ void PciDevice::set_status(U8 status) {
 
 void PciDevice::start() {
   if (!queue_enabled_ || device_.running()) return;
-  if (!device_.start(memory_, place_, driver_features_, 0)) queue_broken();
-}
-
-void PciDevice::set_memory(std::shared_ptr<const virtio::Memory> memory) {
-  memory_ = std::move(memory);
-  device_.change_memory(memory_);
+  if (!device_.start(place_, driver_features_, 0)) queue_broken();
 }
 
 void PciDevice::reset() {
@@ -262,8 +257,8 @@ void PciDevice::reset() {
 
 // The status says 0 when the device has let go of the ring.
 io::Task<void> PciDevice::ending() {
-  auto closing = device_.close();
-  co_await closing;
+  auto resetting = device_.reset();
+  co_await resetting;
   ending_ = false;
   status_ = 0;
 }
@@ -272,9 +267,8 @@ io::Task<void> PciDevice::close() {
   reset();
   auto resetting = resets_.all_done();
   co_await resetting;
-  auto closing = device_.close();  // the session of a device that wasn't running
+  auto closing = device_.close();
   co_await closing;
-  set_memory(std::make_shared<virtio::Memory>());
 }
 
 // ------------------------------------------------------------------ interrupts

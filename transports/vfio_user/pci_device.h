@@ -33,7 +33,7 @@ class PciDevice final : public virtio::Bus {
   Status write(U32 region, U64 offset, Bytes data);
 
   /// The guest's memory from now on. Waits for nothing.
-  void set_memory(std::shared_ptr<const virtio::Memory> memory);
+  void set_memory(virtio::Memory memory) { device_.set_memory(std::move(memory)); }
   /// How the client hears of interrupt `vector`: INTx has one, MSI-X kVectors. Without descriptor:
   /// not at all.
   void set_intx(io::OwnedFd fd);
@@ -99,7 +99,6 @@ class PciDevice final : public virtio::Bus {
   virtio::RingPlace place_;
   U8 isr_ = 0;
 
-  std::shared_ptr<const virtio::Memory> memory_ = std::make_shared<virtio::Memory>();
   io::OwnedFd intx_;
   bool intx_masked_ = false;
   std::array<io::OwnedFd, kVectors> vectors_;

@@ -155,26 +155,23 @@ io::Task<Status> BackEnd::carry_out(Message& message, Answer& answer) {
     }
     case Request::kSetConfig:
       co_return fail(EPERM);
-    case Request::kSetMemTable: {
-      auto setting = set_memory_table(message);
-      co_return co_await setting;
-    }
+    case Request::kSetMemTable:
+      co_return set_memory_table(message);
     case Request::kAddMemReg:
     case Request::kRemMemReg: {
       MemoryRegion region;
       read(message.payload, kSingleHeadSize, region);
-      virtio::Memory memory = *memory_;
+      virtio::Memory memory = device_.memory();
       Status changed;
       if (request == Request::kRemMemReg) {
         changed = memory.remove(region.guest, region.size);
       } else if (memory.size() >= kSlotsMax) {
         changed = fail(ENOSPC);
       } else {
-        changed = add_region(memory, region, message.descriptors[0].get());
+        changed = add_region(memory, region, std::move(message.descriptors[0]));
       }
       NINEP_CO_RETURN_IF_ERROR(changed);
-      auto changing = change_memory(std::move(memory));
-      co_return co_await changing;
+      co_return set_memory(std::move(memory));
     }
     case Request::kSetVringNum:
     case Request::kSetVringBase:
@@ -260,12 +257,16 @@ Status BackEnd::set_features(U64 features) {
 Status BackEnd::start_if_ready() {
   const bool enabled = ring_.enabled || !(features_ & kProtocolFeatures);
   if (device_.running() || !enabled || !ring_.has_kick || !ring_.has_address) return {};
-  virtio::RingPlace place{.size = ring_.size};
-  if (!memory_->guest_address(ring_.address.descriptors, place.descriptors) ||
-      !memory_->guest_address(ring_.address.available, place.available) ||
-      !memory_->guest_address(ring_.address.used, place.used))
-    return fail(EFAULT);
-  return device_.start(memory_, place, features_, ring_.next);
+  virtio::RingPlace place;
+  if (!place_ring(device_.memory(), place)) return fail(EFAULT);
+  return device_.start(place, features_, ring_.next);
+}
+
+bool BackEnd::place_ring(const virtio::Memory& memory, virtio::RingPlace& place) const {
+  place.size = ring_.size;
+  return memory.guest_address(ring_.address.descriptors, place.descriptors) &&
+         memory.guest_address(ring_.address.available, place.available) &&
+         memory.guest_address(ring_.address.used, place.used);
 }
 
 io::Task<void> BackEnd::stop_ring() {
@@ -275,35 +276,33 @@ io::Task<void> BackEnd::stop_ring() {
   if (ran) ring_.next = device_.next();
 }
 
-io::Task<Status> BackEnd::set_memory_table(Message& message) {
+Status BackEnd::set_memory_table(Message& message) {
   U32 count = 0;
   read(message.payload, 0, count);
   // User-Mode Linux always sends the room for two.
   if (count == 0 || count != message.descriptors.size() ||
       message.payload.size() < kTableHeadSize + count * sizeof(MemoryRegion))
-    co_return fail(EINVAL);
+    return fail(EINVAL);
   virtio::Memory memory;
   for (U32 i = 0; i < count; ++i) {
     MemoryRegion region;
     read(message.payload, kTableHeadSize + i * sizeof region, region);
-    const auto added = add_region(memory, region, message.descriptors[i].get());
-    NINEP_CO_RETURN_IF_ERROR(added);
+    const auto added = add_region(memory, region, std::move(message.descriptors[i]));
+    NINEP_RETURN_IF_ERROR(added);
   }
-  auto changing = change_memory(std::move(memory));
-  co_return co_await changing;
+  return set_memory(std::move(memory));
 }
 
-// Requests under way end in the memory that they began with.
-io::Task<Status> BackEnd::change_memory(virtio::Memory memory) {
-  const bool ran = device_.running();
-  auto stopping = stop_ring();
-  co_await stopping;
-  memory_ = std::make_shared<const virtio::Memory>(std::move(memory));
-  co_return ran ? start_if_ready() : Status();
+Status BackEnd::set_memory(virtio::Memory memory) {
+  virtio::RingPlace place;  // nowhere: the ring breaks
+  const bool placed = !device_.running() || place_ring(memory, place);
+  device_.set_memory(std::move(memory), place);
+  return placed ? Status() : fail(EFAULT);
 }
 
-Status BackEnd::add_region(virtio::Memory& memory, const MemoryRegion& region, int fd) const {
-  auto mapping = virtio::Mapping::make(fd, region.offset, region.size, true);
+Status BackEnd::add_region(virtio::Memory& memory, const MemoryRegion& region,
+                           io::OwnedFd fd) const {
+  auto mapping = virtio::Mapping::make(std::move(fd), region.offset, region.size, true);
   NINEP_RETURN_IF_ERROR(mapping);
   return memory.add({.guest = region.guest,
                      .size = region.size,
@@ -335,8 +334,8 @@ io::Task<void> BackEnd::watch_kick() {
 }
 
 io::Task<void> BackEnd::reset() {
-  auto closing = device_.close();
-  co_await closing;
+  auto resetting = device_.reset();
+  co_await resetting;
   auto forgetting = set_kick(io::OwnedFd());
   co_await forgetting;
   ring_ = {};
@@ -349,7 +348,8 @@ io::Task<void> BackEnd::close() {
   auto resetting = reset();
   co_await resetting;
   backend_channel_ = {};
-  memory_ = std::make_shared<virtio::Memory>();
+  auto closing = device_.close();
+  co_await closing;
 }
 
 void BackEnd::raise_interrupt() {

@@ -29,8 +29,8 @@ class BackEnd final : public virtio::Bus {
           const transport::MakeHandler& make_handler);
   ~BackEnd();
 
-  /// Carries a message out. One at a time. Waits only for requests under way, where the ring is
-  /// stopped or the memory changes.
+  /// Carries a message out. One at a time. Waits only where the ring is stopped, and not for long:
+  /// virtio::Device::stop().
   io::Task<Answer> handle(Message message);
   /// The front end is gone: ends everything.
   io::Task<void> close();
@@ -54,9 +54,10 @@ class BackEnd final : public virtio::Bus {
   Status set_features(U64 features);
   Status start_if_ready();
   io::Task<void> stop_ring();
-  io::Task<Status> set_memory_table(Message& message);
-  io::Task<Status> change_memory(virtio::Memory memory);
-  Status add_region(virtio::Memory& memory, const MemoryRegion& region, int fd) const;
+  Status set_memory_table(Message& message);
+  Status set_memory(virtio::Memory memory);
+  bool place_ring(const virtio::Memory& memory, virtio::RingPlace& place) const;
+  Status add_region(virtio::Memory& memory, const MemoryRegion& region, io::OwnedFd fd) const;
   io::Task<void> set_kick(io::OwnedFd fd);
   io::Task<void> watch_kick();
   io::Task<void> reset();
@@ -65,7 +66,6 @@ class BackEnd final : public virtio::Bus {
   virtio::Device device_;
   U64 features_ = 0;
   U64 protocol_features_ = 0;
-  std::shared_ptr<const virtio::Memory> memory_ = std::make_shared<virtio::Memory>();
   Ring ring_;
   io::OwnedFd kick_;
   io::OwnedFd call_;

@@ -16,9 +16,10 @@ class Device::QueueRequest final : public transport::Request {
   /// False: it isn't a frame that could be answered.
   bool take(const Chain& chain, U32 msize) {
     head_ = chain.head;
-    memory_ = device_.queue_.memory();
+    memory_ = device_.memory_;
     in_.assign(chain.in.begin(), chain.in.end());
     out_.assign(chain.out.begin(), chain.out.end());
+    came_back_ = false;
     room_.clear();
     payload_.clear();
     frame_ = {};
@@ -60,12 +61,38 @@ class Device::QueueRequest final : public transport::Request {
     Request::payload_ = {};
   }
 
+  // After a cut: in_ and out_ are copies of the guest's pages.
+  const Memory& memory() const { return *memory_; }
+  /// The chain is in the ring again, and its reply belongs into `chain`.
+  void come_back(const Chain& chain) {
+    in_again_.assign(chain.in.begin(), chain.in.end());
+    memory_again_ = device_.memory_;
+    came_back_ = true;
+  }
+  /// Brings the reply where the guest reads it. Bytes that are there.
+  std::size_t bring_back(std::size_t size) {
+    if (!came_back_) return size;
+    std::vector<std::byte> reply(std::min(size, total(in_again_)));
+    gather(in_, reply);
+    scatter(reply, in_again_);
+    memory_again_ = nullptr;
+    return reply.size();
+  }
+
+  enum class Where { kInRing, kCutOff, kForgotten };
+  Where where = Where::kInRing;
+  std::size_t index = 0;            // kInRing: in under_way_
+  std::optional<std::size_t> size;  // kCutOff: of a reply that is there
+
  private:
   Device& device_;
   U16 head_ = 0;
   bool valid_ = false;
+  bool came_back_ = false;
   std::shared_ptr<const Memory> memory_;
+  std::shared_ptr<const Memory> memory_again_;
   std::vector<iovec> in_;
+  std::vector<iovec> in_again_;
   std::vector<iovec> out_;
   std::vector<iovec> room_;
   std::vector<iovec> payload_;
@@ -85,23 +112,15 @@ Device::Device(io::Loop& loop, Bus& bus, std::string_view tag, transport::Peer p
   std::memcpy(&config_[2], tag.data(), tag.size());
 }
 
-Device::~Device() { NINEP_CHECK(!running()); }
+Device::~Device() { NINEP_CHECK(!running() && cut_off_.empty() && forgotten_ == 0); }
 
-Status Device::start(std::shared_ptr<const Memory> memory, const RingPlace& place, U64 features,
-                     U16 next) {
-  NINEP_CHECK(!running());
-  const auto started = queue_.start(std::move(memory), place, features, next);
-  NINEP_RETURN_IF_ERROR(started);
-  taking_ = true;
-  take_requests();  // what came before there was anybody to kick
-  return {};
+void Device::set_memory(Memory memory, const RingPlace& place) {
+  memory_ = std::make_shared<const Memory>(std::move(memory));
+  breaks_seen_ = Mapping::breaks() - 1;
+  if (running() && !queue_.move(memory_, place)) break_queue();
 }
 
-void Device::change_memory(std::shared_ptr<const Memory> memory) {
-  if (!running() || queue_.move(std::move(memory))) return;
-  taking_ = false;
-  bus_.queue_broken();
-}
+// ------------------------------------------------------------------ requests
 
 void Device::kicked() {
   ++counters_.kicks;
@@ -115,9 +134,9 @@ bool Device::overloaded() const {
 
 void Device::take_requests() {
   if (!taking_) return;
-  if (queue_.memory()->broken()) {  // somebody has cut it short; what is there now is ours
-    taking_ = false;
-    return bus_.queue_broken();
+  if (const unsigned breaks = Mapping::breaks(); breaks != breaks_seen_) {
+    if (memory_->broken()) return break_queue();  // what is there now is ours
+    breaks_seen_ = breaks;
   }
   queue_.spare_kicks();
   for (unsigned taken = 0; !overloaded();) {
@@ -133,8 +152,7 @@ void Device::take_requests() {
         if (queue_.ask_for_kicks()) return;
         continue;
       case Virtqueue::Take::kBroken:
-        taking_ = false;
-        return bus_.queue_broken();
+        return break_queue();
     }
   }
   more_ = true;
@@ -144,6 +162,8 @@ void Device::begin(Chain& chain) {
   if (spare_.empty()) spare_.push_back(std::make_unique<QueueRequest>(*this));
   QueueRequest& request = *spare_.back().release();
   spare_.pop_back();
+  request.index = under_way_.size();
+  under_way_.push_back(&request);
   ++counters_.requests;
   const bool answerable = request.take(chain, handler_->msize());
   copied_bytes_ += request.copied();
@@ -158,11 +178,35 @@ void Device::begin(Chain& chain) {
 
 void Device::finished(QueueRequest& request, std::size_t size) {
   copied_bytes_ -= request.copied();
-  request.let_go();
+  switch (request.where) {
+    case QueueRequest::Where::kInRing:
+      return give_back(request, size);
+    case QueueRequest::Where::kCutOff:
+      request.size = size;
+      return;
+    case QueueRequest::Where::kForgotten:
+      --forgotten_;
+      recycle(request);
+      if (waiting_) changed_.set();
+  }
+}
+
+void Device::give_back(QueueRequest& request, std::size_t size) {
+  size = request.bring_back(size);
+  under_way_.back()->index = request.index;
+  under_way_[request.index] = under_way_.back();
+  under_way_.pop_back();
   queue_.give_back(request.head(), static_cast<U32>(size));
-  spare_.emplace_back(&request);
+  recycle(request);
   loop_.at_turn_end(*this);
-  if (stopping_ && queue_.out() == 0) all_back_.set();
+  if (waiting_ && settled()) changed_.set();
+}
+
+void Device::recycle(QueueRequest& request) {
+  request.let_go();
+  request.where = QueueRequest::Where::kInRing;
+  request.size.reset();
+  spare_.emplace_back(&request);
 }
 
 void Device::turn_end() {
@@ -174,22 +218,133 @@ void Device::turn_end() {
   if (std::exchange(more_, false)) take_requests();
 }
 
+void Device::break_queue() {
+  taking_ = false;
+  bus_.queue_broken();
+}
+
+// ------------------------------------------------------------------ start and stop
+
+Status Device::start(const RingPlace& place, U64 features, U16 next) {
+  NINEP_CHECK(!running());
+  const bool where_it_was = place == queue_.place() && next == queue_.next();
+  const auto started = queue_.start(memory_, place, features, next);
+  NINEP_RETURN_IF_ERROR(started);
+  taking_ = true;
+  if (where_it_was) {
+    come_back();
+  } else if (!cut_off_.empty()) {  // another boot of the guest
+    forget_cut_off();
+    end_session();
+  }
+  take_requests();  // what came before there was anybody to kick
+  return {};
+}
+
 io::Task<void> Device::stop() {
   taking_ = false;
-  stopping_ = true;
-  while (queue_.out() != 0) co_await all_back_;
-  stopping_ = false;
+  auto settling = settle();
+  co_await settling;
+}
+
+io::Task<void> Device::reset() {
+  taking_ = false;
+  waiting_ = true;
+  while (ending_ >= kEndingMax) co_await changed_;
+  end_session();
+  resetting_ = true;
+  auto settling = settle();
+  co_await settling;
+  resetting_ = false;
+  forget_cut_off();
+}
+
+io::Task<void> Device::close() {
+  auto resetting = reset();
+  co_await resetting;
+  waiting_ = true;
+  while (forgotten_ != 0 || ending_ != 0) co_await changed_;
+  waiting_ = false;
+}
+
+// Until everything is back, or patience is at its end.
+io::Task<void> Device::settle() {
+  waiting_ = true;
+  io::Scope timer;
+  patient_ = true;
+  if (!settled()) timer.spawn(lose_patience());
+  while (!settled() && patient_) co_await changed_;
+  if (!timer.empty()) loop_.cancel(patience_);
+  auto timer_ending = timer.all_done();
+  co_await timer_ending;
+  if (!cut_off())
+    while (queue_.out() != 0) co_await changed_;
+  waiting_ = false;
   if (queue_.started()) turn_end();
   queue_.stop();
 }
 
-io::Task<void> Device::close() {
-  taking_ = false;
-  auto closing = handler_->close();
+io::Task<void> Device::lose_patience() {
+  patience_ = io::ops::timeout(kPatienceNs);
+  co_await loop_.run(patience_);
+  patient_ = false;
+  changed_.set();
+}
+
+// False: the system has no room for the copies.
+bool Device::cut_off() {
+  if (under_way_.empty()) return true;
+  Memory fresh = memory_->again();
+  const Memory* last = nullptr;
+  for (const QueueRequest* request : under_way_) {
+    if (std::exchange(last, &request->memory()) == last) continue;
+    if (last->cut_off()) continue;
+    memory_ = std::make_shared<const Memory>();  // some of it isn't the guest's any more
+    return false;
+  }
+  memory_ = std::make_shared<const Memory>(std::move(fresh));
+  for (QueueRequest* request : under_way_) request->where = QueueRequest::Where::kCutOff;
+  cut_off_.insert(cut_off_.end(), under_way_.begin(), under_way_.end());
+  under_way_.clear();
+  return true;
+}
+
+void Device::come_back() {
+  for (QueueRequest* request : std::exchange(cut_off_, {})) {
+    if (!taking_ || queue_.take_chain(request->head(), chain_) != Virtqueue::Take::kChain) {
+      if (taking_) break_queue();
+      forget(*request);
+      continue;
+    }
+    request->come_back(chain_);
+    request->where = QueueRequest::Where::kInRing;
+    request->index = under_way_.size();
+    under_way_.push_back(request);
+    if (request->size) give_back(*request, *request->size);
+  }
+}
+
+void Device::forget_cut_off() {
+  for (QueueRequest* request : std::exchange(cut_off_, {})) forget(*request);
+}
+
+void Device::forget(QueueRequest& request) {
+  if (request.size) return recycle(request);
+  request.where = QueueRequest::Where::kForgotten;
+  ++forgotten_;
+}
+
+// The next request belongs to another session.
+void Device::end_session() {
+  ++ending_;
+  scope_.spawn(ending(std::exchange(handler_, make_handler_(loop_, peer_))));
+}
+
+io::Task<void> Device::ending(std::unique_ptr<transport::Handler> handler) {
+  auto closing = handler->close();
   co_await closing;
-  auto stopping = stop();
-  co_await stopping;
-  handler_ = make_handler_(loop_, peer_);
+  --ending_;
+  if (waiting_) changed_.set();
 }
 
 }  // namespace ninep::virtio

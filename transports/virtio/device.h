@@ -3,8 +3,13 @@
 //
 // One queue; one chain of descriptors is one request with the room for its reply. A front end
 // (vhost or vfio) says where the ring is, passes kicks on and raises interrupts.
+//
+// Nothing here waits for a file longer than kPatience: what is under way when the ring is stopped,
+// and doesn't come back by then, goes on in copies of the guest's pages. Should the ring be started
+// where it was, its replies get there after all.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "transports/io/chunk.h"
@@ -41,6 +46,9 @@ class Device final : public io::TurnEnd {
   static constexpr U64 kFeatures = kMountTag | kIndirect | kEventIndex | kVersion1;
   /// Requests under way at once; the rest waits in the ring.
   static constexpr unsigned kRequestsMax = 512;
+  static constexpr U64 kPatienceNs = 500'000'000;
+  /// Sessions that have ended but for a file that doesn't answer. With so many a reset() waits.
+  static constexpr unsigned kEndingMax = 4;
 
   /// `tag` has 1 to kTagMax bytes.
   Device(io::Loop& loop, Bus& bus, std::string_view tag, transport::Peer peer,
@@ -51,22 +59,26 @@ class Device final : public io::TurnEnd {
   Bytes config() const { return config_; }
   const DeviceCounters& counters() const { return counters_; }
 
+  /// The guest's memory. Another table may come at any time, and with it another place of the ring:
+  /// requests under way end in the one that they began with. A ring that isn't there is broken.
+  const Memory& memory() const { return *memory_; }
+  void set_memory(Memory memory, const RingPlace& place);
+  void set_memory(Memory memory) { set_memory(std::move(memory), place()); }
+
   /// Begins to take requests. Not while it runs. Errors: Virtqueue::start().
-  Status start(std::shared_ptr<const Memory> memory, const RingPlace& place, U64 features,
-               U16 next);
-  /// Another table of memory, at any time. Requests under way end in the one that they began with.
-  /// A ring that isn't in it is broken.
-  void change_memory(std::shared_ptr<const Memory> memory);
-  /// Between start() and the end of stop() or close().
+  Status start(const RingPlace& place, U64 features, U16 next);
+  /// Between start() and the end of stop() or reset().
   bool running() const { return queue_.started(); }
   /// There may be something in the ring.
   void kicked();
-  /// Takes no more requests; done when all that are under way have been given back. The session
-  /// stays: its fids are there at the next start(), until a Tversion comes.
+  /// Takes no more requests; done when those under way have been given back, or kPatience is over.
+  /// The session stays: its fids are there at the next start(), until a Tversion comes.
   io::Task<void> stop();
   /// The next entry of the available ring that start() would begin with.
   U16 next() const { return queue_.next(); }
-  /// Stops, and ends the session: the front end is gone, or has reset the device.
+  /// Stops, and ends the session: the next start() is another guest's, or another boot's.
+  io::Task<void> reset();
+  /// The front end is gone. Waits for all that is under way.
   io::Task<void> close();
 
   void turn_end() override;
@@ -75,10 +87,23 @@ class Device final : public io::TurnEnd {
   class QueueRequest;
   friend class QueueRequest;
 
+  const RingPlace& place() const { return queue_.place(); }
   void take_requests();
   bool overloaded() const;
   void begin(Chain& chain);
   void finished(QueueRequest& request, std::size_t size);
+  void give_back(QueueRequest& request, std::size_t size);
+  void break_queue();
+  bool cut_off();
+  void come_back();
+  void forget_cut_off();
+  void forget(QueueRequest& request);
+  void recycle(QueueRequest& request);
+  void end_session();
+  io::Task<void> ending(std::unique_ptr<transport::Handler> handler);
+  bool settled() const { return queue_.out() == 0 && (!resetting_ || ending_ == 0); }
+  io::Task<void> settle();
+  io::Task<void> lose_patience();
 
   io::Loop& loop_;
   Bus& bus_;
@@ -86,14 +111,24 @@ class Device final : public io::TurnEnd {
   const transport::Peer peer_;
   const transport::MakeHandler make_handler_;
   std::unique_ptr<transport::Handler> handler_;
+  std::shared_ptr<const Memory> memory_ = std::make_shared<const Memory>();
+  unsigned breaks_seen_ = 0;  // Mapping::breaks() when memory_ was last known to be whole
   Virtqueue queue_;
   Chain chain_;
   bool taking_ = false;  // requests from the ring
   bool more_ = false;    // there may be some that capacity, or the others' turn, has kept back
+  std::vector<QueueRequest*> under_way_;  // the device's; by QueueRequest::index_
+  std::vector<QueueRequest*> cut_off_;    // what a ring that was stopped has left
+  unsigned forgotten_ = 0;                // under way, and nobody waits for them
   std::vector<std::unique_ptr<QueueRequest>> spare_;
   std::size_t copied_bytes_ = 0;  // of requests under way
-  io::Event all_back_;
-  bool stopping_ = false;
+  unsigned ending_ = 0;           // sessions
+  bool resetting_ = false;
+  bool waiting_ = false;  // in settle(), or close()
+  bool patient_ = false;
+  io::Op patience_;
+  io::Event changed_;
+  io::Scope scope_;
   DeviceCounters counters_;
 };
 

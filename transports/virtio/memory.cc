@@ -5,6 +5,7 @@
 #include <csignal>
 #include <mutex>
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -30,6 +31,7 @@ struct BusErrors {
       const auto begin = reinterpret_cast<std::uintptr_t>(mapping->data_);
       if (at < begin || at - begin >= mapping->size_) continue;
       mapping->broken_.store(true, std::memory_order_relaxed);
+      Mapping::breaks_.fetch_add(1, std::memory_order_relaxed);
       const auto page = at & ~std::uintptr_t{4095};
       if (::mmap(reinterpret_cast<void*>(page), 4096, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED)
@@ -70,25 +72,27 @@ bool fits(U64 from, U64 size) { return size != 0 && from <= ~U64{0} - (size - 1)
 
 }  // namespace
 
-Mapping::Mapping(std::byte* data, U64 size) : data_(data), size_(size) {}
-
 Mapping::~Mapping() {
   BusErrors::remove(this);
   ::munmap(data_, size_);
 }
 
-Result<std::shared_ptr<Mapping>> Mapping::make(int fd, U64 offset, U64 size, bool writable) {
+Result<std::shared_ptr<Mapping>> Mapping::make(io::OwnedFd fd, U64 offset, U64 size,
+                                               bool writable) {
   struct stat status;
-  if (::fstat(fd, &status) != 0) return fail(errno);
+  if (::fstat(fd.get(), &status) != 0) return fail(errno);
   if (!fits(offset, size) || offset % 4096 != 0 || size % 4096 != 0) return fail(EINVAL);
   const bool sized = S_ISREG(status.st_mode);
   if (!sized || offset + size > static_cast<U64>(status.st_size)) return fail(EINVAL);
   void* const data = ::mmap(nullptr, size, writable ? PROT_READ | PROT_WRITE : PROT_READ,
-                            MAP_SHARED | MAP_NORESERVE, fd, static_cast<off_t>(offset));
+                            MAP_SHARED | MAP_NORESERVE, fd.get(), static_cast<off_t>(offset));
   if (data == MAP_FAILED) return fail(errno);
   ::madvise(data, size, MADV_DONTDUMP);
   std::shared_ptr<Mapping> mapping(new Mapping(static_cast<std::byte*>(data), size));
   if (!BusErrors::add(mapping.get())) return fail(ENOSPC);
+  mapping->fd_ = std::move(fd);
+  mapping->offset_ = offset;
+  mapping->writable_ = writable;
   return mapping;
 }
 
@@ -98,6 +102,20 @@ Result<std::shared_ptr<Mapping>> Mapping::make_private(U64 size) {
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (data == MAP_FAILED) return fail(errno);
   return std::shared_ptr<Mapping>(new Mapping(static_cast<std::byte*>(data), size));
+}
+
+Result<std::shared_ptr<Mapping>> Mapping::again() const {
+  if (!fd_) return fail(EINVAL);
+  io::OwnedFd fd(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0));
+  if (!fd) return fail(errno);
+  return make(std::move(fd), offset_, size_, writable_);
+}
+
+// Pages that were never written here come from the file, the others are copies.
+bool Mapping::cut_off() {
+  const int flags = MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE;
+  return !fd_ || ::mmap(data_, size_, PROT_READ | PROT_WRITE, flags, fd_.get(),
+                        static_cast<off_t>(offset_)) != MAP_FAILED;
 }
 
 Status Memory::add(Region region) {
@@ -123,6 +141,21 @@ Status Memory::remove(U64 guest, U64 size) {
 
 bool Memory::broken() const {
   return std::ranges::any_of(regions_, [](const Region& r) { return r.mapping->broken(); });
+}
+
+Memory Memory::again() const {
+  Memory other;
+  for (Region region : regions_) {
+    auto mapping = region.mapping->again();
+    if (!mapping) continue;
+    region.mapping = std::move(*mapping);
+    NINEP_CHECK(other.add(std::move(region)));
+  }
+  return other;
+}
+
+bool Memory::cut_off() const {
+  return std::ranges::all_of(regions_, [](const Region& r) { return r.mapping->cut_off(); });
 }
 
 const Region* Memory::find(U64 guest) const {

@@ -10,15 +10,16 @@
 #include <sys/uio.h>
 
 #include "proto/result.h"
+#include "transports/io/owned_fd.h"
 
 namespace ninep::virtio {
 
-/// A part of a file mapped shared. What is mapped may be cut off by whoever else has the file: then
-/// the page that was touched becomes an ordinary one of ours, and the mapping is broken.
+/// A part of a file mapped shared. The file may be made shorter by whoever else has it: then the
+/// page that was touched becomes an ordinary one of ours, and the mapping is broken.
 class Mapping {
  public:
-  /// `fd` stays the caller's. EINVAL: nothing, not whole pages, or more than the file has.
-  static Result<std::shared_ptr<Mapping>> make(int fd, U64 offset, U64 size, bool writable);
+  /// EINVAL: nothing, not whole pages, or more than the file has.
+  static Result<std::shared_ptr<Mapping>> make(io::OwnedFd fd, U64 offset, U64 size, bool writable);
   /// Memory of our own, zero until it is written: a copy of what can't be mapped.
   static Result<std::shared_ptr<Mapping>> make_private(U64 size);
   Mapping(const Mapping&) = delete;
@@ -28,14 +29,26 @@ class Mapping {
   std::byte* data() const { return data_; }
   U64 size() const { return size_; }
   bool broken() const { return broken_.load(std::memory_order_relaxed); }
+  /// How often any mapping became broken: while it stays the same, none did.
+  static unsigned breaks() { return breaks_.load(std::memory_order_relaxed); }
+
+  /// Another mapping of the same.
+  Result<std::shared_ptr<Mapping>> again() const;
+  /// From now on nothing that is written here gets to the file, whoever is writing. What was there
+  /// is still read. False: the system can't do that just now.
+  bool cut_off();
 
  private:
-  Mapping(std::byte* data, U64 size);
+  Mapping(std::byte* data, U64 size) : data_(data), size_(size) {}
   friend struct BusErrors;
 
   std::byte* const data_;
   const U64 size_;
+  io::OwnedFd fd_;  // none: memory of our own
+  U64 offset_ = 0;
+  bool writable_ = true;
   std::atomic<bool> broken_{false};
+  static inline std::atomic<unsigned> breaks_{0};
 };
 
 /// Guest addresses [guest, guest + size), found in `mapping` from `offset` on.
@@ -54,7 +67,7 @@ enum class Access { kRead, kWrite };
 /// A table of regions. A value: requests under way keep the one that they began with.
 class Memory {
  public:
-  static constexpr std::size_t kRegionsMax = 4096;
+  static constexpr std::size_t kRegionsMax = 1024;  // each holds a descriptor
 
   /// EINVAL: empty, wraps around, overlaps another one, or is not all in its mapping; ENOSPC.
   Status add(Region region);
@@ -62,8 +75,11 @@ class Memory {
   Status remove(U64 guest, U64 size);
   std::size_t size() const { return regions_.size(); }
   std::span<const Region> regions() const { return regions_; }
-  /// Somebody has cut a mapping short.
+  /// Somebody has made a mapping's file shorter.
   bool broken() const;
+  /// The same by mappings of its own; a region that can't be mapped again isn't there.
+  Memory again() const;
+  bool cut_off() const;
 
   /// Adds the pieces of memory that [guest, guest + size) is, at most until `pieces` has `max`.
   /// False: a part of it isn't there, isn't writable, or there are too many pieces.

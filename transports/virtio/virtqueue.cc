@@ -43,7 +43,6 @@ void Virtqueue::store(std::byte* at, U16 value) const {
 
 Status Virtqueue::start(std::shared_ptr<const Memory> memory, const RingPlace& place, U64 features,
                         U16 next) {
-  NINEP_CHECK(out_ == 0);
   if (!std::has_single_bit(place.size) || place.size > kSizeMax) return fail(EINVAL);
   const auto located = locate(std::move(memory), place);
   NINEP_RETURN_IF_ERROR(located);
@@ -52,12 +51,13 @@ Status Virtqueue::start(std::shared_ptr<const Memory> memory, const RingPlace& p
   next_ = next;
   used_index_ = load(used_ + kIndexAt);
   told_ = used_index_;
+  out_ = 0;
   heads_out_.assign(size_, false);
   return {};
 }
 
-Status Virtqueue::move(std::shared_ptr<const Memory> memory) {
-  const RingPlace place = place_;
+Status Virtqueue::move(std::shared_ptr<const Memory> memory, const RingPlace& place) {
+  if (place.size != size_) return fail(EINVAL);
   return locate(std::move(memory), place);
 }
 
@@ -77,7 +77,7 @@ Status Virtqueue::locate(std::shared_ptr<const Memory> memory, const RingPlace& 
 }
 
 void Virtqueue::stop() {
-  NINEP_CHECK(out_ == 0);
+  out_ = 0;
   memory_ = nullptr;
 }
 
@@ -85,9 +85,16 @@ Virtqueue::Take Virtqueue::take(Chain& chain) {
   const U16 waiting = static_cast<U16>(load(available_ + kIndexAt) - next_);
   if (waiting == 0) return Take::kEmpty;
   if (waiting > size_) return Take::kBroken;
+  const U16 head = load(available_ + kEntriesAt + 2 * std::size_t{next_ & (size_ - 1)});
+  const Take taken = take_chain(head, chain);
+  if (taken == Take::kChain) ++next_;
+  return taken;
+}
+
+Virtqueue::Take Virtqueue::take_chain(U16 head, Chain& chain) {
   chain.out.clear();
   chain.in.clear();
-  chain.head = load(available_ + kEntriesAt + 2 * std::size_t{next_ & (size_ - 1)});
+  chain.head = head;
   if (chain.head >= size_ || heads_out_[chain.head]) return Take::kBroken;
   U16 at = chain.head;
   for (std::size_t seen = 1;; ++seen) {
@@ -106,7 +113,6 @@ Virtqueue::Take Virtqueue::take(Chain& chain) {
     if (descriptor.next >= size_) return Take::kBroken;
     at = descriptor.next;
   }
-  ++next_;
   ++out_;
   heads_out_[chain.head] = true;
   return Take::kChain;

@@ -21,6 +21,8 @@ struct RingPlace {
   U64 available = 0;
   U64 used = 0;
   U32 size = 0;  // entries: a power of two
+
+  bool operator==(const RingPlace&) const = default;
 };
 
 /// A message from the driver and the room for its answer.
@@ -43,13 +45,14 @@ class Virtqueue {
   /// kSizeMax; EFAULT: the ring isn't all in writable memory, or not aligned.
   Status start(std::shared_ptr<const Memory> memory, const RingPlace& place, U64 features,
                U16 next);
-  /// Goes on in another table of memory. Chains that are out stay in the one that they came from.
-  /// EFAULT: the ring isn't there; it stays where it was.
-  Status move(std::shared_ptr<const Memory> memory);
-  /// Forgets the ring. Only when no chain is out.
+  /// Goes on in another table of memory, the ring at `place` there. Chains that are out stay in the
+  /// one that they came from. EFAULT: the ring isn't there; it stays where it was.
+  Status move(std::shared_ptr<const Memory> memory, const RingPlace& place);
+  /// Forgets the ring, and chains that are out.
   void stop();
   bool started() const { return memory_ != nullptr; }
   const std::shared_ptr<const Memory>& memory() const { return memory_; }
+  const RingPlace& place() const { return place_; }
   /// The next entry of the available ring, for a start later on.
   U16 next() const { return next_; }
   /// Chains taken and not given back.
@@ -59,6 +62,8 @@ class Virtqueue {
   /// Takes the next chain. What it points at stays mapped as long as memory() of now is held.
   /// kBroken: the ring must not be used any more.
   Take take(Chain& chain);
+  /// The chain that begins at `head`, which take() gave before a stop() and a start().
+  Take take_chain(U16 head, Chain& chain);
   /// Gives a chain back with `written` bytes of its `in` filled.
   void give_back(U16 head, U32 written);
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -16,6 +17,9 @@
 #include "transports/virtio/virtqueue.h"
 
 namespace ninep::test {
+
+/// A descriptor of the same, for somebody else to own.
+inline io::OwnedFd another(int fd) { return io::OwnedFd(::fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
 
 /// A guest's memory: a file in memory, mapped here, that begins at a guest address of its own.
 class GuestRam {
@@ -64,7 +68,7 @@ class GuestRam {
   }
   /// As the device maps it.
   virtio::Region region(bool writable = true) const {
-    auto mapping = virtio::Mapping::make(fd_, 0, size_, writable);
+    auto mapping = virtio::Mapping::make(another(fd_), 0, size_, writable);
     NINEP_CHECK(mapping);
     return {
         .guest = guest_, .size = size_, .user = user(), .mapping = *mapping, .writable = writable};

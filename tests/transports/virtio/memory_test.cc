@@ -101,12 +101,13 @@ TEST(Mapping, NeedsWholePagesThatTheFileHas) {
                                      {~U64{0} - 4095, 4096},
                                      {~U64{0} - 4095, 8192},
                                      {4096, ~U64{0} - 4095}})
-    EXPECT_FALSE(Mapping::make(ram.fd(), offset, size, true)) << offset << " " << size;
-  EXPECT_TRUE(Mapping::make(ram.fd(), 4096, 8192, true));
-  EXPECT_EQ(Mapping::make(-1, 0, 4096, true).error(), Errno{EBADF});
+    EXPECT_FALSE(Mapping::make(test::another(ram.fd()), offset, size, true))
+        << offset << " " << size;
+  EXPECT_TRUE(Mapping::make(test::another(ram.fd()), 4096, 8192, true));
+  EXPECT_EQ(Mapping::make({}, 0, 4096, true).error(), Errno{EBADF});
   int pipe[2];
   ASSERT_EQ(::pipe(pipe), 0);
-  EXPECT_EQ(Mapping::make(pipe[0], 0, 4096, true).error(), Errno{EINVAL});
+  EXPECT_EQ(Mapping::make(test::another(pipe[0]), 0, 4096, true).error(), Errno{EINVAL});
   ::close(pipe[0]);
   ::close(pipe[1]);
 }
@@ -114,8 +115,8 @@ TEST(Mapping, NeedsWholePagesThatTheFileHas) {
 // Whoever gave us the file cuts it off while it is mapped: we go on, and know.
 TEST(Mapping, OutlivesItsFile) {
   const GuestRam ram(1 << 20);
-  const auto mapping = Mapping::make(ram.fd(), 0, 1 << 20, true);
-  const auto other = Mapping::make(ram.fd(), 0, 4096, true);
+  const auto mapping = Mapping::make(test::another(ram.fd()), 0, 1 << 20, true);
+  const auto other = Mapping::make(test::another(ram.fd()), 0, 4096, true);
   ASSERT_TRUE(mapping && other);
   (*mapping)->data()[0] = std::byte{1};
   ASSERT_EQ(::ftruncate(ram.fd(), 4096), 0);
@@ -131,11 +132,32 @@ TEST(Mapping, OutlivesItsFile) {
   EXPECT_TRUE(memory.broken());
 }
 
+// Whoever is writing, writes to copies; the guest's pages are mapped anew.
+TEST(Mapping, IsCutOff) {
+  const GuestRam ram(1 << 20);
+  const auto mapping = Mapping::make(test::another(ram.fd()), 4096, 8192, true);
+  ASSERT_TRUE(mapping);
+  std::byte* const at = (*mapping)->data();
+  at[0] = std::byte{1};
+  const auto again = (*mapping)->again();
+  ASSERT_TRUE(again);
+  ASSERT_TRUE((*mapping)->cut_off());
+  EXPECT_EQ((*mapping)->data(), at);
+  EXPECT_EQ(at[0], std::byte{1});
+  at[0] = std::byte{2};
+  at[4096] = std::byte{3};
+  EXPECT_EQ(*ram.at(ram.guest() + 4096), std::byte{1});
+  EXPECT_EQ((*again)->data()[4096], std::byte{0});
+  (*again)->data()[1] = std::byte{4};
+  EXPECT_EQ(*ram.at(ram.guest() + 4097), std::byte{4});
+  ASSERT_TRUE((*mapping)->cut_off());  // once more: nothing more to lose than the copies
+}
+
 TEST(Mapping, OtherBusErrorsEndTheProgram) {
   EXPECT_DEATH(
       {
         const GuestRam ram(1 << 20);
-        const auto mapping = Mapping::make(ram.fd(), 0, 4096, true);
+        const auto mapping = Mapping::make(test::another(ram.fd()), 0, 4096, true);
         if (::ftruncate(ram.fd(), 4096) == 0) *ram.at(ram.guest() + 8192) = std::byte{1};
       },
       "");

@@ -62,7 +62,7 @@ std::string quoted(const std::string& text) {
 }
 
 /// How QEMU gets a device, and how its guest mounts it.
-void print_device(const Server::Listening& device) {
+void print_device(const Server::Place& device) {
   const auto& [kind, tag, msix] = device.protocol;
   const std::string where = device.name.substr(device.name.find(':') + 1);
   const std::string path = where.starts_with("fd=") ? "PATH" : absolute(where);
@@ -71,6 +71,7 @@ void print_device(const Server::Listening& device) {
           ? "-device " + quoted(R"({"driver":"vfio-user-pci","socket":{"type":"unix","path":")" +
                                 path + R"("}})")
           : "-chardev socket,id=" + tag + ",path=" + quoted(path) +
+                (device.connects ? ",server=on,wait=on" : "") +
                 " -device vhost-user-test-device-pci,chardev=" + tag +
                 ",virtio-id=9,num_vqs=1,vq_size=128,config_size=256";
   std::fprintf(stderr,
@@ -115,14 +116,19 @@ void log_counters(const Server& server) {
 int serve(const ninep::server::Options& options) {
   // First of all: later, a descriptor that nobody gave us would be one of our own, and ours would
   // take what is printed.
-  std::vector<ninep::transport::Address> addresses;
-  for (const std::string& text : options.listen) {
-    const auto address = ninep::transport::Address::parse(text);
-    if (!address.ok()) return fail(std::string(address.status().message()));
-    if (const auto given = ninep::transport::check_given(*address); !given.ok())
-      return fail(std::string(given.message()));
-    addresses.push_back(*address);
-  }
+  struct Wanted {
+    ninep::transport::Address address;
+    bool connects;
+  };
+  std::vector<Wanted> wanted;
+  for (const bool connects : {false, true})
+    for (const std::string& text : connects ? options.connect : options.listen) {
+      const auto address = ninep::transport::Address::parse(text);
+      if (!address.ok()) return fail(std::string(address.status().message()));
+      if (const auto given = ninep::transport::check_given(*address); !given.ok())
+        return fail(std::string(given.message()));
+      wanted.push_back({*address, connects});
+    }
   int unused = 0;
   while (unused >= 0 && unused <= STDERR_FILENO) unused = ::open("/dev/null", O_RDWR);
   ::close(unused);
@@ -139,14 +145,16 @@ int serve(const ninep::server::Options& options) {
                  .threads = options.threads,
                  .io = choice(options.io),
                  .trace = options.trace});
-  for (const ninep::transport::Address& address : addresses) {
+  for (const auto& [address, connects] : wanted) {
     std::optional<ninep::server::Export> exported;
     if (!address.directory.empty()) {
       auto other = ninep::fs::make_local_tree(address.directory);
       if (!other.ok()) return fail(std::string(other.status().message()));
       exported = {*other, options.read_only};
     }
-    if (const auto status = server.listen(address, exported); !status.ok())
+    if (const auto status =
+            connects ? server.connect(address, exported) : server.listen(address, exported);
+        !status.ok())
       return fail(std::string(status.message()));
   }
 
@@ -157,13 +165,13 @@ int serve(const ninep::server::Options& options) {
                server.io_name());
   if (!server.users().acts_as_others())
     spdlog::info("not root: every client acts as the user that runs this server");
-  for (const Server::Listening& listening : server.listening()) {
-    spdlog::info("listening on {}", listening.name);
-    if (listening.protocol.kind != ninep::transport::Protocol::Kind::kFrames) {
-      print_device(listening);
+  for (const Server::Place& place : server.places()) {
+    if (!place.connects) spdlog::info("listening on {}", place.name);
+    if (place.protocol.kind != ninep::transport::Protocol::Kind::kFrames) {
+      print_device(place);
       continue;
     }
-    const std::string line = mount_line(listening.name, options);
+    const std::string line = mount_line(place.name, options);
     if (!line.empty()) std::fprintf(stderr, "%s\n", line.c_str());
   }
   server.run();

@@ -44,6 +44,11 @@ bool parse_options(int argc, char** argv, Options& options, int& exit_status) {
                  "root and 5640 otherwise)")
       ->type_name("ADDRESS")
       ->allow_extra_args(false);
+  app.add_option("--connect", options.connect,
+                 "A device's address, vhost-user:PATH,tag=NAME, whose VMM listens: it is connected "
+                 "to, and the next one when that has gone; repeatable")
+      ->type_name("ADDRESS")
+      ->allow_extra_args(false);
   app.add_flag("--ro", options.read_only, "Read-only: whatever would change something is refused");
   app.add_option("--msize", options.msize, "The largest message, in bytes")
       ->check(CLI::Range(kMsizeMin, kMsizeMax));
@@ -65,7 +70,7 @@ bool parse_options(int argc, char** argv, Options& options, int& exit_status) {
     exit_status = asked ? 0 : 2;
     return false;
   }
-  if (options.listen.empty())
+  if (options.listen.empty() && options.connect.empty())
     options.listen.push_back(::geteuid() == 0 ? "tcp:127.0.0.1:564" : "tcp:127.0.0.1:5640");
   if (options.threads == 0)
     options.threads = std::clamp(std::thread::hardware_concurrency(), 1u, 4u);

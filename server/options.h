@@ -11,6 +11,7 @@ namespace ninep::server {
 struct Options {
   std::string directory;
   std::vector<std::string> listen;
+  std::vector<std::string> connect;
   bool read_only = false;
   U32 msize = 1 << 20;
   unsigned threads = 0;

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include <absl/container/flat_hash_set.h>
+#include <absl/strings/str_cat.h>
 #include <fcntl.h>
 #include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
@@ -106,6 +107,17 @@ class Server::Worker {
 
 class Server::Impl {
  public:
+  struct Listener {
+    transport::ListeningSocket socket;
+    transport::Protocol protocol;
+    Export exported;
+  };
+  struct Dialed {
+    transport::Address address;
+    Export exported;
+    io::Event gone;  // the VMM, or the server is to stop
+  };
+
   explicit Impl(Settings s) : settings(std::move(s)) {
     shared.msize_max = std::clamp(settings.msize_max, kMsizeMin, kMsizeMax);
     shared.trace = settings.trace;
@@ -143,14 +155,17 @@ class Server::Impl {
 
   // On the first loop, from the first accept to the last connection's end.
   io::Task<void> serve() {
-    accepting.resize(listening.size());
-    io::Scope accepts;
-    for (std::size_t i = 0; i < listening.size(); ++i) accepts.spawn(accept(i));
+    waiting.resize(listening.size() + dialed.size());
+    io::Scope arrivals;
+    for (std::size_t i = 0; i < listening.size(); ++i)
+      arrivals.spawn(accept(listening[i], waiting[i]));
+    for (std::size_t i = 0; i < dialed.size(); ++i)
+      arrivals.spawn(dial(*dialed[i], waiting[listening.size() + i]));
     for (Arrival& arrival : connected) {
       ++connected_now;
       arrival.ended = [this] {
         workers[0]->loop().post([this] {
-          if (--connected_now == 0 && listening.empty()) stop();
+          if (--connected_now == 0 && listening.empty() && dialed.empty()) stop();
         });
       };
       place(std::move(arrival));
@@ -159,10 +174,11 @@ class Server::Impl {
     auto room = std::as_writable_bytes(std::span(&count, 1));
     co_await workers[0]->loop().run(io::ops::recv(stop_event, true, room));
     stopping = true;
-    for (std::size_t i = 0; i < listening.size(); ++i)
-      if (accepting[i].waiter) workers[0]->loop().cancel(accepting[i]);
-    auto accepts_ending = accepts.all_done();
-    co_await accepts_ending;
+    for (io::Op& op : waiting)
+      if (op.waiter) workers[0]->loop().cancel(op);
+    for (const auto& vmm : dialed) vmm->gone.set();
+    auto arrivals_ending = arrivals.all_done();
+    co_await arrivals_ending;
     listening.clear();  // nobody can connect any more, and socket files are gone
     io::Event one_drained;
     std::size_t left = workers.size();
@@ -185,10 +201,8 @@ class Server::Impl {
     });
   }
 
-  io::Task<void> accept(std::size_t index) {
+  io::Task<void> accept(const Listener& listener, io::Op& op) {
     io::Loop& loop = workers[0]->loop();
-    const Listener& listener = listening[index];
-    io::Op& op = accepting[index];
     while (!stopping) {
       op = io::ops::accept(listener.socket.fd());
       const int result = co_await loop.run(op);
@@ -200,12 +214,39 @@ class Server::Impl {
                  result != -ECANCELED) {
         spdlog::warn("{}: cannot accept: {}", listener.socket.name(),
                      errno_text(Errno{static_cast<U32>(-result)}));
-        op =
-            io::ops::timeout(100'000'000);  // until somebody has left, or whatever it is has passed
-        co_await loop.run(op);
-        op.waiter = nullptr;
+        // Until somebody has left, or whatever it is has passed.
+        auto pausing = pause(op);
+        co_await pausing;
       }
     }
+  }
+
+  // A connection to a VMM, one after the other.
+  io::Task<void> dial(Dialed& vmm, io::Op& op) {
+    bool said = false;
+    while (!stopping) {
+      const auto fd = transport::connect_address(vmm.address);
+      if (fd) {
+        spdlog::info("{}: connected to the VMM", vmm.address.text());
+        said = false;
+        place({{*fd, *fd, false}, vmm.address.protocol, vmm.exported, [this, &vmm] {
+                 workers[0]->loop().post([&vmm] { vmm.gone.set(); });
+               }});
+        co_await vmm.gone;
+        continue;
+      }
+      if (!std::exchange(said, true))
+        spdlog::info("{}: waits for a VMM that listens there ({})", vmm.address.text(),
+                     errno_text(fd.error()));
+      auto pausing = pause(op);
+      co_await pausing;
+    }
+  }
+
+  io::Task<void> pause(io::Op& op) {
+    op = io::ops::timeout(100'000'000);
+    co_await workers[0]->loop().run(op);
+    op.waiter = nullptr;
   }
 
   // Connections go round the workers.
@@ -220,19 +261,21 @@ class Server::Impl {
     [[maybe_unused]] const auto written = ::write(stop_event, &one, sizeof one);
   }
 
-  struct Listener {
-    transport::ListeningSocket socket;
-    transport::Protocol protocol;
-    Export exported;
-  };
+  /// What an address shows.
+  Export export_of(const transport::Address& address, std::optional<Export> exported) const {
+    if (!exported) exported = settings.exported;
+    exported->read_only = exported->read_only || address.read_only;
+    return *exported;
+  }
 
   const Settings settings;
   Shared shared;
   std::vector<std::unique_ptr<Worker>> workers;
   std::vector<Listener> listening;
+  std::vector<std::unique_ptr<Dialed>> dialed;
   std::vector<Arrival> connected;
   std::size_t connected_now = 0;
-  std::vector<io::Op> accepting;
+  std::vector<io::Op> waiting;  // for arrivals; those of the listeners, then those of `dialed`
   bool stopping = false;
   std::size_t next = 0;
   const int stop_event = ::eventfd(0, EFD_CLOEXEC);
@@ -251,19 +294,33 @@ absl::Status Server::listen(const std::string& text) {
 absl::Status Server::listen(const transport::Address& address, std::optional<Export> exported) {
   auto opened = transport::open_address(address);
   if (!opened.ok()) return opened.status();
-  if (!exported) exported = impl_->settings.exported;
-  exported->read_only = exported->read_only || address.read_only;
+  const Export shown = impl_->export_of(address, std::move(exported));
   for (auto& socket : opened->listening)
-    impl_->listening.push_back({std::move(socket), address.protocol, *exported});
+    impl_->listening.push_back({std::move(socket), address.protocol, shown});
   for (const Ends& ends : opened->connected)
-    impl_->connected.push_back({ends, address.protocol, *exported, nullptr});
+    impl_->connected.push_back({ends, address.protocol, shown, nullptr});
   return absl::OkStatus();
 }
 
-std::vector<Server::Listening> Server::listening() const {
-  std::vector<Listening> all;
+absl::Status Server::connect(const transport::Address& address, std::optional<Export> exported) {
+  if (address.protocol.kind != transport::Protocol::Kind::kVhostUser ||
+      address.kind != transport::Address::Kind::kUnix)
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot connect to '", address.text(),
+                     "': a VMM listens for vhost-user:PATH,tag=NAME alone"));
+  auto dialed = std::make_unique<Impl::Dialed>();
+  dialed->address = address;
+  dialed->exported = impl_->export_of(address, std::move(exported));
+  impl_->dialed.push_back(std::move(dialed));
+  return absl::OkStatus();
+}
+
+std::vector<Server::Place> Server::places() const {
+  std::vector<Place> all;
   for (const auto& listener : impl_->listening)
-    all.push_back({listener.socket.name(), listener.protocol});
+    all.push_back({listener.socket.name(), listener.protocol, false});
+  for (const auto& dialed : impl_->dialed)
+    all.push_back({dialed->address.text(), dialed->address.protocol, true});
   return all;
 }
 

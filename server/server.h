@@ -38,12 +38,15 @@ class Server {
   /// The error says what to do.
   absl::Status listen(const transport::Address& address, std::optional<Export> exported = {});
   absl::Status listen(const std::string& address);
-  /// What is listened on, with the ports that the system chose.
-  struct Listening {
+  /// Has run() connect to a VMM that listens for its device, and to the next one when that is gone.
+  absl::Status connect(const transport::Address& address, std::optional<Export> exported = {});
+  /// Where it serves, with the ports that the system chose.
+  struct Place {
     std::string name;
     transport::Protocol protocol;
+    bool connects = false;  // it doesn't listen there
   };
-  std::vector<Listening> listening() const;
+  std::vector<Place> places() const;
   /// "io_uring" or "portable".
   Str io_name() const;
   const Users& users() const;

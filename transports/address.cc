@@ -223,10 +223,15 @@ int remove_stale(const sockaddr_un& name) {
   return ::unlink(name.sun_path) == 0 ? 0 : errno;
 }
 
-absl::StatusOr<Opened> open_unix(const Address& address) {
+sockaddr_un unix_name(const Address& address) {
   sockaddr_un name{};
   name.sun_family = AF_UNIX;
   std::memcpy(name.sun_path, address.path.c_str(), address.path.size());
+  return name;
+}
+
+absl::StatusOr<Opened> open_unix(const Address& address) {
+  const sockaddr_un name = unix_name(address);
   const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return cannot_listen(address, errno);
   const auto* at = reinterpret_cast<const sockaddr*>(&name);
@@ -361,6 +366,17 @@ absl::StatusOr<Opened> open_address(const Address& address) {
       return open_given(address);
   }
   return absl::InternalError("no such kind of address");
+}
+
+Result<int> connect_address(const Address& address) {
+  if (address.kind != Address::Kind::kUnix) return fail(EOPNOTSUPP);
+  const sockaddr_un name = unix_name(address);
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return fail(errno);
+  if (::connect(fd, reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0) return fd;
+  const int error = errno;
+  ::close(fd);
+  return fail(error);
 }
 
 void prepare_connection(int fd) {

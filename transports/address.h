@@ -57,6 +57,9 @@ struct Opened {
 };
 /// Blocks for name look-ups; at start only. The error says what was tried and what to do.
 absl::StatusOr<Opened> open_address(const Address& address);
+/// A connection to a UNIX socket that somebody else listens on; blocks for nothing. Errors:
+/// connect(2).
+Result<int> connect_address(const Address& address);
 /// Whether the descriptors that it names, if it does, are open. A program asks before it opens any
 /// of its own.
 absl::Status check_given(const Address& address);

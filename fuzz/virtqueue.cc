@@ -57,7 +57,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
       queue.give_back(out.back(), 1);
       out.pop_back();
     }
-    queue.interrupt_due();
+    queue.tell();
     if (queue.next() - input[1] > 1000) break;  // the ring feeds itself
   }
   for (const U16 head : out) queue.give_back(head, 0);

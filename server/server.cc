@@ -81,7 +81,8 @@ class Server::Worker {
     spdlog::debug("{}: connected", name);
     auto serving = link->serve();
     co_await serving;
-    spdlog::debug("{}: left", name);
+    const std::string account = link->account();
+    spdlog::debug("{}: left{}{}", name, account.empty() ? "" : ": ", account);
     links_.erase(link.get());
     if (arrival.ended) arrival.ended();
   }

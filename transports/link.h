@@ -42,6 +42,8 @@ class Link {
   /// Doesn't wait for anything any more.
   virtual void abort() = 0;
   virtual const Peer& peer() const = 0;
+  /// What it has done, for the log; may be empty.
+  virtual std::string account() const { return ""; }
 };
 
 }  // namespace ninep::transport

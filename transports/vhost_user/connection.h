@@ -17,6 +17,7 @@ class Connection final : public transport::Link {
   void stop() override { socket_.stop(); }
   void abort() override { stop(); }
   const transport::Peer& peer() const override { return peer_; }
+  std::string account() const override { return back_end_.device().counters().text(); }
 
  private:
   const transport::Peer peer_;

@@ -99,6 +99,12 @@ class Device::QueueRequest final : public transport::Request {
   Ref<io::Chunk> chunk_;
 };
 
+std::string DeviceCounters::text() const {
+  return std::to_string(requests) + " requests, " + std::to_string(kicks) + " kicks, " +
+         std::to_string(interrupts) + " interrupts, " + std::to_string(interrupts_spared) +
+         " interrupts spared";
+}
+
 Device::Device(io::Loop& loop, Bus& bus, std::string_view tag, transport::Peer peer,
                const transport::MakeHandler& make_handler)
     : loop_(loop),
@@ -211,9 +217,16 @@ void Device::recycle(QueueRequest& request) {
 
 void Device::turn_end() {
   if (!queue_.started()) return;
-  if (queue_.interrupt_due()) {
-    ++counters_.interrupts;
-    bus_.raise_interrupt();
+  switch (queue_.tell()) {
+    case Virtqueue::Tell::kInterrupt:
+      ++counters_.interrupts;
+      bus_.raise_interrupt();
+      break;
+    case Virtqueue::Tell::kSpared:
+      ++counters_.interrupts_spared;
+      break;
+    case Virtqueue::Tell::kNothing:
+      break;
   }
   if (std::exchange(more_, false)) take_requests();
 }

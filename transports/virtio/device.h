@@ -37,8 +37,11 @@ class Bus {
 /// Where requests and their signals went.
 struct DeviceCounters {
   U64 requests = 0;
-  U64 kicks = 0;
+  U64 kicks = 0;  // by the driver, which may spare itself one while we look at the ring anyway
   U64 interrupts = 0;
+  U64 interrupts_spared = 0;  // turns whose replies the driver didn't want to hear of
+
+  std::string text() const;
 };
 
 class Device final : public io::TurnEnd {

@@ -160,15 +160,17 @@ void Virtqueue::give_back(U16 head, U32 written) {
   store(used_ + kIndexAt, ++used_index_);
 }
 
-bool Virtqueue::interrupt_due() {
+Virtqueue::Tell Virtqueue::tell() {
   const U16 before = told_;
   const U16 now = used_index_;
-  if (before == now) return false;
+  if (before == now) return Tell::kNothing;
   told_ = now;
   std::atomic_thread_fence(std::memory_order_seq_cst);  // the index is out before the wish is read
-  if (!(features_ & kEventIndex)) return !(load(available_ + kFlagsAt) & kSuppress);
+  if (!(features_ & kEventIndex))
+    return load(available_ + kFlagsAt) & kSuppress ? Tell::kSpared : Tell::kInterrupt;
   const U16 event = load(available_ + kEntriesAt + 2 * std::size_t{size_});
-  return static_cast<U16>(now - event - 1) < static_cast<U16>(now - before);
+  const bool passed = static_cast<U16>(now - event - 1) < static_cast<U16>(now - before);
+  return passed ? Tell::kInterrupt : Tell::kSpared;
 }
 
 bool Virtqueue::ask_for_kicks() {

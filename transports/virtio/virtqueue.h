@@ -67,8 +67,9 @@ class Virtqueue {
   /// Gives a chain back with `written` bytes of its `in` filled.
   void give_back(U16 head, U32 written);
 
-  /// Whether the driver wants to hear of what was given back since the last call.
-  bool interrupt_due();
+  enum class Tell { kNothing, kSpared, kInterrupt };
+  /// Whether something was given back since the last call, and the driver wants to hear of it.
+  Tell tell();
   /// Asks the driver to kick for what comes from now on. False: something has come already.
   bool ask_for_kicks();
   /// The driver needn't kick: take() is going to be called anyway.

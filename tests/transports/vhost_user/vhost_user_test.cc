@@ -1,7 +1,10 @@
 // vhost-user: the conversations of real front ends, and what hostile ones say.
+#include <thread>
+
 #include <gtest/gtest.h>
 
 #include "proto/print.h"
+#include "tests/seed.h"
 #include "tests/transports/io/loops.h"
 #include "tests/transports/stream/echo.h"
 #include "tests/transports/vhost_user/front_end.h"
@@ -471,6 +474,61 @@ TEST_P(VhostUserBad, BrokenRings) {
     ASSERT_EQ(front.set_ring(ram, driver, static_cast<U32>(4 * (round + 1))), 0);
     ASSERT_EQ(front.enable(), 0);
   }
+}
+
+// The guest writes to the ring, to descriptors, tables and frames while they are read. What was
+// checked is what is used, or the ring breaks; nothing else happens.
+TEST_P(VhostUserBad, ChangesWhileItIsRead) {
+  auto any = static_cast<unsigned>(seed());
+  for (int round = 0; round < 16; ++round) {
+    plan.when = round % 4 ? When::kLater : When::kAny;  // some are still out when it stops
+    FrontEnd front(host->connect());
+    Driver driver(ram);
+    front.start(ram, driver);
+    const auto bytes = frame("0123456789");
+    const U64 out = ram.put(bytes);
+    const U64 room = ram.take(4096);
+    const U64 table = driver.table({{out, static_cast<U32>(bytes.size())}, {room, 64, kWrite}});
+    std::atomic<bool> done{false};
+    std::thread other([&, seed = ::rand_r(&any)] {
+      auto mine = static_cast<unsigned>(seed);
+      const auto toggle = [&](U64 at, U32 wrong) {
+        auto& word = *reinterpret_cast<U32*>(ram.at(at));
+        const U32 right = std::atomic_ref<U32>(word).exchange(wrong);
+        std::atomic_ref<U32>(word).store(right);
+      };
+      while (!done) {
+        const U32 wrong = static_cast<U32>(::rand_r(&mine)) * 2;
+        switch (::rand_r(&mine) % 5) {
+          case 0:
+            toggle(out, wrong);  // the frame's size
+            break;
+          case 1:
+            toggle(out + 4, wrong);  // its type and tag
+            break;
+          case 2:
+            toggle(table + 8, wrong % 8192);  // a length in the table
+            break;
+          case 3:
+            toggle(table + 16, wrong);  // an address
+            break;
+          default:
+            toggle(driver.place().descriptors + 8, wrong);  // the table's length
+        }
+      }
+    });
+    for (int i = 0; i < 100; ++i) {
+      driver.chain({{table, 32, kTable}});
+      front.kick();
+      driver.set_used_event(driver.used_index());
+      while (driver.used()) continue;
+    }
+    EXPECT_EQ(front.enable(false), 0);
+    done = true;
+    other.join();
+  }
+  plan.when = When::kAtOnce;
+  expect_served();
 }
 
 // Frames that are none, or too large; and no room for an answer.

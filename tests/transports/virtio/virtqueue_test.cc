@@ -14,6 +14,7 @@ using test::kTable;
 using test::kWrite;
 using test::Piece;
 using Take = Virtqueue::Take;
+using Tell = Virtqueue::Tell;
 
 constexpr U64 kFeatures = kVersion1 | kIndirect | kEventIndex;
 
@@ -61,7 +62,7 @@ class VirtqueueTest : public testing::Test {
 
 TEST_F(VirtqueueTest, NothingThere) {
   EXPECT_EQ(take(), Take::kEmpty);
-  EXPECT_FALSE(queue.interrupt_due());
+  EXPECT_EQ(queue.tell(), Tell::kNothing);
 }
 
 TEST_F(VirtqueueTest, ChainsComeInOrderAndGoBackInAny) {
@@ -173,12 +174,12 @@ TEST_F(VirtqueueTest, InterruptsUnlessSuppressed) {
   driver.chain({room(1)});
   ASSERT_EQ(take(), Take::kChain);
   give_back(0);
-  EXPECT_TRUE(queue.interrupt_due());
-  EXPECT_FALSE(queue.interrupt_due());  // nothing since
+  EXPECT_EQ(queue.tell(), Tell::kInterrupt);
+  EXPECT_EQ(queue.tell(), Tell::kNothing);  // nothing since
   driver.set_available_flags(1);
   ASSERT_EQ(take(), Take::kChain);
   give_back(0);
-  EXPECT_FALSE(queue.interrupt_due());
+  EXPECT_EQ(queue.tell(), Tell::kSpared);
 }
 
 TEST_F(VirtqueueTest, KicksAreSparedAndAskedFor) {
@@ -200,13 +201,13 @@ TEST_F(EventIndexTest, InterruptsWhenTheIndexIsPassed) {
   for (int i = 0; i < 3; ++i) driver.chain({room(1)});
   ASSERT_EQ(take(), Take::kChain);
   give_back(0);
-  EXPECT_FALSE(queue.interrupt_due());
+  EXPECT_EQ(queue.tell(), Tell::kSpared);
   ASSERT_EQ(take(), Take::kChain);
   give_back(0);
   ASSERT_EQ(take(), Take::kChain);
   give_back(0);
-  EXPECT_TRUE(queue.interrupt_due());  // one for both
-  EXPECT_FALSE(queue.interrupt_due());
+  EXPECT_EQ(queue.tell(), Tell::kInterrupt);  // one for both
+  EXPECT_EQ(queue.tell(), Tell::kNothing);
 }
 
 TEST_F(EventIndexTest, AsksForKicksByIndex) {

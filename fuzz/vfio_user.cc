@@ -7,6 +7,16 @@
 namespace ninep {
 namespace {
 
+/// Memory that is all of one byte.
+struct Memory final : vfio_user::Dma {
+  io::Task<Status> read(U64, Room room) override {
+    std::ranges::fill(room, value);
+    return Status();
+  }
+  io::Task<Status> write(U64, Bytes) override { return Status(); }
+  std::byte value{};
+};
+
 io::Task<void> converse(vfio_user::DeviceServer& server, const fuzz::MemoryFile& memory,
                         Bytes input, io::Loop& loop) {
   for (int count = 0; input.size() >= 5 && count < 64; ++count) {
@@ -38,7 +48,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
   const std::size_t image = std::min<std::size_t>(input[0] + 256u * input[1], size - 2);
   const fuzz::MemoryFile memory(bytes.subspan(2, image));
   const auto loop = io::make_fake_loop(1, {.late = 0, .shortened = 0});
-  vfio_user::DeviceServer server(*loop, "tag", true, {"fuzz"}, fuzz::Echo::maker());
+  Memory dma;
+  dma.value = bytes.back();
+  vfio_user::DeviceServer server(*loop, dma, "tag", true, {"fuzz"}, fuzz::Echo::maker());
   const io::Task<void> conversing = converse(server, memory, bytes.subspan(2 + image), *loop);
   loop->run_until_stopped();
   return 0;

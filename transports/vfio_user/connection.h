@@ -1,12 +1,15 @@
 // Connection: a vfio-user client, which is a VMM, on a socket.
 #pragma once
 
+#include <deque>
+#include <map>
+
 #include "transports/message_socket.h"
 #include "transports/vfio_user/device_server.h"
 
 namespace ninep::vfio_user {
 
-class Connection final : public transport::Link {
+class Connection final : public transport::Link, private Dma {
  public:
   /// `fd`: a connected UNIX socket; owned from now on. `protocol.tag`: 1 to kTagMax bytes.
   Connection(io::Loop& loop, int fd, const transport::Protocol& protocol, transport::Peer peer,
@@ -20,9 +23,32 @@ class Connection final : public transport::Link {
   std::string account() const override { return device_.pci().device().counters().text(); }
 
  private:
+  /// A command of ours whose reply has not come.
+  struct Asked {
+    Command command;
+    Status status = {};
+    std::vector<std::byte> payload;
+    io::Event answered;
+  };
+
+  io::Task<void> converse();
+  bool answer(const Header& header, Bytes payload);
+  io::Task<Status> read(U64 address, Room room) override;
+  io::Task<Status> write(U64 address, Bytes bytes) override;
+  io::Task<Status> ask(Asked& asked, DmaAccess access, Bytes data);
+  void post(Header header, Bytes payload, Bytes more = {});
+  io::Task<void> send_all();
+
   const transport::Peer peer_;
   const transport::Report report_;
   transport::MessageSocket socket_;
+  std::deque<std::vector<std::byte>> outgoing_;
+  bool sending_ = false;
+  bool gone_ = false;
+  io::Event sent_;
+  U16 last_id_ = 0;
+  std::map<U16, Asked*> asked_;
+  io::Scope scope_;
   DeviceServer device_;
 };
 

@@ -15,7 +15,7 @@ Answer DeviceServer::handle(Message message) {
   const Header& header = message.header;
   if ((header.flags & kTypeMask) != 0) {
     answer.broken = true;
-    answer.problem = "a reply to nothing";
+    answer.problem = "no command";
     return answer;
   }
   const bool first = header.command == static_cast<U16>(Command::kVersion);
@@ -55,8 +55,10 @@ Status DeviceServer::carry_out(Message& message, Answer& answer) {
     case Command::kReset:
       pci_.reset();
       return {};
-    case Command::kRegionIoFds:
-      break;  // kicks come as messages
+    case Command::kRegionIoFds:  // kicks come as messages
+    case Command::kDmaRead:
+    case Command::kDmaWrite:
+      break;
   }
   return fail(EOPNOTSUPP);
 }
@@ -78,23 +80,23 @@ Status DeviceServer::map(Message& message) {
   DmaMap map;
   if (!read(message.payload, map) || message.descriptors.size() > 1) return fail(EINVAL);
   if (map.size == 0 || map.address + (map.size - 1) < map.address) return fail(EINVAL);
-  if (message.descriptors.empty()) {
-    if (elsewhere_.size() >= virtio::Memory::kRegionsMax) return fail(ENOSPC);
-    elsewhere_.emplace_back(map.address, map.size);
-    return {};
-  }
   const bool writable = map.flags & kDmaWritable;
-  auto mapping =
-      virtio::Mapping::make(std::move(message.descriptors[0]), map.offset, map.size, writable);
-  NINEP_RETURN_IF_ERROR(mapping);
-  virtio::Memory memory = pci_.device().memory();
-  const auto added = memory.add({.guest = map.address,
-                                 .size = map.size,
-                                 .mapping = std::move(*mapping),
-                                 .writable = writable});
-  NINEP_RETURN_IF_ERROR(added);
-  pci_.set_memory(std::move(memory));
-  return {};
+  virtio::Memory memory = pci_.memory();
+  std::vector<Shadow::Part> not_shared = pci_.not_shared();
+  if (message.descriptors.empty()) {
+    if (not_shared.size() >= virtio::Memory::kRegionsMax) return fail(ENOSPC);
+    not_shared.push_back({map.address, map.size, writable});
+  } else {
+    auto mapping =
+        virtio::Mapping::make(std::move(message.descriptors[0]), map.offset, map.size, writable);
+    NINEP_RETURN_IF_ERROR(mapping);
+    const auto added = memory.add({.guest = map.address,
+                                   .size = map.size,
+                                   .mapping = std::move(*mapping),
+                                   .writable = writable});
+    NINEP_RETURN_IF_ERROR(added);
+  }
+  return pci_.set_memory(std::move(memory), std::move(not_shared));
 }
 
 // Requests under way keep what they use; it is the client's memory, not the guest's address, that
@@ -109,16 +111,15 @@ Status DeviceServer::unmap(Bytes payload, Answer& answer) {
   const auto within = [&](U64 address, U64 size) {
     return all || (address >= unmap.address && address + (size - 1) <= last);
   };
-  const virtio::Memory& memory = pci_.device().memory();
   virtio::Memory rest;
-  for (const virtio::Region& region : memory.regions())
+  for (const virtio::Region& region : pci_.memory().regions())
     if (!within(region.guest, region.size)) NINEP_CHECK(rest.add(region));
-  const std::size_t before = memory.size() + elsewhere_.size();
-  std::erase_if(elsewhere_, [&](const auto& at) { return within(at.first, at.second); });
-  if (!all && rest.size() + elsewhere_.size() == before) return fail(ENOENT);
-  pci_.set_memory(std::move(rest));
+  std::vector<Shadow::Part> not_shared = pci_.not_shared();
+  std::erase_if(not_shared, [&](const auto& part) { return within(part.guest, part.size); });
+  if (!all && rest.size() + not_shared.size() == pci_.memory().size() + pci_.not_shared().size())
+    return fail(ENOENT);
   answer.payload.assign(payload.begin(), payload.begin() + sizeof unmap);
-  return {};
+  return pci_.set_memory(std::move(rest), std::move(not_shared));
 }
 
 // ------------------------------------------------------------------ interrupts

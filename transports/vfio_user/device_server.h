@@ -24,9 +24,9 @@ struct Answer {
 
 class DeviceServer {
  public:
-  DeviceServer(io::Loop& loop, std::string_view tag, bool msix, const transport::Peer& peer,
-               const transport::MakeHandler& make_handler)
-      : pci_(loop, tag, msix, peer, make_handler) {}
+  DeviceServer(io::Loop& loop, Dma& dma, std::string_view tag, bool msix,
+               const transport::Peer& peer, const transport::MakeHandler& make_handler)
+      : pci_(loop, dma, tag, msix, peer, make_handler) {}
 
   Answer handle(Message message);
   /// The client is gone: ends everything.
@@ -47,8 +47,6 @@ class DeviceServer {
 
   PciDevice pci_;
   bool agreed_ = false;  // on a version
-  /// What was mapped without a descriptor: guest address and size. It can't be reached.
-  std::vector<std::pair<U64, U64>> elsewhere_;
 };
 
 }  // namespace ninep::vfio_user

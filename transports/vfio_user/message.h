@@ -21,6 +21,8 @@ enum class Command : U16 {
   kSetIrqs = 8,
   kRegionRead = 9,
   kRegionWrite = 10,
+  kDmaRead = 11,   // ours
+  kDmaWrite = 12,  // ours
   kReset = 13,
 };
 
@@ -107,6 +109,12 @@ struct RegionAccess {
   U32 region;
   U32 count;
 };  // then the data
+
+/// kDmaRead, kDmaWrite: then the data, of a write's command or a read's reply.
+struct DmaAccess {
+  U64 address;
+  U64 count;
+};
 
 /// Regions: BARs are 0 to 5.
 inline constexpr U32 kConfigRegion = 7;

@@ -37,9 +37,11 @@ constexpr U32 kFirstCapability = 0x40;
 
 }  // namespace
 
-PciDevice::PciDevice(io::Loop& loop, std::string_view tag, bool msix, const transport::Peer& peer,
-                     const transport::MakeHandler& make_handler)
-    : msix_(msix), device_(loop, *this, tag, peer, make_handler) {
+PciDevice::PciDevice(io::Loop& loop, Dma& dma, std::string_view tag, bool msix,
+                     const transport::Peer& peer, const transport::MakeHandler& make_handler)
+    : msix_(msix),
+      device_(loop, *this, tag, peer, make_handler),
+      shadow_(dma, device_, [this] { interrupt(); }, [this] { queue_broken(); }) {
   make_config();
   reset();
 }
@@ -160,7 +162,11 @@ Status PciDevice::write(U32 region, U64 offset, Bytes data) {
   } else if (offset < kIsrAt) {
     write_common(offset - kCommonAt, data);
   } else if (offset >= kNotifyAt) {
-    device_.kicked();
+    if (shadow_.in_use()) {
+      shadow_.kicked();
+    } else {
+      device_.kicked();
+    }
   }
   return {};
 }
@@ -234,7 +240,41 @@ void PciDevice::set_status(U8 status) {
 
 void PciDevice::start() {
   if (!queue_enabled_ || device_.running()) return;
-  if (!device_.start(place_, driver_features_, 0)) queue_broken();
+  if (!start_ring()) queue_broken();
+}
+
+// The ring is in shared memory, or all of the guest's memory is shadowed.
+Status PciDevice::start_ring() {
+  device_.set_memory(memory_);
+  if (const auto started = device_.start(place_, driver_features_, 0);
+      started || started.error() != Errno{EFAULT})
+    return started;
+  virtio::Memory all = memory_;
+  const auto added = shadow_.add(not_shared_, all);
+  NINEP_RETURN_IF_ERROR(added);
+  device_.set_memory(std::move(all));
+  shadow_.begin(place_);
+  const auto started = device_.start(place_, driver_features_, 0);
+  if (started) {
+    shadow_.kicked();
+  } else {
+    shadow_.end();
+  }
+  return started;
+}
+
+Status PciDevice::set_memory(virtio::Memory memory, std::vector<Shadow::Part> not_shared) {
+  if (device_.running()) {
+    virtio::Memory all = memory;
+    if (shadow_.in_use()) {
+      const auto added = shadow_.add(not_shared, all);
+      NINEP_RETURN_IF_ERROR(added);
+    }
+    device_.set_memory(std::move(all));
+  }
+  memory_ = std::move(memory);
+  not_shared_ = std::move(not_shared);
+  return {};
 }
 
 void PciDevice::reset() {
@@ -247,6 +287,7 @@ void PciDevice::reset() {
   queue_enabled_ = false;
   place_ = {.size = kQueueSize};
   isr_ = 0;
+  shadow_.end();
   if (!device_.running()) {
     status_ = 0;
   } else if (!ending_) {
@@ -269,6 +310,8 @@ io::Task<void> PciDevice::close() {
   co_await resetting;
   auto closing = device_.close();
   co_await closing;
+  auto shadow_ending = shadow_.all_done();
+  co_await shadow_ending;
 }
 
 // ------------------------------------------------------------------ interrupts
@@ -305,7 +348,16 @@ void PciDevice::raise_intx() {
   [[maybe_unused]] const auto written = ::write(intx_.get(), &one, sizeof one);
 }
 
+// Replies that are still here are told of when they are there.
 void PciDevice::raise_interrupt() {
+  if (!shadow_.in_use()) interrupt();
+}
+
+void PciDevice::given_back() {
+  if (shadow_.in_use()) shadow_.given_back();
+}
+
+void PciDevice::interrupt() {
   isr_ |= kIsrQueue;
   raise(queue_vector_);
 }

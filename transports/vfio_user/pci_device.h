@@ -6,7 +6,7 @@
 #include <array>
 
 #include "transports/io/owned_fd.h"
-#include "transports/virtio/device.h"
+#include "transports/vfio_user/shadow.h"
 
 namespace ninep::vfio_user {
 
@@ -21,7 +21,7 @@ class PciDevice final : public virtio::Bus {
   static constexpr U16 kVectors = 2;
 
   /// `msix`: with MSI-X, else with an interrupt line.
-  PciDevice(io::Loop& loop, std::string_view tag, bool msix, const transport::Peer& peer,
+  PciDevice(io::Loop& loop, Dma& dma, std::string_view tag, bool msix, const transport::Peer& peer,
             const transport::MakeHandler& make_handler);
   ~PciDevice();
 
@@ -32,8 +32,10 @@ class PciDevice final : public virtio::Bus {
   Status read(U32 region, U64 offset, Room out);
   Status write(U32 region, U64 offset, Bytes data);
 
-  /// The guest's memory from now on. Waits for nothing.
-  void set_memory(virtio::Memory memory) { device_.set_memory(std::move(memory)); }
+  /// The guest's memory from now on: what is mapped here, and what isn't. Waits for nothing.
+  const virtio::Memory& memory() const { return memory_; }
+  const std::vector<Shadow::Part>& not_shared() const { return not_shared_; }
+  Status set_memory(virtio::Memory memory, std::vector<Shadow::Part> not_shared);
   /// How the client hears of interrupt `vector`: INTx has one, MSI-X kVectors. Without descriptor:
   /// not at all.
   void set_intx(io::OwnedFd fd);
@@ -48,6 +50,7 @@ class PciDevice final : public virtio::Bus {
   const virtio::Device& device() const { return device_; }
 
   void raise_interrupt() override;
+  void given_back() override;
   void queue_broken() override;
 
  private:
@@ -78,6 +81,8 @@ class PciDevice final : public virtio::Bus {
   void write_common(U64 offset, Bytes data);
   void set_status(U8 status);
   void start();
+  Status start_ring();
+  void interrupt();
   void end();
   io::Task<void> ending();
   void raise(U16 vector);
@@ -99,12 +104,15 @@ class PciDevice final : public virtio::Bus {
   virtio::RingPlace place_;
   U8 isr_ = 0;
 
+  virtio::Memory memory_;
+  std::vector<Shadow::Part> not_shared_;
   io::OwnedFd intx_;
   bool intx_masked_ = false;
   std::array<io::OwnedFd, kVectors> vectors_;
   bool ending_ = false;  // a reset waits for requests under way
   io::Scope resets_;
   virtio::Device device_;
+  Shadow shadow_;
 };
 
 }  // namespace ninep::vfio_user

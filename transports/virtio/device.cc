@@ -217,16 +217,13 @@ void Device::recycle(QueueRequest& request) {
 
 void Device::turn_end() {
   if (!queue_.started()) return;
-  switch (queue_.tell()) {
-    case Virtqueue::Tell::kInterrupt:
-      ++counters_.interrupts;
-      bus_.raise_interrupt();
-      break;
-    case Virtqueue::Tell::kSpared:
-      ++counters_.interrupts_spared;
-      break;
-    case Virtqueue::Tell::kNothing:
-      break;
+  const Virtqueue::Tell told = queue_.tell();
+  if (told != Virtqueue::Tell::kNothing) bus_.given_back();
+  if (told == Virtqueue::Tell::kInterrupt) {
+    ++counters_.interrupts;
+    bus_.raise_interrupt();
+  } else if (told == Virtqueue::Tell::kSpared) {
+    ++counters_.interrupts_spared;
   }
   if (std::exchange(more_, false)) take_requests();
 }

@@ -27,6 +27,8 @@ inline constexpr std::size_t kConfigSize = 256;  // tag_len[2] tag, then zeros
 class Bus {
  public:
   virtual void raise_interrupt() = 0;
+  /// Something is in the used ring since the last call, interrupt or not.
+  virtual void given_back() {}
   /// The ring breaks the rules: nothing is taken from it until the next start().
   virtual void queue_broken() = 0;
 
@@ -65,6 +67,7 @@ class Device final : public io::TurnEnd {
   /// The guest's memory. Another table may come at any time, and with it another place of the ring:
   /// requests under way end in the one that they began with. A ring that isn't there is broken.
   const Memory& memory() const { return *memory_; }
+  std::shared_ptr<const Memory> hold_memory() const { return memory_; }
   void set_memory(Memory memory, const RingPlace& place);
   void set_memory(Memory memory) { set_memory(std::move(memory), place()); }
 
@@ -72,6 +75,8 @@ class Device final : public io::TurnEnd {
   Status start(const RingPlace& place, U64 features, U16 next);
   /// Between start() and the end of stop() or reset().
   bool running() const { return queue_.started(); }
+  /// Nothing is under way.
+  bool idle() const { return queue_.out() == 0; }
   /// There may be something in the ring.
   void kicked();
   /// Takes no more requests; done when those under way have been given back, or kPatience is over.

@@ -105,10 +105,14 @@ Result<std::shared_ptr<Mapping>> Mapping::make_private(U64 size) {
 }
 
 Result<std::shared_ptr<Mapping>> Mapping::again() const {
-  if (!fd_) return fail(EINVAL);
+  if (!fd_) return make_private(size_);
   io::OwnedFd fd(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0));
   if (!fd) return fail(errno);
   return make(std::move(fd), offset_, size_, writable_);
+}
+
+void Mapping::drop() {
+  if (own()) ::madvise(data_, size_, MADV_DONTNEED);
 }
 
 // Pages that were never written here come from the file, the others are copies.

@@ -32,8 +32,11 @@ class Mapping {
   /// How often any mapping became broken: while it stays the same, none did.
   static unsigned breaks() { return breaks_.load(std::memory_order_relaxed); }
 
-  /// Another mapping of the same.
+  /// Another mapping of the same; of memory of our own, new memory.
   Result<std::shared_ptr<Mapping>> again() const;
+  /// Memory of our own becomes zeros, and costs nothing any more.
+  void drop();
+  bool own() const { return !fd_; }
   /// From now on nothing that is written here gets to the file, whoever is writing. What was there
   /// is still read. False: the system can't do that just now.
   bool cut_off();

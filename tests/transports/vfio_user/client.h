@@ -40,7 +40,9 @@ class VfioClient : public MessagePeer {
   /// The next one; none: the conversation has ended.
   std::optional<Reply> reply() {
     vfio_user::Header header;
-    if (!receive(std::as_writable_bytes(std::span(&header, 1)))) return {};
+    do {
+      if (!receive(std::as_writable_bytes(std::span(&header, 1)))) return {};
+    } while ((header.flags & vfio_user::kTypeMask) == 0 && serve_memory(header));
     NINEP_CHECK((header.flags & vfio_user::kTypeMask) == vfio_user::kReply && header.id == id_);
     NINEP_CHECK(((header.flags & vfio_user::kError) != 0) == (header.error != 0));
     Reply reply{header.error, std::vector<std::byte>(header.size - sizeof header)};
@@ -164,14 +166,21 @@ class VfioClient : public MessagePeer {
     } message{{notify_, 0, 2}};
     send(Command::kRegionWrite, std::as_bytes(std::span(&message, 1)), {}, vfio_user::kNoReply);
   }
-  /// Waits for an interrupt.
+  /// Waits for an interrupt, and serves memory meanwhile.
   bool interrupted(int ms = 60'000) {
-    pollfd polled{irq_, POLLIN, 0};
-    U64 count;
-    int ready;
-    do ready = ::poll(&polled, 1, ms);
-    while (ready < 0 && errno == EINTR);
-    return ready == 1 && ::read(irq_, &count, sizeof count) == sizeof count;
+    while (true) {
+      pollfd polled[]{{irq_, POLLIN, 0}, {not_shared ? fd() : -1, POLLIN, 0}};
+      const int ready = ::poll(polled, 2, ms);
+      if (ready < 0 && errno == EINTR) continue;
+      if (ready <= 0) return false;
+      if (polled[0].revents != 0) {
+        U64 count;
+        return ::read(irq_, &count, sizeof count) == sizeof count;
+      }
+      vfio_user::Header header;
+      if (!receive(std::as_writable_bytes(std::span(&header, 1))) || !serve_memory(header))
+        return false;
+    }
   }
   /// What comes back next, by interrupts.
   std::optional<Driver::Used> wait_used(Driver& driver) {
@@ -188,10 +197,44 @@ class VfioClient : public MessagePeer {
   int irq() const { return irq_; }
 
   std::vector<std::byte> last;
-  bool line = false;  // interrupts come by INTx
+  const GuestRam* not_shared = nullptr;  // memory that is served by messages
+  unsigned served = 0;                   // such messages
+  U32 memory_error = 0;                  // what they are answered, if not with memory
+  bool line = false;                     // interrupts come by INTx
   U8 last_isr = 0;
 
  private:
+  /// A command of the server's.
+  bool serve_memory(const vfio_user::Header& header) {
+    std::vector<std::byte> payload(header.size - sizeof header);
+    if (!receive(payload)) return false;
+    vfio_user::DmaAccess access;
+    NINEP_CHECK(vfio_user::read(payload, access) && not_shared);
+    const bool reads = header.command == static_cast<U16>(Command::kDmaRead);
+    NINEP_CHECK(reads || header.command == static_cast<U16>(Command::kDmaWrite));
+    NINEP_CHECK(access.address >= not_shared->guest() &&
+                access.address - not_shared->guest() + access.count <= not_shared->size());
+    ++served;
+    std::byte* const at = not_shared->at(access.address);
+    std::vector<std::byte> answer(payload.begin(), payload.begin() + sizeof access);
+    if (memory_error != 0) {
+      answer.clear();
+    } else if (reads) {
+      answer.insert(answer.end(), at, at + access.count);
+    } else {
+      NINEP_CHECK(payload.size() == sizeof access + access.count);
+      std::copy(payload.begin() + sizeof access, payload.end(), at);
+    }
+    const vfio_user::Header back{
+        header.id, header.command, static_cast<U32>(sizeof header + answer.size()),
+        vfio_user::kReply | (memory_error != 0 ? vfio_user::kError : 0), memory_error};
+    std::vector<std::byte> bytes(sizeof back);
+    std::memcpy(bytes.data(), &back, sizeof back);
+    bytes.insert(bytes.end(), answer.begin(), answer.end());
+    send_raw(bytes);
+    return true;
+  }
+
   const int irq_;
   U16 id_ = 0;
   U32 notify_ = 0;

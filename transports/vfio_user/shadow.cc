@@ -1,0 +1,303 @@
+#include "transports/vfio_user/shadow.h"
+
+#include <algorithm>
+
+namespace ninep::vfio_user {
+namespace {
+
+// Descriptor flags.
+constexpr U16 kNext = 1;
+constexpr U16 kWrite = 2;
+constexpr U16 kTable = 4;
+
+constexpr std::size_t kEntriesAt = 4;  // of both rings
+
+}  // namespace
+
+Status Shadow::add(const std::vector<Part>& parts, virtio::Memory& memory) const {
+  for (const Part& part : parts) {
+    std::shared_ptr<virtio::Mapping> mapping;
+    for (const virtio::Region& region : device_.memory().regions())
+      if (region.guest == part.guest && region.size == part.size && region.mapping->own())
+        mapping = region.mapping;
+    if (!mapping) {
+      auto fresh = virtio::Mapping::make_private(part.size);
+      NINEP_RETURN_IF_ERROR(fresh);
+      mapping = std::move(*fresh);
+    }
+    const auto added = memory.add({.guest = part.guest,
+                                   .size = part.size,
+                                   .mapping = std::move(mapping),
+                                   .writable = part.writable});
+    NINEP_RETURN_IF_ERROR(added);
+  }
+  return {};
+}
+
+void Shadow::begin(const virtio::RingPlace& place) {
+  in_use_ = true;
+  place_ = place;
+  seen_ = 0;
+  sent_ = 0;
+  bytes_ = 0;
+  for (const virtio::Region& region : device_.memory().regions()) region.mapping->drop();
+}
+
+void Shadow::end() {
+  ++generation_;
+  in_use_ = false;
+  pulling_ = false;
+  pushing_ = false;
+  full_ = false;
+}
+
+// ------------------------------------------------------------------ what is here
+
+std::vector<iovec> Shadow::here(U64 guest, U64 size) const {
+  std::vector<iovec> pieces;
+  if (!device_.memory().pieces(guest, size, virtio::Access::kRead, 1024, pieces)) pieces.clear();
+  return pieces;
+}
+
+template <class T>
+T Shadow::load(U64 guest) const {
+  T value{};
+  gather(here(guest, sizeof value), std::as_writable_bytes(std::span(&value, 1)));
+  return value;
+}
+
+// Whether the chain ends in an indirect table.
+bool Shadow::table_of(U16 head, Descriptor& table) const {
+  U16 at = head;
+  for (U32 seen = 0; seen < place_.size && at < place_.size; ++seen) {
+    table = load<Descriptor>(place_.descriptors + 16 * U64{at});
+    if (table.flags & kTable)
+      return table.length % 16 == 0 && table.length / 16 <= virtio::Virtqueue::kChainMax;
+    if (!(table.flags & kNext)) return false;
+    at = table.next;
+  }
+  return false;
+}
+
+// As far as it makes sense: where it doesn't, the device gives the ring up.
+std::vector<Shadow::Descriptor> Shadow::chain_of(U16 head) const {
+  std::vector<Descriptor> chain;
+  const auto walk = [&](U64 table, U32 count, U16 at) {
+    while (chain.size() < virtio::Virtqueue::kChainMax && at < count) {
+      const auto descriptor = load<Descriptor>(table + 16 * U64{at});
+      if (descriptor.flags & kTable) return;
+      chain.push_back(descriptor);
+      if (!(descriptor.flags & kNext)) return;
+      at = descriptor.next;
+    }
+  };
+  walk(place_.descriptors, place_.size, head);
+  if (Descriptor table; table_of(head, table)) walk(table.address, table.length / 16, 0);
+  return chain;
+}
+
+// What of [guest, guest + size) is shadowed, in parts that one transfer takes. An address that is
+// nowhere is the device's to refuse.
+std::vector<Shadow::Copy> Shadow::copies(U64 guest, U64 size) const {
+  std::vector<Copy> copies;
+  if (here(guest, size).empty()) return copies;
+  for (const virtio::Region& region : device_.memory().regions()) {
+    if (!region.mapping->own()) continue;
+    U64 from = std::max(guest, region.guest);
+    const U64 to = std::min(guest + size, region.guest + region.size);
+    for (; from < to; from += Dma::kSizeMax)
+      copies.push_back({from,
+                        {region.mapping->data() + region.offset + (from - region.guest),
+                         std::min<U64>(to - from, Dma::kSizeMax)}});
+  }
+  return copies;
+}
+
+io::Task<Status> Shadow::fetch(U64 guest, U64 size) {
+  const unsigned generation = generation_;
+  const auto held = device_.hold_memory();  // it may be unmapped meanwhile
+  const auto wanted = copies(guest, size);
+  for (const Copy& copy : wanted) {
+    std::vector<std::byte> part(copy.room.size());
+    auto reading = dma_.read(copy.guest, part);
+    const auto read = co_await reading;
+    if (!read || generation != generation_) co_return read;
+    std::ranges::copy(part, copy.room.begin());
+    bytes_ += part.size();
+  }
+  co_return Status();
+}
+
+io::Task<Status> Shadow::bring(U64 guest, U64 size) {
+  const unsigned generation = generation_;
+  const auto held = device_.hold_memory();  // it may be unmapped meanwhile
+  const auto wanted = copies(guest, size);
+  for (const Copy& copy : wanted) {
+    auto writing = dma_.write(copy.guest, copy.room);
+    const auto written = co_await writing;
+    if (!written || generation != generation_) co_return written;
+  }
+  co_return Status();
+}
+
+// ------------------------------------------------------------------ from the guest
+
+void Shadow::kicked() {
+  pull_again_ = true;
+  if (!std::exchange(pulling_, true)) scope_.spawn(pull(generation_));
+}
+
+io::Task<void> Shadow::pull(unsigned generation) {
+  while (std::exchange(pull_again_, false)) {
+    if (!make_room()) break;
+    auto pulling = pull_all();
+    const auto pulled = co_await pulling;
+    if (generation != generation_) co_return;
+    if (!pulled) {
+      broken_();
+      break;
+    }
+  }
+  pulling_ = false;
+}
+
+// The index that the device looks at goes up when all that is before it is here.
+io::Task<Status> Shadow::pull_all() {
+  const unsigned generation = generation_;
+  while (true) {
+    std::vector<std::byte> ring(available_size());
+    for (std::size_t done = 0; done < ring.size();) {
+      const std::size_t part = std::min(ring.size() - done, Dma::kSizeMax);
+      auto reading = dma_.read(place_.available + done, std::span(ring).subspan(done, part));
+      const auto read = co_await reading;
+      if (!read || generation != generation_) co_return read;
+      done += part;
+    }
+    U16 index;
+    std::memcpy(&index, &ring[2], sizeof index);
+    std::memcpy(&ring[2], &seen_, sizeof seen_);
+    scatter(ring, here(place_.available, ring.size()));
+    if (index == seen_) co_return Status();
+    if (static_cast<U16>(index - seen_) > place_.size) co_return fail(EINVAL);
+    auto fetching = fetch(place_.descriptors, table_size());
+    const auto fetched = co_await fetching;
+    if (!fetched || generation != generation_) co_return fetched;
+    for (; seen_ != index; ++seen_) {
+      U16 head;
+      std::memcpy(&head, &ring[kEntriesAt + 2 * std::size_t{seen_ & (place_.size - 1)}],
+                  sizeof head);
+      auto pulling = pull_chain(head);
+      const auto pulled = co_await pulling;
+      if (!pulled || generation != generation_) co_return pulled;
+    }
+    scatter(std::as_bytes(std::span(&index, 1)), here(available_index(), sizeof index));
+    device_.kicked();
+    // From which request on the driver is to kick again; then what came before it knew.
+    auto asking = bring(place_.used + used_size() - 2, 2);
+    const auto asked = co_await asking;
+    if (!asked || generation != generation_) co_return asked;
+  }
+}
+
+io::Task<Status> Shadow::pull_chain(U16 head) {
+  const unsigned generation = generation_;
+  if (Descriptor table; table_of(head, table)) {
+    auto fetching = fetch(table.address, table.length);
+    const auto fetched = co_await fetching;
+    if (!fetched || generation != generation_) co_return fetched;
+  }
+  U64 left = kChainBytesMax;
+  const auto chain = chain_of(head);
+  for (const Descriptor& descriptor : chain) {
+    if (descriptor.flags & kWrite) continue;
+    if (descriptor.length > left) break;
+    left -= descriptor.length;
+    auto fetching = fetch(descriptor.address, descriptor.length);
+    const auto fetched = co_await fetching;
+    if (!fetched || generation != generation_) co_return fetched;
+  }
+  co_return Status();
+}
+
+// False: what is under way has to end first; its end starts another pull.
+bool Shadow::make_room() {
+  full_ = false;
+  if (bytes_ <= kBytesMax) return true;
+  full_ = !device_.idle() || pushing_ || sent_ != load<U16>(used_index());
+  if (full_) {
+    pull_again_ = true;
+    return false;
+  }
+  drop();
+  return true;
+}
+
+// All but the ring.
+void Shadow::drop() {
+  std::vector<std::byte> available(available_size());
+  std::vector<std::byte> used(used_size());
+  gather(here(place_.available, available.size()), available);
+  gather(here(place_.used, used.size()), used);
+  for (const virtio::Region& region : device_.memory().regions()) region.mapping->drop();
+  scatter(available, here(place_.available, available.size()));
+  scatter(used, here(place_.used, used.size()));
+  bytes_ = 0;
+}
+
+// ------------------------------------------------------------------ to the guest
+
+void Shadow::given_back() {
+  if (!std::exchange(pushing_, true)) scope_.spawn(push(generation_));
+}
+
+io::Task<void> Shadow::push(unsigned generation) {
+  while (load<U16>(used_index()) != sent_) {
+    auto pushing = push_all();
+    const auto pushed = co_await pushing;
+    if (generation != generation_) co_return;
+    if (!pushed) {
+      broken_();
+      break;
+    }
+    pushed_();
+  }
+  pushing_ = false;
+  if (full_) kicked();
+}
+
+// Replies, then their elements in the used ring, then its index.
+io::Task<Status> Shadow::push_all() {
+  const unsigned generation = generation_;
+  for (U16 index; (index = load<U16>(used_index())) != sent_;) {
+    for (; sent_ != index; ++sent_) {
+      const U64 at = place_.used + kEntriesAt + 8 * U64{sent_ & (place_.size - 1)};
+      const U32 head = load<U32>(at);
+      auto chain_going = push_chain(static_cast<U16>(head), load<U32>(at + 4));
+      const auto chain_gone = co_await chain_going;
+      if (!chain_gone || generation != generation_) co_return chain_gone;
+      auto element_going = bring(at, 8);
+      const auto element_gone = co_await element_going;
+      if (!element_gone || generation != generation_) co_return element_gone;
+    }
+    auto writing = dma_.write(used_index(), std::as_bytes(std::span(&index, 1)));
+    const auto written = co_await writing;
+    if (!written || generation != generation_) co_return written;
+  }
+  co_return Status();
+}
+
+io::Task<Status> Shadow::push_chain(U16 head, U32 written) {
+  const auto chain = chain_of(head);
+  for (const Descriptor& descriptor : chain) {
+    if (!(descriptor.flags & kWrite)) continue;
+    const U32 part = std::min(descriptor.length, written);
+    if (part == 0) break;
+    auto bringing = bring(descriptor.address, part);
+    const auto brought = co_await bringing;
+    if (!brought) co_return brought;
+    written -= part;
+  }
+  co_return Status();
+}
+
+}  // namespace ninep::vfio_user

@@ -189,6 +189,7 @@ class VfioClient : public MessagePeer {
       if (const auto used = driver.used()) return used;
       if (!interrupted()) return {};
       if (line) {  // as Linux and QEMU see to it
+        ++interrupts;
         last_isr = read<U8>(0, isr_);
         set_irqs(vfio_user::kIntx, vfio_user::kIrqDataNone | vfio_user::kIrqUnmask, 0, 1);
       }
@@ -201,7 +202,8 @@ class VfioClient : public MessagePeer {
   unsigned served = 0;                   // such messages
   U32 memory_error = 0;                  // what they are answered, if not with memory
   bool line = false;                     // interrupts come by INTx
-  U8 last_isr = 0;
+  unsigned interrupts = 0;
+  U8 last_isr = 0;  // at the last one
 
  private:
   /// A command of the server's.

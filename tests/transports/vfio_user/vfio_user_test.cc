@@ -141,8 +141,9 @@ TEST_P(VfioUser, InterruptLine) {
   ASSERT_EQ(client.start(driver), 15);
   for (int i = 0; i < 100; ++i) {
     ASSERT_EQ(call(client, driver, std::to_string(i)), std::to_string(i));
-    EXPECT_EQ(client.last_isr, 1);
+    EXPECT_TRUE(client.interrupts == 0 || client.last_isr == 1) << i;
   }
+  EXPECT_GT(client.interrupts, 0u);
 }
 
 // A reset ends the session and lets go of the ring; the driver comes again, at another place.

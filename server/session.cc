@@ -50,7 +50,12 @@ void Session::request(transport::Request& request) {
 
 void Session::dispatch(transport::Request& request) {
   const Header header = request.header();
-  if (shared_.trace) trace(request.frame());
+  if (shared_.trace) {
+    std::vector<std::byte> frame(request.frame().begin(), request.frame().end());
+    frame.resize(frame.size() + total(request.payload()));
+    gather(request.payload(), std::span(frame).subspan(request.frame().size()));
+    trace(frame);
+  }
   const bool starts_anew = header.type == Describe<Tversion>::code;
   // The first request with this tag must not be harmed: the second one is an error.
   if (!starts_anew && !calls_.empty() && calls_.contains(static_cast<U16>(header.tag)))

@@ -10,6 +10,7 @@ session/6.12    the same
 vhost_user/6.12 a session over virtio: 9pserve is the guest's device, by QEMU 11
 vfio_user/6.12  the same by the other protocol
 vfio_user_line/6.12 the same with an interrupt line in place of MSI-X
+libvirt/6.12    docs/libvirt.xml, by both protocols: start, suspend, reset, reboot, destroy, shutdown
 mounts/6.1      mounts as people type them, right and wrong ones
 mounts/6.12     the same
 mounts/7        the same
@@ -35,8 +36,9 @@ perform() {
 
 # --- the server of a case
 
-server_pid='' guest_pid=''
+server_pid='' guest_pid='' libvirt_pid=''
 finish() {
+    [ -z "$libvirt_pid" ] || pkill -KILL -P "$libvirt_pid" || :
     [ -z "$guest_pid" ] || kill "$guest_pid" 2>/dev/null || :
     [ -z "$server_pid" ] || kill "$server_pid" 2>/dev/null || :
     wait
@@ -149,12 +151,16 @@ case_session() {
         --env CHECKS="${NINEP_CHECKS:-}" "${session[@]}"
     stop_server
 }
-# device_session KERNEL PROTOCOL OPTIONS: a session by two devices, as it looks at one folder by two
-# mounts.
-device_session() {
+newer_qemu() {
     local status=0
     "$kernel_tests/get-qemu" >/dev/null || status=$?
     if [ $status = 3 ]; then echo 'SKIP QEMU (no Debian suite has one that takes devices from outside)'; exit 0; fi
+    [ $status = 0 ] || exit $status
+}
+# device_session KERNEL PROTOCOL OPTIONS: a session by two devices, as it looks at one folder by two
+# mounts.
+device_session() {
+    newer_qemu
     prepare_session
     serve "$work/export" --listen "$2:$work/a.sock,tag=a$3" --listen "$2:$work/b.sock,tag=b$3"
     reach=("--$2" "$work/a.sock" "--$2" "$work/b.sock"
@@ -166,6 +172,7 @@ device_session() {
 case_vhost_user() { device_session "$1" vhost-user ''; }
 case_vfio_user() { device_session "$1" vfio-user ''; }
 case_vfio_user_line() { device_session "$1" vfio-user ,msix=off; }
+. "$kernel_tests/libvirt.sh"
 case_mounts() {
     mkdir -p "$work/export/folder"
     serve "$work/export"

@@ -25,6 +25,9 @@ scratch() {
     trap 'rm -rf "$tmp"' EXIT
 }
 
+# image FOLDER: what QEMU boots of a folder of get-kernel's.
+image() { if [ -e "$1/vmlinux" ]; then echo "$1/vmlinux"; else echo "$1/vmlinuz"; fi; }
+
 # free_port: a loopback TCP port that nothing listens on just now.
 free_port() {
     local port

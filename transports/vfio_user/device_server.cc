@@ -81,7 +81,7 @@ Status DeviceServer::map(Message& message) {
   if (!read(message.payload, map) || message.descriptors.size() > 1) return fail(EINVAL);
   if (map.size == 0 || map.address + (map.size - 1) < map.address) return fail(EINVAL);
   const bool writable = map.flags & kDmaWritable;
-  virtio::Memory memory = pci_.memory();
+  virtio::Memory memory = pci_.shared();
   std::vector<Shadow::Part> not_shared = pci_.not_shared();
   if (message.descriptors.empty()) {
     if (not_shared.size() >= virtio::Memory::kRegionsMax) return fail(ENOSPC);
@@ -111,12 +111,13 @@ Status DeviceServer::unmap(Bytes payload, Answer& answer) {
   const auto within = [&](U64 address, U64 size) {
     return all || (address >= unmap.address && address + (size - 1) <= last);
   };
+  const virtio::Memory shared = pci_.shared();
   virtio::Memory rest;
-  for (const virtio::Region& region : pci_.memory().regions())
+  for (const virtio::Region& region : shared.regions())
     if (!within(region.guest, region.size)) NINEP_CHECK(rest.add(region));
   std::vector<Shadow::Part> not_shared = pci_.not_shared();
   std::erase_if(not_shared, [&](const auto& part) { return within(part.guest, part.size); });
-  if (!all && rest.size() + not_shared.size() == pci_.memory().size() + pci_.not_shared().size())
+  if (!all && rest.size() + not_shared.size() == shared.size() + pci_.not_shared().size())
     return fail(ENOENT);
   answer.payload.assign(payload.begin(), payload.begin() + sizeof unmap);
   return pci_.set_memory(std::move(rest), std::move(not_shared));

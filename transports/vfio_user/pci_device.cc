@@ -245,11 +245,11 @@ void PciDevice::start() {
 
 // The ring is in shared memory, or all of the guest's memory is shadowed.
 Status PciDevice::start_ring() {
-  device_.set_memory(memory_);
+  virtio::Memory all = shared();
+  device_.set_memory(all);
   if (const auto started = device_.start(place_, driver_features_, 0);
       started || started.error() != Errno{EFAULT})
     return started;
-  virtio::Memory all = memory_;
   const auto added = shadow_.add(not_shared_, all);
   NINEP_RETURN_IF_ERROR(added);
   device_.set_memory(std::move(all));
@@ -263,16 +263,20 @@ Status PciDevice::start_ring() {
   return started;
 }
 
-Status PciDevice::set_memory(virtio::Memory memory, std::vector<Shadow::Part> not_shared) {
-  if (device_.running()) {
-    virtio::Memory all = memory;
-    if (shadow_.in_use()) {
-      const auto added = shadow_.add(not_shared, all);
-      NINEP_RETURN_IF_ERROR(added);
-    }
-    device_.set_memory(std::move(all));
+// What the device has, less copies.
+virtio::Memory PciDevice::shared() const {
+  virtio::Memory shared;
+  for (const virtio::Region& region : device_.memory().regions())
+    if (!region.mapping->own()) NINEP_CHECK(shared.add(region));
+  return shared;
+}
+
+Status PciDevice::set_memory(virtio::Memory shared, std::vector<Shadow::Part> not_shared) {
+  if (shadow_.in_use()) {
+    const auto added = shadow_.add(not_shared, shared);
+    NINEP_RETURN_IF_ERROR(added);
   }
-  memory_ = std::move(memory);
+  device_.set_memory(std::move(shared));
   not_shared_ = std::move(not_shared);
   return {};
 }

@@ -33,9 +33,9 @@ class PciDevice final : public virtio::Bus {
   Status write(U32 region, U64 offset, Bytes data);
 
   /// The guest's memory from now on: what is mapped here, and what isn't. Waits for nothing.
-  const virtio::Memory& memory() const { return memory_; }
+  virtio::Memory shared() const;
   const std::vector<Shadow::Part>& not_shared() const { return not_shared_; }
-  Status set_memory(virtio::Memory memory, std::vector<Shadow::Part> not_shared);
+  Status set_memory(virtio::Memory shared, std::vector<Shadow::Part> not_shared);
   /// How the client hears of interrupt `vector`: INTx has one, MSI-X kVectors. Without descriptor:
   /// not at all.
   void set_intx(io::OwnedFd fd);
@@ -104,7 +104,6 @@ class PciDevice final : public virtio::Bus {
   virtio::RingPlace place_;
   U8 isr_ = 0;
 
-  virtio::Memory memory_;
   std::vector<Shadow::Part> not_shared_;
   io::OwnedFd intx_;
   bool intx_masked_ = false;

@@ -237,15 +237,16 @@ void Device::break_queue() {
 
 Status Device::start(const RingPlace& place, U64 features, U16 next) {
   NINEP_CHECK(!running());
-  const bool where_it_was = place == queue_.place() && next == queue_.next();
+  const bool where_it_was = used_ && place == queue_.place() && next == queue_.next();
   const auto started = queue_.start(memory_, place, features, next);
   NINEP_RETURN_IF_ERROR(started);
   taking_ = true;
   if (where_it_was) {
     come_back();
-  } else if (!cut_off_.empty()) {  // another boot of the guest
+  } else {  // another boot of the guest
     forget_cut_off();
-    end_session();
+    if (used_) end_session();
+    used_ = true;
   }
   take_requests();  // what came before there was anybody to kick
   return {};
@@ -346,6 +347,7 @@ void Device::forget(QueueRequest& request) {
 
 // The next request belongs to another session.
 void Device::end_session() {
+  used_ = false;
   ++ending_;
   scope_.spawn(ending(std::exchange(handler_, make_handler_(loop_, peer_))));
 }

@@ -71,7 +71,9 @@ class Device final : public io::TurnEnd {
   void set_memory(Memory memory, const RingPlace& place);
   void set_memory(Memory memory) { set_memory(std::move(memory), place()); }
 
-  /// Begins to take requests. Not while it runs. Errors: Virtqueue::start().
+  /// Begins to take requests; if it isn't where the ring was stopped, for a new session, since then
+  /// the guest has booted again: all that some front ends tell. Not while it runs. Errors:
+  /// Virtqueue::start().
   Status start(const RingPlace& place, U64 features, U16 next);
   /// Between start() and the end of stop() or reset().
   bool running() const { return queue_.started(); }
@@ -80,7 +82,6 @@ class Device final : public io::TurnEnd {
   /// There may be something in the ring.
   void kicked();
   /// Takes no more requests; done when those under way have been given back, or kPatience is over.
-  /// The session stays: its fids are there at the next start(), until a Tversion comes.
   io::Task<void> stop();
   /// The next entry of the available ring that start() would begin with.
   U16 next() const { return queue_.next(); }
@@ -123,6 +124,7 @@ class Device final : public io::TurnEnd {
   unsigned breaks_seen_ = 0;  // Mapping::breaks() when memory_ was last known to be whole
   Virtqueue queue_;
   Chain chain_;
+  bool used_ = false;    // the session, since it was made
   bool taking_ = false;  // requests from the ring
   bool more_ = false;    // there may be some that capacity, or the others' turn, has kept back
   std::vector<QueueRequest*> under_way_;  // the device's; by QueueRequest::index_

@@ -18,14 +18,14 @@ work() {
 }
 if [ "${1:-}" = work ]; then "$@"; exit; fi
 
-attach /mnt/a access=user,msize=512000
-stage=$(cat /mnt/a/stage)
-# What the machine held before it was reset or destroyed, by either device, is free: b's too, though
+attach /mnt/b access=user,msize=512000
+stage=$(cat /mnt/b/stage)
+# What the machine held before it was reset or destroyed, by either device, is free: a's too, though
 # it isn't mounted again.
 for file in held-by-a held-by-b; do
-    if flock -n "/mnt/a/$file" true; then pass "$stage: $file is free"; else bad "$file is locked"; fi
+    if flock -n "/mnt/b/$file" true; then pass "$stage: $file is free"; else bad "$file is locked"; fi
 done
-attach /mnt/b access=user,msize=512000
+attach /mnt/a access=user,msize=512000
 for mount in a b; do
     [ "$(cat /mnt/$mount/stage)" = "$stage" ] || bad "$mount shows another file"
     echo "$stage" >"/mnt/$mount/written-by-$mount" || bad "$mount cannot write"

@@ -32,12 +32,14 @@ class Files {
     while (held_now_ != count) std::this_thread::yield();
   }
   unsigned sessions() const { return sessions_; }
+  unsigned sessions_made() const { return sessions_made_; }
 
  private:
   struct Handler final : transport::Handler {
     explicit Handler(Files& f) : files(f) {
       files.handlers_.push_back(this);
       ++files.sessions_;
+      ++files.sessions_made_;
     }
     ~Handler() override {
       std::erase(files.handlers_, this);
@@ -71,6 +73,7 @@ class Files {
   std::vector<Handler*> handlers_;
   std::atomic<unsigned> held_now_{0};  // ever
   std::atomic<unsigned> sessions_{0};
+  std::atomic<unsigned> sessions_made_{0};
 };
 
 class Stop : public testing::TestWithParam<Which> {
@@ -163,6 +166,27 @@ TEST_P(Stop, StopsAndGoesOn) {
     EXPECT_TRUE(std::ranges::equal(at(room, used->length), slow));
     EXPECT_TRUE(served(front, driver));
   }
+}
+
+// Front ends say the same of a pause and of a reset. What follows tells: only after a pause does
+// the ring go on where it was, and the session with it.
+TEST_P(Stop, ABootIsASession) {
+  FrontEnd front(host->connect());
+  Driver driver(ram);
+  front.start(ram, driver);
+  ASSERT_TRUE(served(front, driver));
+  ASSERT_EQ(base(front), 1u);
+  ASSERT_EQ(front.set_ring(ram, driver, 1), 0);
+  ASSERT_EQ(front.enable(), 0);
+  ASSERT_TRUE(served(front, driver));
+  EXPECT_EQ(files.sessions_made(), 1u);
+  ASSERT_EQ(base(front), 2u);
+  Driver fresh(ram);
+  ASSERT_EQ(front.set_ring(ram, fresh, 0), 0);
+  ASSERT_EQ(front.enable(), 0);
+  ASSERT_TRUE(served(front, fresh));
+  EXPECT_EQ(files.sessions_made(), 2u);
+  EXPECT_EQ(files.sessions(), 1u);
 }
 
 // A guest that boots anew gets nothing of what the former one asked for.

@@ -22,7 +22,7 @@ class Files {
   }
   /// All files answer.
   void answer() {
-    loop_->post([this] {
+    loop_.load()->post([this] {
       for (transport::Request* request : std::exchange(held_, {})) finish(*request);
       for (Handler* handler : handlers_) handler->changed.set();
     });
@@ -68,7 +68,7 @@ class Files {
     request.finish(frame.size());
   }
 
-  io::Loop* loop_ = nullptr;
+  std::atomic<io::Loop*> loop_{nullptr};
   std::vector<transport::Request*> held_;  // the loop's
   std::vector<Handler*> handlers_;
   std::atomic<unsigned> held_now_{0};  // ever

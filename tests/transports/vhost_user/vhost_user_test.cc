@@ -489,6 +489,7 @@ __attribute__((no_sanitize("thread"))) void toggle_word(std::byte* at, U32 wrong
 TEST_P(VhostUserBad, ChangesWhileItIsRead) {
   auto any = static_cast<unsigned>(seed());
   for (int round = 0; round < 16; ++round) {
+    host->wait_for_links();
     plan.when = round % 4 ? When::kLater : When::kAny;  // some are still out when it stops
     FrontEnd front(host->connect());
     Driver driver(ram);
@@ -533,6 +534,7 @@ TEST_P(VhostUserBad, ChangesWhileItIsRead) {
     ::kill(other, SIGKILL);
     EXPECT_EQ(::waitpid(other, nullptr, 0), other);
   }
+  host->wait_for_links();
   plan.when = When::kAtOnce;
   expect_served();
 }

@@ -239,10 +239,14 @@ io::Task<Status> BackEnd::carry_out(Message& message, Answer& answer) {
       ::fcntl(backend_channel_.get(), F_SETFL,
               ::fcntl(backend_channel_.get(), F_GETFL) | O_NONBLOCK);
       break;
-    case Request::kVringKick:
+    case Request::kVringKick: {
       if (state.index != 0) co_return fail(EINVAL);
+      ring_.has_kick = true;  // User-Mode Linux sends no kSetVringKick then
+      const auto started = start_if_ready();
+      NINEP_CO_RETURN_IF_ERROR(started);
       device_.kicked();
       break;
+    }
   }
   co_return Status();
 }

@@ -107,11 +107,16 @@ class FrontEnd : public MessagePeer {
             .available = user(driver.place().available),
             .log = 0};
   }
-  /// All of a ring's messages but the last, kSetVringEnable; the first one's answer that isn't 0.
-  int set_ring(const GuestRam& ram, const Driver& driver, U32 base = 0) {
+  /// Where a ring is; the first answer that isn't 0.
+  int place_ring(const GuestRam& ram, const Driver& driver, U32 base = 0) {
     int answer = set(Request::kSetVringNum, vhost_user::VringState{0, driver.size()});
     if (answer == 0) answer = set(Request::kSetVringBase, vhost_user::VringState{0, base});
     if (answer == 0) answer = set(Request::kSetVringAddr, addresses(ram, driver));
+    return answer;
+  }
+  /// All of a ring's messages but the last, kSetVringEnable; the first one's answer that isn't 0.
+  int set_ring(const GuestRam& ram, const Driver& driver, U32 base = 0) {
+    int answer = place_ring(ram, driver, base);
     if (answer == 0) answer = set(Request::kSetVringKick, U64{0}, {kick_});
     if (answer == 0) answer = set(Request::kSetVringCall, U64{0}, {call_});
     return answer;

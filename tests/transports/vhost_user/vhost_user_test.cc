@@ -151,37 +151,46 @@ TEST_P(VhostUser, WithoutProtocolFeatures) {
   EXPECT_EQ(call(front, driver, "hello"), "hello");
 }
 
-// Kicks and interrupts as messages.
+// Kicks and interrupts as messages. User-Mode Linux says so by setting no descriptors at all: the
+// first kick starts the ring.
 TEST_P(VhostUser, InbandNotifications) {
-  int pair[2];
-  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-  {
-    FrontEnd front(host->connect());
-    Driver driver(ram);
-    front.negotiate();
-    ASSERT_EQ(front.acknowledged(Request::kSetBackendReqFd, {}, {pair[1]}), 0);
-    ASSERT_EQ(front.set_memory({&ram}), 0);
-    ASSERT_EQ(front.set_ring(ram, driver), 0);
-    ASSERT_EQ(front.set(Request::kSetVringCall, vhost_user::kNoDescriptor), 0);
-    ASSERT_EQ(front.set(Request::kSetVringKick, vhost_user::kNoDescriptor), 0);
-    ASSERT_EQ(front.enable(), 0);
-    const auto bytes = frame("in band");
-    const U64 room = ram.take(4096);
-    driver.chain({{ram.put(bytes), static_cast<U32>(bytes.size())}, {room, 4096, kWrite}});
-    ASSERT_EQ(front.set(Request::kVringKick, VringState{0, 0}), 0);
-    struct {
-      vhost_user::Header header;
-      VringState state;
-    } told{};
-    ASSERT_EQ(::recv(pair[0], &told, sizeof told, MSG_WAITALL), static_cast<ssize_t>(sizeof told));
-    EXPECT_EQ(told.header.request, 4u);
-    EXPECT_EQ(told.header.flags, 1u);
-    const auto used = driver.used();
-    ASSERT_TRUE(used);
-    EXPECT_EQ(used->length, bytes.size());
+  for (const bool told_so : {true, false}) {
+    SCOPED_TRACE(told_so);
+    int pair[2];
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    {
+      FrontEnd front(host->connect());
+      Driver driver(ram);
+      front.negotiate();
+      ASSERT_EQ(front.acknowledged(Request::kSetBackendReqFd, {}, {pair[1]}), 0);
+      ASSERT_EQ(front.set_memory({&ram}), 0);
+      ASSERT_EQ(front.place_ring(ram, driver), 0);
+      if (told_so) {
+        ASSERT_EQ(front.set(Request::kSetVringCall, vhost_user::kNoDescriptor), 0);
+        ASSERT_EQ(front.set(Request::kSetVringKick, vhost_user::kNoDescriptor), 0);
+      }
+      ASSERT_EQ(front.enable(), 0);
+      const auto bytes = frame("in band");
+      const U64 room = ram.take(4096);
+      driver.chain({{ram.put(bytes), static_cast<U32>(bytes.size())}, {room, 4096, kWrite}});
+      ASSERT_EQ(front.set(Request::kVringKick, VringState{0, 0}), 0);
+      struct {
+        vhost_user::Header header;
+        VringState state;
+      } told{};
+      pollfd waiting{.fd = pair[0], .events = POLLIN};
+      ASSERT_EQ(::poll(&waiting, 1, 60'000), 1);
+      ASSERT_EQ(::recv(pair[0], &told, sizeof told, MSG_WAITALL),
+                static_cast<ssize_t>(sizeof told));
+      EXPECT_EQ(told.header.request, 4u);
+      EXPECT_EQ(told.header.flags, 1u);
+      const auto used = driver.used();
+      ASSERT_TRUE(used);
+      EXPECT_EQ(used->length, bytes.size());
+    }
+    ::close(pair[0]);
+    ::close(pair[1]);
   }
-  ::close(pair[0]);
-  ::close(pair[1]);
 }
 
 // What came before anybody could kick is found when the ring is enabled.

@@ -63,3 +63,30 @@ private_apt() {
         -oDir::Etc::preferencesparts="$dir/none" -oDir::State::lists="$dir/lists"
         -oDir::Cache="$dir" -oDir::State::status=/dev/null -oAPT::Sandbox::User=root)
 }
+
+# find_package VERSION PATTERN: the newest package whose name is the regular expression, from the
+# first Debian suite with kernels of VERSION that has one. Sets `package`, `suite` and the array
+# `apt`; what apt said is in $tmp/log. Exit status 3: no suite has it.
+find_package() {
+    local suites=(trixie-backports sid)
+    case $1 in
+        6.1) suites=(bookworm) ;;
+        6.12) suites=(bookworm-backports trixie) ;;
+    esac
+    for suite in "${suites[@]}"; do
+        private_apt "$tmp/$suite" "deb %s $suite main"
+        apt-get "${apt[@]}" update >"$tmp/log" 2>&1 || { say "$suite: apt-get update failed"; continue; }
+        package=$(apt-cache "${apt[@]}" pkgnames linux- | grep -xE "$2" | sort -V | tail -n 1) || continue
+        say "$1: $package from $suite"
+        return
+    done
+    say "no package of Debian's for kernel $1 in: ${suites[*]}"
+    exit 3
+}
+# download DIR PACKAGE...: what find_package found.
+download() {
+    local dir=$1; shift
+    mkdir -p "$dir"
+    (cd "$dir" && apt-get "${apt[@]}" download "$@" >>"$tmp/log" 2>&1) ||
+        { tail -n 3 "$tmp/log" >&2; die "cannot download $*"; }
+}

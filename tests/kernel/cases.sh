@@ -11,6 +11,8 @@ vhost_user/6.12 a session over virtio: 9pserve is the guest's device, by QEMU 11
 vfio_user/6.12  the same by the other protocol
 vfio_user_line/6.12 the same with an interrupt line in place of MSI-X
 libvirt/6.12    docs/libvirt.xml, by both protocols: start, suspend, reset, reboot, destroy, shutdown
+uml/6.1         the same by vhost-user with User-Mode Linux, which kicks by messages
+uml_killed/6.1  front ends that are killed at work
 mounts/6.1      mounts as people type them, right and wrong ones
 mounts/6.12     the same
 mounts/7        the same
@@ -23,15 +25,24 @@ ROWS
 }
 
 perform() {
-    local kind=${1%%/*} kernel=${1#*/} status=0
+    local kind=${1%%/*} kernel=${1#*/}
     trap finish EXIT
     trap 'exit 143' TERM
     work=$(mktemp -d "$NINEP_CACHE/.case.XXXXXX")
     chmod 755 "$work"
-    "$kernel_tests/get-kernel" "$kernel" >/dev/null || status=$?
-    if [ $status = 3 ]; then echo "SKIP kernel (no Debian suite has $kernel)"; exit 0; fi
-    [ $status = 0 ] || exit $status
+    case $kind in
+        uml*) provide "the source of $kernel" get-uml "$kernel" ;;
+        *) provide "$kernel" get-kernel "$kernel" ;;
+    esac
     "case_$kind" "$kernel"
+}
+# provide WHAT COMMAND...: one of the scripts that fetch; the case is skipped where there is none.
+provide() {
+    local what=$1 status=0
+    shift
+    "$kernel_tests/$@" >/dev/null || status=$?
+    if [ $status = 3 ]; then echo "SKIP ${1#get-} (no Debian suite has $what)"; exit 0; fi
+    [ $status = 0 ] || exit $status
 }
 
 # --- the server of a case
@@ -101,6 +112,15 @@ guest() {
     guest_pid=''
 }
 
+# eventually COMMAND...: until it succeeds, or for two minutes.
+eventually() {
+    local i
+    for ((i = 0; i < 600; i++)); do
+        ! "$@" || return 0
+        sleep 0.2
+    done
+    return 1
+}
 # compile NAME SOURCE...: a static program, which --extra brings into the guest by $(program NAME).
 compile() {
     local name=$1
@@ -151,27 +171,43 @@ case_session() {
         --env CHECKS="${NINEP_CHECKS:-}" "${session[@]}"
     stop_server
 }
-newer_qemu() {
-    local status=0
-    "$kernel_tests/get-qemu" >/dev/null || status=$?
-    if [ $status = 3 ]; then echo 'SKIP QEMU (no Debian suite has one that takes devices from outside)'; exit 0; fi
-    [ $status = 0 ] || exit $status
-}
-# device_session KERNEL PROTOCOL OPTIONS: a session by two devices, as it looks at one folder by two
-# mounts.
+# device_session PROTOCOL OPTIONS BOOT_OPTION...: a session by two devices, as it looks at one folder
+# by two mounts.
 device_session() {
-    newer_qemu
     prepare_session
-    serve "$work/export" --listen "$2:$work/a.sock,tag=a$3" --listen "$2:$work/b.sock,tag=b$3"
-    reach=("--$2" "$work/a.sock" "--$2" "$work/b.sock"
+    serve "$work/export" --listen "$1:$work/a.sock,tag=a$2" --listen "$1:$work/b.sock,tag=b$2"
+    reach=("--$1" "$work/a.sock" "--$1" "$work/b.sock"
         --env MOUNT=trans=virtio,version=9p2000.L --env DEVICE=)
-    guest session.sh --kernel "$1" --timeout 1500 --env CHECKS="${NINEP_CHECKS:-}" \
+    guest session.sh "${@:3}" --timeout 1500 --env CHECKS="${NINEP_CHECKS:-}" \
         --env MATRIX="${NINEP_MATRIX:-none:user:512000 mmap:client:512000 loose:any:512000}" "${session[@]}"
     stop_server
 }
-case_vhost_user() { device_session "$1" vhost-user ''; }
-case_vfio_user() { device_session "$1" vfio-user ''; }
-case_vfio_user_line() { device_session "$1" vfio-user ,msix=off; }
+case_uml() { device_session vhost-user '' --uml --kernel "$1"; }
+newer_qemu() { provide 'a QEMU that takes devices from outside' get-qemu; }
+qemu_session() {
+    newer_qemu
+    device_session "$2" "$3" --kernel "$1"
+}
+case_vhost_user() { qemu_session "$1" vhost-user ''; }
+case_vfio_user() { qemu_session "$1" vfio-user ''; }
+case_vfio_user_line() { qemu_session "$1" vfio-user ,msix=off; }
+# Nothing is left of a front end that is killed: not its lock (busy.sh), nor descriptors, nor its memory.
+case_uml_killed() {
+    local count=20 i before
+    [ -z "$reduced" ] || count=5
+    mkdir "$work/export"
+    serve "$work/export" --listen "vhost-user:$work/a.sock,tag=a"
+    reach=(--vhost-user "$work/a.sock" --env MOUNT=trans=virtio,version=9p2000.L --env DEVICE=)
+    held() { echo "$(ls "/proc/$server_pid/fd" | wc -l) descriptors, $(grep -c deleted "/proc/$server_pid/maps") maps"; }
+    before=$(held)
+    echo "count: $count front ends"
+    for ((i = 0; i < count; i++)); do
+        guest busy.sh --uml --kernel "$1" --mem 64 --timeout 60 --tool flock --kill-at busy
+    done
+    released() { [ "$(held)" = "$before" ]; }
+    if eventually released; then echo "PASS $before"; else echo "FAIL $(held), at first $before"; fi
+    stop_server
+}
 . "$kernel_tests/libvirt.sh"
 case_mounts() {
     mkdir -p "$work/export/folder"

@@ -45,15 +45,6 @@ domain() {
         -e "s|<serial type='pty'/>|$ports|" "$top/docs/libvirt.xml"
 }
 
-# eventually COMMAND...: until it succeeds, or for two minutes.
-eventually() {
-    local i
-    for ((i = 0; i < 600; i++)); do
-        ! "$@" || return 0
-        sleep 0.2
-    done
-    return 1
-}
 # ok NAME COMMAND...: a failure ends the case, with what there is to see.
 ok() {
     local name=$1

@@ -1,5 +1,5 @@
-# Sourced by `run`: the cases. One is a function `case_KIND KERNEL`, which runs in a shell of its own
-# that ends the case by exit, and a row of the table for each kernel it is run on.
+# Sourced by `run`: the cases. One is a function `case_KIND KERNEL [MACHINE]`, which runs in a shell of
+# its own that ends the case by exit, and a row of the table for each kernel it is run on.
 # shellcheck shell=bash disable=SC2154
 list() {
     cat <<'ROWS'
@@ -7,9 +7,29 @@ work/6.12       a source tree, git, make, dbench, sqlite, random operations: cac
 work/6.1        the same: cache=none
 session/6.1     a session, by all ways to cache and to map users, and by message size
 session/6.12    the same
-vhost_user/6.12 a session over virtio: 9pserve is the guest's device, by QEMU 11
-vfio_user/6.12  the same by the other protocol
-vfio_user_line/6.12 the same with an interrupt line in place of MSI-X
+vhost_user/6.1  a session over virtio: 9pserve is the guest's device, by QEMU 11
+vhost_user/6.12 the same
+vhost_user/7    the same
+vhost_user/6.1/microvm the same on another machine, by virtio-mmio
+vhost_user/6.12/microvm the same
+vhost_user/7/microvm the same
+vfio_user/6.1   the same by the other protocol
+vfio_user/6.12  the same
+vfio_user/7     the same
+vfio_user/6.1/microvm the same on the other machine
+vfio_user/6.12/microvm the same
+vfio_user/7/microvm the same
+vfio_user_line/6.1 the same with an interrupt line in place of MSI-X
+vfio_user_line/6.12 the same
+vfio_user_line/7 the same
+vfio_user_line/6.1/microvm the same on the other machine
+vfio_user_line/6.12/microvm the same
+vfio_user_line/7/microvm the same
+vfio_user_messages/6.12 the same with memory that is not shared
+vhost_user_connect/6.12 QEMU listens, and 9pserve connects
+life_vhost_user/6.12 a device's life: mounts, drivers, memory and devices that come and go
+life_vhost_user/6.12/microvm the same, as far as it goes on virtio-mmio
+life_vfio_user/6.12 the same
 libvirt/6.12    docs/libvirt.xml, by both protocols: start, suspend, reset, reboot, destroy, shutdown
 uml/6.1         the same by vhost-user with User-Mode Linux, which kicks by messages
 uml_killed/6.1  front ends that are killed at work
@@ -25,7 +45,8 @@ ROWS
 }
 
 perform() {
-    local kind=${1%%/*} kernel=${1#*/}
+    local kind kernel machine
+    IFS=/ read -r kind kernel machine <<<"$1"
     trap finish EXIT
     trap 'exit 143' TERM
     work=$(mktemp -d "$NINEP_CACHE/.case.XXXXXX")
@@ -34,7 +55,7 @@ perform() {
         uml*) provide "the source of $kernel" get-uml "$kernel" ;;
         *) provide "$kernel" get-kernel "$kernel" ;;
     esac
-    "case_$kind" "$kernel"
+    "case_$kind" "$kernel" "${machine:-q35}"
 }
 # provide WHAT COMMAND...: one of the scripts that fetch; the case is skipped where there is none.
 provide() {
@@ -178,19 +199,76 @@ device_session() {
     serve "$work/export" --listen "$1:$work/a.sock,tag=a$2" --listen "$1:$work/b.sock,tag=b$2"
     reach=("--$1" "$work/a.sock" "--$1" "$work/b.sock"
         --env MOUNT=trans=virtio,version=9p2000.L --env DEVICE=)
+    local matrix='none:user:512000 mmap:client:512000 loose:any:512000'
+    if [ -n "$reduced" ]; then
+        matrix=none:user:512000
+        echo 'count: 1 of 3 mounts'
+    fi
     guest session.sh "${@:3}" --timeout 1500 --env CHECKS="${NINEP_CHECKS:-}" \
-        --env MATRIX="${NINEP_MATRIX:-none:user:512000 mmap:client:512000 loose:any:512000}" "${session[@]}"
+        --env MATRIX="${NINEP_MATRIX:-$matrix}" "${session[@]}"
     stop_server
 }
 case_uml() { device_session vhost-user '' --uml --kernel "$1"; }
 newer_qemu() { provide 'a QEMU that takes devices from outside' get-qemu; }
+# qemu_session PROTOCOL OPTIONS KERNEL MACHINE BOOT_OPTION...
 qemu_session() {
     newer_qemu
-    device_session "$2" "$3" --kernel "$1"
+    device_session "$1" "$2" --kernel "$3" --machine "$4" "${@:5}"
 }
-case_vhost_user() { qemu_session "$1" vhost-user ''; }
-case_vfio_user() { qemu_session "$1" vfio-user ''; }
-case_vfio_user_line() { qemu_session "$1" vfio-user ,msix=off; }
+case_vhost_user() { qemu_session vhost-user '' "$@"; }
+case_vfio_user() { qemu_session vfio-user '' "$@"; }
+case_vfio_user_line() { qemu_session vfio-user ,msix=off "$@"; }
+case_vfio_user_messages() { qemu_session vfio-user '' "$@" --private-memory on; }
+case_vhost_user_connect() {
+    newer_qemu
+    mkdir "$work/export"
+    echo 'from the host' >"$work/export/file"
+    serve "$work/export" --connect "vhost-user:$work/a.sock,tag=a"
+    reach=(--vhost-user "$work/a.sock,server=on,wait=on" --env PLUG=)
+    guest life.sh --kernel "$1" --tool lspci
+    guest life.sh --kernel "$1" --tool lspci       # the next VMM
+    stop_server
+}
+# life PROTOCOL KERNEL MACHINE. The device that is plugged and unplugged has no MSI-X: QEMU 11.1 aborts
+# when such a one goes.
+life() {
+    local i device options=''
+    newer_qemu
+    mkdir "$work/export"
+    echo 'from the host' >"$work/export/file"
+    [ "$1" = vhost-user ] || options=,msix=off
+    serve "$work/export" --listen "$1:$work/a.sock,tag=a" --listen "$1:$work/b.sock,tag=b$options"
+    reach=("--$1" "$work/a.sock" --env PLUG=)
+    if [ "$3" = q35 ]; then
+        reach=("--$1" "$work/a.sock" --env PLUG=yes --mem 512 --qemu -m --qemu 512,slots=2,maxmem=2G
+            --qemu -device --qemu pcie-root-port,id=slot-1,slot=1)
+        at plug-memory <<'QMP'
+{"execute": "object-add", "arguments": {"qom-type": "memory-backend-memfd", "id": "more", "size": 268435456, "share": true}}
+{"execute": "device_add", "arguments": {"driver": "pc-dimm", "id": "dimm", "memdev": "more"}}
+QMP
+        for i in 1 2 3; do
+            if [ "$1" = vhost-user ]; then
+                device="\"driver\": \"vhost-user-test-device-pci\", \"chardev\": \"plugged-$i\", \"virtio-id\": 9, \"num_vqs\": 1, \"vq_size\": 128, \"config_size\": 256"
+            else
+                device="\"driver\": \"vfio-user-pci\", \"socket\": {\"type\": \"unix\", \"path\": \"$work/b.sock\"}"
+            fi
+            at "plug-device-$i" < <(
+                [ "$1" = vfio-user ] || echo "{\"execute\": \"chardev-add\", \"arguments\": {\"id\": \"plugged-$i\", \"backend\": {\"type\": \"socket\", \"data\": {\"server\": false, \"addr\": {\"type\": \"unix\", \"data\": {\"path\": \"$work/b.sock\"}}}}}}"
+                echo "{\"execute\": \"device_add\", \"arguments\": {\"id\": \"device-$i\", \"bus\": \"slot-1\", $device}}"
+            )
+            at "unplug-device-$i" <<<"{\"execute\": \"device_del\", \"arguments\": {\"id\": \"device-$i\"}}"
+        done
+    fi
+    guest life.sh --kernel "$2" --machine "$3" --tool lspci
+    stop_server
+}
+# at LINE: what QEMU is told when the guest says LINE is on standard input.
+at() {
+    cat >"$work/$1"
+    reach+=(--at "$1" "'$kernel_tests/qmp' \"\$QMP\" <'$work/$1'")
+}
+case_life_vhost_user() { life vhost-user "$@"; }
+case_life_vfio_user() { life vfio-user "$@"; }
 # Nothing is left of a front end that is killed: not its lock (busy.sh), nor descriptors, nor its memory.
 case_uml_killed() {
     local count=20 i before

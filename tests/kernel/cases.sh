@@ -27,6 +27,7 @@ vfio_user_line/6.12/microvm the same
 vfio_user_line/7/microvm the same
 vfio_user_messages/6.12 the same with memory that is not shared
 vhost_user_connect/6.12 QEMU listens, and 9pserve connects
+together/6.12   three guests of one server: by vhost-user, by vfio-user and over TCP
 life_vhost_user/6.12 a device's life: mounts, drivers, memory and devices that come and go
 life_vhost_user/6.12/microvm the same, as far as it goes on virtio-mmio
 life_vfio_user/6.12 the same
@@ -68,10 +69,10 @@ provide() {
 
 # --- the server of a case
 
-server_pid='' guest_pid='' libvirt_pid=''
+server_pid='' guests=() libvirt_pid=''
 finish() {
     [ -z "$libvirt_pid" ] || pkill -KILL -P "$libvirt_pid" || :
-    [ -z "$guest_pid" ] || kill "$guest_pid" 2>/dev/null || :
+    [ ${#guests[@]} = 0 ] || kill "${guests[@]}" 2>/dev/null || :
     [ -z "$server_pid" ] || kill "$server_pid" 2>/dev/null || :
     wait
     rm -rf "$work"
@@ -123,14 +124,20 @@ stop_server() {
     [ "$server" = diod ] || [ $status = 0 ] || { echo "FAIL the server ended with status $status"; exit 1; }
 }
 
-# guest SCRIPT [BOOT_OPTION...]: boots it against the server that `serve` started.
-guest() {
+# start_guest SCRIPT [BOOT_OPTION...]: boots it against the server that `serve` started.
+start_guest() {
     local script=$1
     shift
     "$kernel_tests/boot" "${reach[@]}" "$@" "$kernel_tests/guest/$script" &
-    guest_pid=$!
-    wait "$guest_pid"
-    guest_pid=''
+    guests+=($!)
+}
+# guest SCRIPT [BOOT_OPTION...]: the same, and waits for its end.
+guest() { start_guest "$@" && wait_for_guests; }
+wait_for_guests() {
+    local pid status=0
+    for pid in "${guests[@]}"; do wait "$pid" || status=$?; done
+    guests=()
+    return $status
 }
 
 # eventually COMMAND...: until it succeeds, or for two minutes.
@@ -227,6 +234,20 @@ case_vhost_user_connect() {
     reach=(--vhost-user "$work/a.sock,server=on,wait=on" --env PLUG=)
     guest life.sh --kernel "$1" --tool lspci
     guest life.sh --kernel "$1" --tool lspci       # the next VMM
+    stop_server
+}
+case_together() {
+    local tcp device=(--env MOUNT=trans=virtio,version=9p2000.L --env DEVICE=)
+    newer_qemu
+    mkdir -m 777 "$work/export"
+    compile range "$kernel_tests/guest/range.c"
+    serve "$work/export" --listen "vhost-user:$work/a.sock,tag=a" --listen "vfio-user:$work/b.sock,tag=b"
+    tcp=("${reach[@]}" --env TAG=c --env ROLE=tcp)
+    reach=(--kernel "$1" --mem 256 --extra "$(program range)" --env 'ROLES=vhost vfio tcp')
+    start_guest together.sh "${device[@]}" --vhost-user "$work/a.sock" --env TAG=a --env ROLE=vhost
+    start_guest together.sh "${device[@]}" --vfio-user "$work/b.sock" --env TAG=b --env ROLE=vfio
+    start_guest together.sh "${tcp[@]}"
+    wait_for_guests
     stop_server
 }
 # life PROTOCOL KERNEL MACHINE. The device that is plugged and unplugged has no MSI-X: QEMU 11.1 aborts

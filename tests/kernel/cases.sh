@@ -33,7 +33,7 @@ life_vhost_user/6.12/microvm the same, as far as it goes on virtio-mmio
 life_vfio_user/6.12 the same
 libvirt/6.12    docs/libvirt.xml, by both protocols: start, suspend, reset, reboot, destroy, shutdown
 uml/6.1         the same by vhost-user with User-Mode Linux, which kicks by messages
-uml_killed/6.1  front ends that are killed at work
+front_ends/6.12 front ends that die at their work: QEMU, User-Mode Linux, and scripted ones
 mounts/6.1      mounts as people type them, right and wrong ones
 mounts/6.12     the same
 mounts/7        the same
@@ -290,21 +290,49 @@ at() {
 }
 case_life_vhost_user() { life vhost-user "$@"; }
 case_life_vfio_user() { life vfio-user "$@"; }
-# Nothing is left of a front end that is killed: not its lock (busy.sh), nor descriptors, nor its memory.
-case_uml_killed() {
-    local count=20 i before
-    [ -z "$reduced" ] || count=5
-    mkdir "$work/export"
-    serve "$work/export" --listen "vhost-user:$work/a.sock,tag=a"
-    reach=(--vhost-user "$work/a.sock" --env MOUNT=trans=virtio,version=9p2000.L --env DEVICE=)
-    held() { echo "$(ls "/proc/$server_pid/fd" | wc -l) descriptors, $(grep -c deleted "/proc/$server_pid/maps") maps"; }
+# Front ends that die at their work: a tenth of them QEMUs, two tenths User-Mode Linux, the others
+# scripted. Nothing is left of them: not their locks (busy.sh), nor descriptors, nor memory.
+case_front_ends() {
+    local count=${NINEP_FRONT_ENDS:-1000} tool=$top/build/debug/tests/server/ninep_front_ends seed=$RANDOM
+    local busy=(--mem 256 --timeout 120 --tool flock --kill-at busy --env DEVICE= --env MOUNT=trans=virtio,version=9p2000.L)
+    newer_qemu
+    provide 'the source of 6.1' get-uml 6.1
+    [ -x "$tool" ] || die "no $tool: run ./dev build debug"
+    if [ -n "$reduced" ]; then
+        count=40
+        echo 'count: 40 of 1000 front ends'
+    fi
+    mkdir -p "$work/export"/{a,b}
+    serve "$work/export" --listen "vhost-user:$work/a.sock,tag=a,dir=$work/export/a" \
+        --listen "vfio-user:$work/b.sock,tag=b,dir=$work/export/b"
+    reach=()
+    qemus() {
+        local i
+        for ((i = 0; i < $1; i += 2)); do
+            start_guest busy.sh --kernel "$kernel" "${busy[@]}" --env TAG=a --vhost-user "$work/a.sock"
+            start_guest busy.sh --kernel "$kernel" "${busy[@]}" --env TAG=b --vfio-user "$work/b.sock"
+            wait_for_guests
+        done
+    }
+    umls() {
+        local i
+        for ((i = 0; i < $1; i++)); do guest busy.sh --uml --kernel 6.1 "${busy[@]}" --env TAG=a --vhost-user "$work/a.sock"; done
+    }
+    # held: descriptors, and maps of memory that others have too; resident: kilobytes.
+    held() { echo "$(ls "/proc/$server_pid/fd" | wc -l) descriptors, $(grep -c memfd "/proc/$server_pid/maps") maps"; }
+    resident() { awk '$1 == "VmRSS:" { print $2 }' "/proc/$server_pid/status"; }
+    local before resident_before
     before=$(held)
-    echo "count: $count front ends"
-    for ((i = 0; i < count; i++)); do
-        guest busy.sh --uml --kernel "$1" --mem 64 --timeout 60 --tool flock --kill-at busy
-    done
+    qemus 2; umls 1; "$tool" "$work/a.sock" "$work/b.sock" 100 "$seed"
     released() { [ "$(held)" = "$before" ]; }
-    if eventually released; then echo "PASS $before"; else echo "FAIL $(held), at first $before"; fi
+    eventually released || { echo "FAIL $(held), at first $before"; exit 1; }
+    resident_before=$(resident)
+    qemus $((count / 10))
+    umls $((count / 5))
+    "$tool" "$work/a.sock" "$work/b.sock" $((count - count / 10 - count / 5)) "$((seed + 1))"
+    if eventually released; then echo "PASS left: $before"; else echo "FAIL left: $(held), at first $before"; fi
+    echo "  resident: $resident_before KiB after the first few, $(resident) KiB after $count"
+    if [ "$(resident)" -lt $((resident_before + 16384)) ]; then echo 'PASS memory'; else echo 'FAIL memory'; fi
     stop_server
 }
 . "$kernel_tests/libvirt.sh"

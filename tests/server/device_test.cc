@@ -5,9 +5,9 @@
 #include <thread>
 
 #include <gtest/gtest.h>
-#include <sys/un.h>
 
 #include "tests/server/program.h"
+#include "tests/server/unix_sockets.h"
 #include "tests/transports/temp_dir.h"
 #include "tests/transports/vfio_user/client.h"
 #include "tests/transports/vhost_user/front_end.h"
@@ -15,21 +15,13 @@
 namespace ninep::test {
 namespace {
 
-void begin(FrontEnd& front, const GuestRam& ram, const Driver& driver) { front.start(ram, driver); }
-void begin(VfioClient& front, const GuestRam& ram, const Driver& driver) {
-  NINEP_CHECK(front.version() == 0 && front.map(ram) == 0);
-  NINEP_CHECK(front.set_irqs(vfio_user::kMsix, vfio_user::kIrqDataEventfd | vfio_user::kIrqTrigger,
-                             0, 2, {front.irq(), front.irq()}) == 0);
-  NINEP_CHECK(front.start(driver) == 15);
-}
-
 /// A VM with a driver, at one end of a socket; what a Client says at the other goes through the
 /// ring, one frame after the other.
 template <class Front>
 class Guest {
  public:
   explicit Guest(int fd) : front_(fd), driver_(ram_) {
-    begin(front_, ram_, driver_);
+    front_.start(ram_, driver_);
     NINEP_CHECK(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair_) == 0);
     thread_ = std::thread([this] { pass_on(); });
   }
@@ -63,24 +55,6 @@ class Guest {
   int pair_[2];
   std::thread thread_;
 };
-
-int connected_to(const std::string& path) {
-  sockaddr_un name{};
-  name.sun_family = AF_UNIX;
-  path.copy(name.sun_path, sizeof name.sun_path - 1);
-  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  NINEP_CHECK(::connect(fd, reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0);
-  return fd;
-}
-int listening_on(const std::string& path) {
-  sockaddr_un name{};
-  name.sun_family = AF_UNIX;
-  path.copy(name.sun_path, sizeof name.sun_path - 1);
-  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  NINEP_CHECK(::bind(fd, reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0);
-  NINEP_CHECK(::listen(fd, 1) == 0);
-  return fd;
-}
 
 class DeviceTest : public testing::Test {
  protected:

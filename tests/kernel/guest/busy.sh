@@ -1,8 +1,8 @@
 #!/bin/sh
 # Works on a device without end, and says `busy` somewhere in the middle: for boot --kill-at.
 . /guest/lib.sh
-attach /mnt/a cache=none,msize=512000
-cd /mnt/a || exit 1
+attach "/mnt/$TAG" cache=none,msize=512000
+cd "/mnt/$TAG" || exit 1
 exec 9>lock
 flock -w 10 9 || { fail 'a lock of a guest that is gone'; exit 1; }
 writes() { while :; do dd if=/dev/zero of=data bs=1M count=16 2>/dev/null; done; }

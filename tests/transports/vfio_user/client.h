@@ -158,6 +158,13 @@ class VfioClient : public MessagePeer {
     put(VIRTIO_PCI_COMMON_STATUS, U8{15});
     return read<U8>(0, common + VIRTIO_PCI_COMMON_STATUS);
   }
+  /// Version, memory, interrupts, ring: ready for requests.
+  void start(const GuestRam& ram, const Driver& driver) {
+    NINEP_CHECK(version() == 0 && map(ram) == 0);
+    NINEP_CHECK(set_irqs(vfio_user::kMsix, vfio_user::kIrqDataEventfd | vfio_user::kIrqTrigger, 0,
+                         2, {irq_, irq_}) == 0);
+    NINEP_CHECK(start(driver) == 15);
+  }
   /// As QEMU passes it on: nobody waits for an answer.
   void kick() {
     struct __attribute__((packed)) {

@@ -33,6 +33,7 @@ life_vhost_user/6.12/microvm the same, as far as it goes on virtio-mmio
 life_vfio_user/6.12 the same
 libvirt/6.12    docs/libvirt.xml, by both protocols: start, suspend, reset, reboot, destroy, shutdown
 uml/6.1         the same by vhost-user with User-Mode Linux, which kicks by messages
+counters/6.1    kicks and interrupts for each request, with 32 requests under way
 front_ends/6.12 front ends that die at their work: QEMU, User-Mode Linux, and scripted ones
 mounts/6.1      mounts as people type them, right and wrong ones
 mounts/6.12     the same
@@ -290,6 +291,43 @@ at() {
 }
 case_life_vhost_user() { life vhost-user "$@"; }
 case_life_vfio_user() { life vfio-user "$@"; }
+# counted TAG: what 9pserve has said of the device that has left.
+counted() { grep -oP "device $1: left: \\K[1-9].*" "$work/said"; }
+# few NAME LINE MOST: PASS with less than that many interrupts for each request.
+few() {
+    awk -v line="$2" -v most="$3" -v name="$1" 'BEGIN {
+        split(line, word, " "); each = word[5] / word[1]
+        print (each < most ? "PASS" : "FAIL"), name ": " line ", " sprintf("%.2f", each) " for each request" }'
+}
+case_counters() {
+    local tag how i rate device=(--env MOUNT=trans=virtio,version=9p2000.L,msize=512000 --env DEVICE=)
+    newer_qemu
+    mkdir "$work/export"
+    head -c 64M /dev/zero >"$work/export/file"
+    # A scripted driver, which is as fast as this machine.
+    serve "$work/export" --listen "vhost-user:$work/ring.sock,tag=ring" --log-level debug
+    for i in 1 32; do
+        rate=$("$top/build/bin/ninep_ring" "$work/ring.sock" $i 1)
+        echo "  scripted, $i under way: $rate"
+    done
+    stop_server
+    few 'scripted, 32 under way' "$(counted ring | tail -n 1)" 0.25
+    for tag in a b; do
+        for how in held free; do
+            serve "$work/export" --log-level debug --listen "vhost-user:$work/a.sock,tag=a" \
+                --listen "vfio-user:$work/b.sock,tag=b"
+            reach=("${device[@]}" --env TAG=$tag --env HOW=$how)
+            if [ $tag = a ]; then reach+=(--vhost-user "$work/a.sock"); else reach+=(--vfio-user "$work/b.sock"); fi
+            for i in 1 2 3 4 5 6 7 8; do
+                reach+=(--at "hold-$i" "kill -STOP $server_pid" --at "release-$i" "kill -CONT $server_pid")
+            done
+            guest counters.sh --kernel "$1"
+            stop_server
+            if [ $how = held ]; then i=0.5; else i=1; fi
+            few "$tag, $how" "$(counted $tag)" $i
+        done
+    done
+}
 # Front ends that die at their work: a tenth of them QEMUs, two tenths User-Mode Linux, the others
 # scripted. Nothing is left of them: not their locks (busy.sh), nor descriptors, nor memory.
 case_front_ends() {

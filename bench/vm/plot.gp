@@ -9,7 +9,7 @@ set boxwidth 0.9
 set logscale y
 set ylabel "MB/s"
 set xtics rotate by -25
-set key top left
+set key above horizontal right
 set grid ytics
 array name[4] = ["Sequential read", "Sequential write", "Random read", "Random write"]
 do for [panel = 0:3] {

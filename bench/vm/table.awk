@@ -93,7 +93,7 @@ END {
     split("512000 default 8192", msize, " ")
     for (i = 1; i <= devices; i++) first[device[i]] = nine(device[i]) ? 512000 : "-"
     if (plot) {
-        for (w = 1; w <= 2; w++) for (o = 1; o <= 2; o++) {
+        for (o = 1; o <= 2; o++) for (w = 1; w <= 2; w++) {
             printf "\"%s %s\" \"4 KiB\" \"64 KiB\" \"1 MiB\"\n", order[o], what[w]
             for (i = 1; i <= devices; i++) {
                 printf "\"%s\"", name(device[i])

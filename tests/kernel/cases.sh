@@ -35,6 +35,10 @@ libvirt/6.12    docs/libvirt.xml, by both protocols: start, suspend, reset, rebo
 uml/6.1         the same by vhost-user with User-Mode Linux, which kicks by messages
 counters/6.1    kicks and interrupts for each request, with 32 requests under way
 front_ends/6.12 front ends that die at their work: QEMU, User-Mode Linux, and scripted ones
+rootfs/6.1      Debian with a share as its root: boots, works on itself, powers off
+kata/6.1        a container's root, and the files over it, in a share as Kata lays it out
+kata/6.12       the same
+overlay/6.12    shares as the lower layers of overlayfs
 mounts/6.1      mounts as people type them, right and wrong ones
 mounts/6.12     the same
 mounts/7        the same
@@ -54,17 +58,18 @@ perform() {
     work=$(mktemp -d "$NINEP_CACHE/.case.XXXXXX")
     chmod 755 "$work"
     case $kind in
-        uml*) provide "the source of $kernel" get-uml "$kernel" ;;
-        *) provide "$kernel" get-kernel "$kernel" ;;
+        uml*) provide get-uml "$kernel" ;;
+        rootfs) provide get-rootfs ;;
+        *) provide get-kernel "$kernel" ;;
     esac
     "case_$kind" "$kernel" "${machine:-q35}"
 }
-# provide WHAT COMMAND...: one of the scripts that fetch; the case is skipped where there is none.
+# provide COMMAND...: one of the scripts that fetch; where it can't, the case is skipped for the reason
+# that it says.
 provide() {
-    local what=$1 status=0
-    shift
-    "$kernel_tests/$@" >/dev/null || status=$?
-    if [ $status = 3 ]; then echo "SKIP ${1#get-} (no Debian suite has $what)"; exit 0; fi
+    local status=0
+    "$kernel_tests/$@" 2>&1 >/dev/null | tee "$work/why" || status=$?
+    if [ $status = 3 ]; then echo "SKIP ($(tail -n 1 "$work/why"))"; exit 0; fi
     [ $status = 0 ] || exit $status
 }
 
@@ -72,6 +77,7 @@ provide() {
 
 server_pid='' guests=() libvirt_pid=''
 finish() {
+    trap '' TERM    # or a second one would end this
     [ -z "$libvirt_pid" ] || pkill -KILL -P "$libvirt_pid" || :
     [ ${#guests[@]} = 0 ] || kill "${guests[@]}" 2>/dev/null || :
     [ -z "$server_pid" ] || kill "$server_pid" 2>/dev/null || :
@@ -79,8 +85,10 @@ finish() {
     rm -rf "$work"
 }
 
-# serve DIR [OPTION...]: starts the server on DIR; sets the array `reach`: what a guest needs to mount
-# it. Its users are the guest's: it has /etc/passwd and /etc/group of its own.
+# serve DIR [OPTION...]: starts the server on DIR, by the command in `launcher` if there is one; sets
+# the array `reach`: what a guest needs to mount it. Its users are the guest's: it has /etc/passwd and
+# /etc/group of its own.
+launcher=()
 serve() {
     local dir=$1 port i command mount=version=9p2000.L
     shift
@@ -94,9 +102,10 @@ serve() {
             command=(diod -f -n -c /dev/null -L stderr -l "127.0.0.1:$port" -e "$dir") ;;
         *)
             [ -x "$server" ] || die "no $server: run ./dev build"
-            command=("$server" --listen tcp:127.0.0.1:0 "$@" "$dir")
+            command=("${launcher[@]}" "$server" --listen tcp:127.0.0.1:0 "$@" "$dir")
             ;;
     esac
+    rm -f "$work/said"      # what an earlier one said
     # shellcheck disable=SC2016
     unshare -m bash -c 'mount --bind "$1/passwd" /etc/passwd && mount --bind "$1/group" /etc/group &&
         shift && exec "$@"' - "$kernel_tests/guest" "${command[@]}" 2> >(tee "$work/said" | sed 's/^/server: /') >"$work/server.out" &
@@ -150,6 +159,10 @@ eventually() {
     done
     return 1
 }
+# held: what the server has of its clients: descriptors, and maps of memory that others have too.
+# released: it is what it was, as $before says.
+held() { echo "$(ls "/proc/$server_pid/fd" | wc -l) descriptors, $(grep -c memfd "/proc/$server_pid/maps") maps"; }
+released() { [ "$(held)" = "$before" ]; }
 # compile NAME SOURCE...: a static program, which --extra brings into the guest by $(program NAME).
 compile() {
     local name=$1
@@ -217,7 +230,7 @@ device_session() {
     stop_server
 }
 case_uml() { device_session vhost-user '' --uml --kernel "$1"; }
-newer_qemu() { provide 'a QEMU that takes devices from outside' get-qemu; }
+newer_qemu() { provide get-qemu; }
 # qemu_session PROTOCOL OPTIONS KERNEL MACHINE BOOT_OPTION...
 qemu_session() {
     newer_qemu
@@ -334,7 +347,7 @@ case_front_ends() {
     local count=${NINEP_FRONT_ENDS:-1000} tool=$top/build/debug/tests/server/ninep_front_ends seed=$RANDOM
     local busy=(--mem 256 --timeout 120 --tool flock --kill-at busy --env DEVICE= --env MOUNT=trans=virtio,version=9p2000.L)
     newer_qemu
-    provide 'the source of 6.1' get-uml 6.1
+    provide get-uml 6.1
     [ -x "$tool" ] || die "no $tool: run ./dev build debug"
     if [ -n "$reduced" ]; then
         count=40
@@ -356,13 +369,11 @@ case_front_ends() {
         local i
         for ((i = 0; i < $1; i++)); do guest busy.sh --uml --kernel 6.1 "${busy[@]}" --env TAG=a --vhost-user "$work/a.sock"; done
     }
-    # held: descriptors, and maps of memory that others have too; resident: kilobytes.
-    held() { echo "$(ls "/proc/$server_pid/fd" | wc -l) descriptors, $(grep -c memfd "/proc/$server_pid/maps") maps"; }
+    # Kilobytes.
     resident() { awk '$1 == "VmRSS:" { print $2 }' "/proc/$server_pid/status"; }
     local before resident_before
     before=$(held)
     qemus 2; umls 1; "$tool" "$work/a.sock" "$work/b.sock" 100 "$seed"
-    released() { [ "$(held)" = "$before" ]; }
     eventually released || { echo "FAIL $(held), at first $before"; exit 1; }
     resident_before=$(resident)
     qemus $((count / 10))
@@ -374,6 +385,8 @@ case_front_ends() {
     stop_server
 }
 . "$kernel_tests/libvirt.sh"
+. "$kernel_tests/rootfs.sh"
+. "$kernel_tests/containers.sh"
 case_mounts() {
     mkdir -p "$work/export/folder"
     serve "$work/export"

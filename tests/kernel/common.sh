@@ -90,3 +90,14 @@ download() {
     (cd "$dir" && apt-get "${apt[@]}" download "$@" >>"$tmp/log" 2>&1) ||
         { tail -n 3 "$tmp/log" >&2; die "cannot download $*"; }
 }
+
+# To the array `devices`, for QEMU: a device of 9pserve's by vhost-user, where the bus is -pci or empty;
+# memory that others can map.
+add_vhost_user() {    # SOCKET BUS
+    local id=c${#devices[@]}
+    devices+=(-chardev "socket,id=$id,path=$1"
+        -device "vhost-user-test-device$2,chardev=$id,virtio-id=9,num_vqs=1,vq_size=128,config_size=256")
+}
+add_shared_memory() {    # MEGABYTES
+    devices+=(-object "memory-backend-memfd,id=ram,size=$1M,share=on" -machine memory-backend=ram)
+}

@@ -14,3 +14,27 @@ attach() {
     fail "mount -o $MOUNT,$2 $DEVICE"
     exit 1
 }
+
+# does NAME: the function of that name, in a shell of its own; the last lines of what a failure says.
+does() {
+    read -r began _ </proc/uptime
+    (set -e; "$1") >/tmp/said 2>&1
+    status=$?
+    read -r ended _ </proc/uptime
+    if [ $status = 0 ]; then
+        pass "cache=$CACHE $1, $((${ended%.*} - ${began%.*})) s"
+    else
+        fail "cache=$CACHE $1: status $status"
+        tail -n 8 /tmp/said | sed 's/^/  /'
+    fi
+}
+# not COMMAND...: it has to fail. (`set -e` doesn't see what `!` says.)
+not() { ! "$@"; }
+# is GOT WANTED
+is() {
+    [ "$1" = "$2" ] || {
+        echo "wanted: $2"
+        echo "got: $1"
+        return 1
+    }
+}

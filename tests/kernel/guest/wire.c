@@ -1,13 +1,15 @@
 // wire pair SERVER... :: CLIENT...    the two ends of a socket pair, to SERVER and CLIENT
 // wire pipes SERVER... :: CLIENT...   two pipes: each reads from 3 and writes to 4
 // wire vsock CID PORT CLIENT...       a connection to a vsock listener
-// Runs CLIENT with that as its descriptor 3 (mount -o trans=fd,rfdno=3,wfdno=3); exits as CLIENT
-// does.
+// wire listen PATH SERVER...          a UNIX socket that listens, to SERVER
+// Runs the last of them with that as its descriptor 3 (mount -o trans=fd,rfdno=3,wfdno=3); exits as
+// it does.
 #include <linux/vm_sockets.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static void fail(const char* what) {
@@ -33,6 +35,14 @@ int main(int argc, char** argv) {
     int fd = socket(AF_VSOCK, SOCK_STREAM, 0);
     if (fd < 0 || connect(fd, (struct sockaddr*)&to, sizeof to) < 0) fail("vsock");
     run(argv + 4, fd, fd);
+  }
+  if (argc > 3 && strcmp(argv[1], "listen") == 0) {
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    strncpy(at.sun_path, argv[2], sizeof at.sun_path - 1);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr*)&at, sizeof at) < 0 || listen(fd, 1) < 0)
+      fail("listen");
+    run(argv + 3, fd, fd);
   }
   int middle = 2;
   while (middle < argc && strcmp(argv[middle], "::") != 0) middle++;

@@ -6,19 +6,6 @@ attach /mnt/x "uname=root,access=any,msize=262144,cache=$CACHE"
 mkdir "/mnt/x/$CACHE" /tmp/tree
 cd "/mnt/x/$CACHE" || exit 1
 
-# does NAME: the function of that name, in a shell of its own; the last lines of what a failure says.
-does() {
-    read -r began _ </proc/uptime
-    (set -e; "$1") >/tmp/said 2>&1
-    status=$?
-    read -r ended _ </proc/uptime
-    if [ $status = 0 ]; then
-        pass "cache=$CACHE $1, $((${ended%.*} - ${began%.*})) s"
-    else
-        fail "cache=$CACHE $1: status $status"
-        tail -n 8 /tmp/said | sed 's/^/  /'
-    fi
-}
 unpack() {
     mkdir tree
     tar -xf /guest/source.tar -C tree
@@ -48,7 +35,7 @@ build() {
     [ "$(program/src/lua -e 'print(6 * 7)')" = 42 ]
     # Its time stamps say that all is built.
     make -C program/src CC=tcc AR='tcc -ar' RANLIB=true posix >/tmp/again
-    ! grep -q tcc.*-c /tmp/again
+    not grep -q 'tcc.*-c ' /tmp/again
     touch program/src/lapi.c
     make -C program/src CC=tcc AR='tcc -ar' RANLIB=true posix >/tmp/again
     [ "$(grep -c 'tcc.*-c ' /tmp/again)" = 1 ]

@@ -1,45 +1,63 @@
 #!/bin/sh
-# What bench/vm/run boots: lines `@ REPEAT DEVICE MSIZE WHAT ORDER BLOCK RATE`, for each of $DEVICES
-# in turn, another one first each time.
-mkdir -p /m
-ip addr add "$GUEST/24" dev eth1 2>/dev/null && ip link set eth1 up
+# What bench/vm/run boots: lines `@ REPEAT DEVICE MSIZE WHAT ORDER BLOCK RATE`. Each figure is taken of
+# all $DEVICES in turn, another one first each time.
+ip addr add "$GUEST/24" dev eth1 && ip link set eth1 up
 
-# measure DEVICE MSIZE COUNT MOUNT_ARGUMENTS...
-measure() {
-    device=$1 msize=$2 count=$3
-    shift 3
-    mount "$@" /m || { echo "FAIL mount $* /m"; return; }
-    # shellcheck disable=SC2086
-    io /m/file /m/files "$IO_SIZE" "$SECONDS_EACH" "$count" $DIRECT |
-        while read -r line; do echo "@ $repeat $device $msize $line"; done
-    umount /m
-}
-# nine DEVICE SOURCE OPTIONS: at each message size, the default one by saying none.
+# nine SOURCE OPTIONS: the folder by 9P, with messages of $msize, the default by saying none.
 nine() {
-    for msize in $MSIZES; do
-        options=$3,version=9p2000.L,cache=none
-        [ "$msize" = default ] || options=$options,msize=$msize
-        count=0
-        [ "$msize" != 512000 ] || count=$FILES
-        measure "$1" "$msize" "$count" -t 9p -o "$options" "$2"
-    done
+    options=$2,version=9p2000.L,cache=none
+    [ "$msize" = default ] || options=$options,msize=$msize
+    mount -t 9p -o "$options" "$1" "/m/$device"
 }
-one() {
-    case $1 in
-        vhost-user|vfio-user|qemu) nine "$1" "$1" trans=virtio ;;
-        tcp) nine tcp "$SERVER" "trans=tcp,port=$PORT" ;;
-        virtiofsd) measure "$1" - "$FILES" -t virtiofs fs ;;
-        virtio-blk) measure "$1" - "$FILES" -t ext4 /dev/vda ;;
-        ide) measure "$1" - "$FILES" -t ext4 /dev/sda ;;
-    esac
+attach() {
+    mkdir -p "/m/$device"
+    case $device in
+        vhost-user|vfio-user|qemu) nine "$device" trans=virtio ;;
+        tcp) nine "$SERVER" "trans=tcp,port=$PORT" ;;
+        virtiofsd) mount -t virtiofs fs "/m/$device" ;;
+        virtio-blk) mount -t ext4 /dev/vda "/m/$device" ;;
+        ide) mount -t ext4 /dev/sda "/m/$device" ;;
+    esac || echo "FAIL mount of $device"
+}
+# of_all WHAT ORDER BLOCK
+of_all() {
+    for device in $devices; do
+        if [ "$2" = - ]; then
+            rate=$(io "/m/$device/files" "$1" "$FILES")
+        else
+            rate=$(io "/m/$device/file" "$1" "$2" "$3" "$SECONDS_EACH" direct)
+        fi
+        case $device in vhost-user|vfio-user|tcp|qemu) size=$msize ;; *) size=- ;; esac
+        echo "@ $repeat $device $size $1 $2 $3 $rate"
+    done
+    case $devices in *' '*) devices="${devices#* } ${devices%% *}" ;; esac
 }
 repeat=1
 while [ $repeat -le "$REPEATS" ]; do
-    for device in $DEVICES; do one "$device"; done
-    # shellcheck disable=SC2086
-    set -- $DEVICES
-    first=$1
-    shift
-    DEVICES="$* $first"
+    for msize in 512000 default 8192; do
+        devices=''
+        for device in $DEVICES; do
+            # The others have no messages of a size that could be chosen.
+            [ $msize = 512000 ] || case $device in virtio*|ide) continue ;; esac
+            attach
+            devices="$devices $device"
+        done
+        devices=${devices# }
+        for order in sequential random; do
+            for block in 4096 65536 1048576; do
+                of_all read $order $block
+                of_all write $order $block
+            done
+        done
+        if [ $msize = 512000 ] && [ "$FILES" -gt 0 ]; then
+            # One device after the other: most of them have the same folder.
+            mounted=$devices
+            for devices in $mounted; do
+                for what in create stat unlink; do of_all $what - -; done
+            done
+            devices=$mounted
+        fi
+        for device in $devices; do umount "/m/$device"; done
+    done
     repeat=$((repeat + 1))
 done

@@ -1,8 +1,7 @@
-// io FILE FOLDER BYTES SECONDS COUNT [direct]: what one device of a VM does, by a file of BYTES on
-// it and an empty folder. Prints `WHAT ORDER BLOCK MB/s` for reads and writes, in order and each
-// block once in a random order, in blocks of 4 KiB, 64 KiB and 1 MiB: as often through the whole
-// file as takes at least SECONDS. Then `create|stat|unlink - - files/s`, of COUNT files; none if
-// COUNT is 0. `direct`: by O_DIRECT.
+// io FILE read|write sequential|random BLOCK SECONDS [direct]: reads or writes a file in blocks, in
+// order or each once in a random order, as often through the whole file as takes at least SECONDS;
+// prints MB/s. `direct`: by O_DIRECT. io FOLDER create|stat|unlink COUNT: so many files; prints how
+// many per second.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -41,64 +40,58 @@ static void shuffle(unsigned* order, size_t count) {
   }
 }
 
-static void transfer(int fd, int writes, int random, size_t block, size_t bytes, double seconds) {
-  const size_t count = bytes / block;
+static void transfer(char** args, int direct) {
+  const int writes = strcmp(args[2], "write") == 0;
+  const int fd = open(args[1], (writes ? O_WRONLY : O_RDONLY) | (direct ? O_DIRECT : 0));
+  struct stat status;
+  check(fd >= 0 && fstat(fd, &status) == 0, args[1]);
+  const size_t block = strtoul(args[4], NULL, 10);
+  const size_t count = (size_t)status.st_size / block;
+  const double seconds = strtod(args[5], NULL);
   void* const data = memory(block);
   unsigned* const order = memory(count * sizeof *order);
   for (size_t i = 0; i < count; ++i) order[i] = (unsigned)i;
-  if (random) shuffle(order, count);
+  if (strcmp(args[3], "random") == 0) shuffle(order, count);
   size_t passes = 0;
   const double began = now();
   do {
     for (size_t i = 0; i < count; ++i) {
       const off_t at = (off_t)((size_t)order[i] * block);
       const ssize_t size = writes ? pwrite(fd, data, block, at) : pread(fd, data, block, at);
-      check(size == (ssize_t)block, writes ? "write" : "read");
+      check(size == (ssize_t)block, args[2]);
     }
     ++passes;
   } while (now() - began < seconds);
-  printf("%s %s %zu %.3f\n", writes ? "write" : "read", random ? "random" : "sequential", block,
-         (double)(passes * count * block) / 1e6 / (now() - began));
-  free(data);
-  free(order);
+  printf("%.3f\n", (double)(passes * count * block) / 1e6 / (now() - began));
 }
 
-static void files(int folder, int count) {
-  static const char* const kWhat[] = {"create", "stat", "unlink"};
-  for (int what = 0; what < 3; ++what) {
-    const double began = now();
-    for (int i = 0; i < count; ++i) {
-      char name[32];
-      struct stat status;
-      snprintf(name, sizeof name, "file-%d", i);
-      if (what == 0) {
-        const int fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL, 0644);
-        check(fd >= 0 && close(fd) == 0, "create");
-      } else if (what == 1) {
-        check(fstatat(folder, name, &status, 0) == 0, "stat");
-      } else {
-        check(unlinkat(folder, name, 0) == 0, "unlink");
-      }
+static void files(const char* folder, const char* what, int count) {
+  check(chdir(folder) == 0, folder);
+  const double began = now();
+  for (int i = 0; i < count; ++i) {
+    char name[32];
+    struct stat status;
+    snprintf(name, sizeof name, "file-%d", i);
+    if (strcmp(what, "create") == 0) {
+      const int fd = open(name, O_WRONLY | O_CREAT | O_EXCL, 0644);
+      check(fd >= 0 && close(fd) == 0, "create");
+    } else if (strcmp(what, "stat") == 0) {
+      check(stat(name, &status) == 0, "stat");
+    } else {
+      check(unlink(name) == 0, "unlink");
     }
-    printf("%s - - %.0f\n", kWhat[what], count / (now() - began));
   }
+  printf("%.0f\n", count / (now() - began));
 }
 
 int main(int argc, char** argv) {
-  if (argc != 6 && argc != 7) {
+  if (argc == 4) {
+    files(argv[1], argv[2], atoi(argv[3]));
+  } else if (argc == 6 || argc == 7) {
+    transfer(argv, argc == 7);
+  } else {
     fprintf(stderr, "see the head of io.c\n");
     return 2;
   }
-  const size_t bytes = strtoul(argv[3], NULL, 10);
-  const double seconds = strtod(argv[4], NULL);
-  const int count = atoi(argv[5]);
-  const int fd = open(argv[1], O_RDWR | (argc == 7 ? O_DIRECT : 0));
-  check(fd >= 0, argv[1]);
-  const int folder = open(argv[2], O_DIRECTORY | O_RDONLY);
-  check(folder >= 0, argv[2]);
-  setvbuf(stdout, NULL, _IOLBF, 0);
-  for (size_t block = 4096; block <= 1 << 20; block *= 16)
-    for (int way = 0; way < 4; ++way) transfer(fd, way & 1, way & 2, block, bytes, seconds);
-  if (count > 0) files(folder, count);
   return 0;
 }

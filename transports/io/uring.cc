@@ -34,7 +34,8 @@ struct EventFd {
 
 // When to look for completions a little before sleeping. A sleep and its end cost more than most
 // requests, so it pays while they keep coming; each few times in vain, polling rests for twice as
-// many turns. A loop that sleeps polls nothing: an idle server uses no processor.
+// many turns. As long as KVM waits for a processor that halts: a guest that reads block by block
+// comes back within that time. A loop that sleeps polls nothing: an idle server uses no processor.
 class Patience {
  public:
   /// Whether it's worth waiting; to be asked before each wait_for().
@@ -44,7 +45,7 @@ class Patience {
     return true;
   }
 
-  /// Calls ready() until it is true, or for some tens of microseconds.
+  /// Calls ready() until it is true, or for kPoll.
   template <class Ready>
   bool wait_for(Ready&& ready) {
     if (ready()) return true;  // what one has just asked for says nothing about what comes
@@ -64,7 +65,7 @@ class Patience {
 
  private:
   using Clock = std::chrono::steady_clock;
-  static constexpr auto kPoll = std::chrono::microseconds(50);
+  static constexpr auto kPoll = std::chrono::microseconds(200);
   static constexpr unsigned kInVainMax = 4;
   static constexpr unsigned kRestBits = 12;
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 #include <system_error>
+#include <thread>
 
 #include <absl/container/flat_hash_map.h>
 #include <liburing.h>
@@ -49,8 +50,9 @@ class Patience {
   template <class Ready>
   bool wait_for(Ready&& ready) {
     if (ready()) return true;  // what one has just asked for says nothing about what comes
-    const auto end = Clock::now() + kPoll;
-    do {
+    const auto began = Clock::now();
+    for (auto now = began; now < began + kPoll; now = Clock::now()) {
+      if (now > began + kAlone) std::this_thread::yield();
       for (int i = 0; i < 16; ++i) {
         pause();
         if (ready()) {
@@ -58,7 +60,7 @@ class Patience {
           return true;
         }
       }
-    } while (Clock::now() < end);
+    }
     if (++in_vain_ >= kInVainMax) rest_ = 1u << std::min(in_vain_, kRestBits);
     return false;
   }
@@ -66,6 +68,8 @@ class Patience {
  private:
   using Clock = std::chrono::steady_clock;
   static constexpr auto kPoll = std::chrono::microseconds(200);
+  static constexpr auto kAlone =
+      std::chrono::microseconds(20);  // then others may have the processor
   static constexpr unsigned kInVainMax = 4;
   static constexpr unsigned kRestBits = 12;
 

@@ -34,6 +34,7 @@ life_vfio_user/6.12 the same
 libvirt/6.12    docs/libvirt.xml, by both protocols: start, suspend, reset, reboot, destroy, shutdown
 uml/6.1         the same by vhost-user with User-Mode Linux, which kicks by messages
 counters/6.1    kicks and interrupts for each request, with 32 requests under way
+bench/6.1       bench/vm/run once through, for as short as can be
 front_ends/6.12 front ends that die at their work: QEMU, User-Mode Linux, and scripted ones
 rootfs/6.1      Debian with a share as its root: boots, works on itself, powers off
 kata/6.1        a container's root, and the files over it, in a share as Kata lays it out
@@ -340,6 +341,14 @@ case_counters() {
             few "$tag, $how" "$(counted $tag)" $i
         done
     done
+}
+case_bench() {
+    newer_qemu
+    if ! unshare --net ip tuntap add dev any mode tap; then echo 'SKIP (no tap devices here)'; exit 0; fi
+    "$top/bench/vm/run" --kernel "$1" --io-size 1M --repeats 1 --seconds 0.01 --files 10 --raw "$work/raw" >"$work/table"
+    # 7 devices by 15 figures, 4 of them by 12 more at each of two message sizes.
+    if [ "$(grep -cE '^@ .* [0-9.]+$' "$work/raw")" = 201 ]; then echo 'PASS figures'; else echo 'FAIL figures'; fi
+    if [ "$(grep -c '^| ' "$work/table")" = 79 ]; then echo 'PASS tables'; else echo "FAIL tables: $(grep -c '^| ' "$work/table")"; fi
 }
 # Front ends that die at their work: a tenth of them QEMUs, two tenths User-Mode Linux, the others
 # scripted. Nothing is left of them: not their locks (busy.sh), nor descriptors, nor memory.

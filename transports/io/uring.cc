@@ -68,8 +68,7 @@ class Patience {
  private:
   using Clock = std::chrono::steady_clock;
   static constexpr auto kPoll = std::chrono::microseconds(200);
-  static constexpr auto kAlone =
-      std::chrono::microseconds(20);  // then others may have the processor
+  static constexpr auto kAlone = std::chrono::microseconds(20);  // others on this processor wait
   static constexpr unsigned kInVainMax = 4;
   static constexpr unsigned kRestBits = 12;
 

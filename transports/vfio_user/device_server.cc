@@ -155,23 +155,25 @@ Status DeviceServer::set_irqs(Message& message) {
     return {};
   }
   if (action != kIrqTrigger) return fail(EINVAL);
-  const auto change = [&](U32 vector, io::OwnedFd fd) {
+  const auto change = [&](U32 vector, virtio::Signal signal) {
     if (set.index == kIntx) {
-      pci_.set_intx(std::move(fd));
+      pci_.set_intx(std::move(signal));
     } else {
-      pci_.set_msix(vector, std::move(fd));
+      pci_.set_msix(vector, std::move(signal));
     }
   };
   if (data == kIrqDataNone) {
     if (set.count == 0)  // all of them
-      for (U32 i = 0; i < count; ++i) change(i, io::OwnedFd());
+      for (U32 i = 0; i < count; ++i) change(i, {});
     return {};
   }
   if (data != kIrqDataEventfd) return fail(EOPNOTSUPP);
   if (message.descriptors.size() > set.count) return fail(EINVAL);
   for (U32 i = 0; i < set.count; ++i) {
     const bool has = i < message.descriptors.size();
-    change(set.start + i, has ? std::move(message.descriptors[i]) : io::OwnedFd());
+    auto signal = virtio::Signal::make(has ? std::move(message.descriptors[i]) : io::OwnedFd());
+    NINEP_RETURN_IF_ERROR(signal);
+    change(set.start + i, std::move(*signal));
   }
   return {};
 }

@@ -320,13 +320,15 @@ io::Task<void> PciDevice::close() {
 
 // ------------------------------------------------------------------ interrupts
 
-void PciDevice::set_intx(io::OwnedFd fd) {
-  intx_ = std::move(fd);
+void PciDevice::set_intx(virtio::Signal signal) {
+  intx_ = std::move(signal);
   intx_masked_ = false;
   if (isr_ != 0) raise_intx();
 }
 
-void PciDevice::set_msix(U32 vector, io::OwnedFd fd) { vectors_[vector] = std::move(fd); }
+void PciDevice::set_msix(U32 vector, virtio::Signal signal) {
+  vectors_[vector] = std::move(signal);
+}
 
 void PciDevice::mask_intx(bool masked) {
   intx_masked_ = masked;
@@ -334,10 +336,8 @@ void PciDevice::mask_intx(bool masked) {
 }
 
 void PciDevice::raise(U16 vector) {
-  if (std::ranges::any_of(vectors_, [](const io::OwnedFd& fd) { return bool(fd); })) {
-    if (vector == kNoVector || !vectors_[vector]) return;
-    const U64 one = 1;
-    [[maybe_unused]] const auto written = ::write(vectors_[vector].get(), &one, sizeof one);
+  if (std::ranges::any_of(vectors_, [](const virtio::Signal& signal) { return bool(signal); })) {
+    if (vector != kNoVector) vectors_[vector].send();
   } else {
     raise_intx();
   }
@@ -348,8 +348,7 @@ void PciDevice::raise_intx() {
   std::memcpy(&command, &config_[PCI_COMMAND], sizeof command);
   if (!intx_ || intx_masked_ || (command & PCI_COMMAND_INTX_DISABLE)) return;
   intx_masked_ = true;  // as the line stays up, until the client has seen to it
-  const U64 one = 1;
-  [[maybe_unused]] const auto written = ::write(intx_.get(), &one, sizeof one);
+  intx_.send();
 }
 
 // Replies that are still here are told of when they are there.

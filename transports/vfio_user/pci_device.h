@@ -5,8 +5,8 @@
 
 #include <array>
 
-#include "transports/io/owned_fd.h"
 #include "transports/vfio_user/shadow.h"
+#include "transports/virtio/signal.h"
 
 namespace ninep::vfio_user {
 
@@ -38,8 +38,8 @@ class PciDevice final : public virtio::Bus {
   Status set_memory(virtio::Memory shared, std::vector<Shadow::Part> not_shared);
   /// How the client hears of interrupt `vector`: INTx has one, MSI-X kVectors. Without descriptor:
   /// not at all.
-  void set_intx(io::OwnedFd fd);
-  void set_msix(U32 vector, io::OwnedFd fd);
+  void set_intx(virtio::Signal signal);
+  void set_msix(U32 vector, virtio::Signal signal);
   /// An interrupt line that was heard stays quiet until it is unmasked.
   void mask_intx(bool masked);
 
@@ -105,9 +105,9 @@ class PciDevice final : public virtio::Bus {
   U8 isr_ = 0;
 
   std::vector<Shadow::Part> not_shared_;
-  io::OwnedFd intx_;
+  virtio::Signal intx_;
   bool intx_masked_ = false;
-  std::array<io::OwnedFd, kVectors> vectors_;
+  std::array<virtio::Signal, kVectors> vectors_;
   bool ending_ = false;  // a reset waits for requests under way
   io::Scope resets_;
   virtio::Device device_;

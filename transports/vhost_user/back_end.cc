@@ -54,6 +54,13 @@ const Shape* shape_of(U32 request) {
   return at == std::end(kShapes) ? nullptr : at;
 }
 
+/// The message has a reply of its own, whether one is asked for or not.
+bool replies(Request request) {
+  return request == Request::kGetFeatures || request == Request::kGetProtocolFeatures ||
+         request == Request::kGetQueueNum || request == Request::kGetVringBase ||
+         request == Request::kGetConfig || request == Request::kGetMaxMemSlots;
+}
+
 template <class T>
 T payload_of(const Message& message) {
   T value{};
@@ -96,9 +103,9 @@ io::Task<Answer> BackEnd::handle(Message message) {
     if (!status)
       answer.problem = "message " + number + ": " + std::string(errno_text(status.error()));
   }
-  // Who waits for a reply of another kind would wait for ever.
+  // Who waits for a reply that isn't there would wait for ever.
   if (!answer.reply && !answer.problem.empty() && !(header.flags & kNeedReply))
-    answer.broken = !shape;
+    answer.broken = !shape || replies(shape->request);
   if (!answer.reply && (header.flags & kNeedReply)) {
     answer.reply = true;
     answer.payload = bytes_of(U64{!answer.problem.empty()});
@@ -208,12 +215,11 @@ io::Task<Status> BackEnd::carry_out(Message& message, Answer& answer) {
       if ((word & kVringIndexMask) != 0 || none != message.descriptors.empty())
         co_return fail(EINVAL);
       io::OwnedFd fd = none ? io::OwnedFd() : std::move(message.descriptors[0]);
-      if (request == Request::kSetVringCall) {
-        if (fd) ::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) | O_NONBLOCK);
-        call_ = std::move(fd);
-        raise_interrupt();  // for what came between the two
-      } else if (request == Request::kSetVringErr) {
-        error_ = std::move(fd);
+      if (request != Request::kSetVringKick) {
+        auto signal = virtio::Signal::make(std::move(fd));
+        NINEP_CO_RETURN_IF_ERROR(signal);
+        (request == Request::kSetVringCall ? call_ : error_) = std::move(*signal);
+        if (request == Request::kSetVringCall) raise_interrupt();  // for what came between the two
       } else {
         // Without a descriptor: in messages. Polling instead is not offered.
         if (none && !(protocol_features_ & feature::kInbandNotifications))
@@ -358,8 +364,7 @@ io::Task<void> BackEnd::close() {
 
 void BackEnd::raise_interrupt() {
   if (call_) {
-    const U64 one = 1;
-    [[maybe_unused]] const auto written = ::write(call_.get(), &one, sizeof one);
+    call_.send();
   } else if (backend_channel_ && (protocol_features_ & feature::kInbandNotifications)) {
     struct {
       Header header{static_cast<U32>(BackendRequest::kVringCall), kVersion, sizeof(VringState)};
@@ -370,10 +375,6 @@ void BackEnd::raise_interrupt() {
   }
 }
 
-void BackEnd::queue_broken() {
-  if (!error_) return;
-  const U64 one = 1;
-  [[maybe_unused]] const auto written = ::write(error_.get(), &one, sizeof one);
-}
+void BackEnd::queue_broken() { error_.send(); }
 
 }  // namespace ninep::vhost_user

@@ -7,6 +7,7 @@
 #include "transports/io/owned_fd.h"
 #include "transports/vhost_user/message.h"
 #include "transports/virtio/device.h"
+#include "transports/virtio/signal.h"
 
 namespace ninep::vhost_user {
 
@@ -68,8 +69,8 @@ class BackEnd final : public virtio::Bus {
   U64 protocol_features_ = 0;
   Ring ring_;
   io::OwnedFd kick_;
-  io::OwnedFd call_;
-  io::OwnedFd error_;
+  virtio::Signal call_;
+  virtio::Signal error_;
   io::OwnedFd backend_channel_;
   io::Op kick_reading_;
   bool kick_under_way_ = false;

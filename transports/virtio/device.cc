@@ -183,7 +183,6 @@ void Device::begin(Chain& chain) {
 }
 
 void Device::finished(QueueRequest& request, std::size_t size) {
-  copied_bytes_ -= request.copied();
   switch (request.where) {
     case QueueRequest::Where::kInRing:
       return give_back(request, size);
@@ -198,6 +197,7 @@ void Device::finished(QueueRequest& request, std::size_t size) {
 }
 
 void Device::give_back(QueueRequest& request, std::size_t size) {
+  copied_bytes_ -= request.copied();
   size = request.bring_back(size);
   under_way_.back()->index = request.index;
   under_way_[request.index] = under_way_.back();
@@ -238,6 +238,7 @@ void Device::break_queue() {
 Status Device::start(const RingPlace& place, U64 features, U16 next) {
   NINEP_CHECK(!running());
   const bool where_it_was = used_ && place == queue_.place() && next == queue_.next();
+  if (!where_it_was && ending_ + used_ > kEndingMax) return fail(EBUSY);
   const auto started = queue_.start(memory_, place, features, next);
   NINEP_RETURN_IF_ERROR(started);
   taking_ = true;
@@ -260,9 +261,7 @@ io::Task<void> Device::stop() {
 
 io::Task<void> Device::reset() {
   taking_ = false;
-  waiting_ = true;
-  while (ending_ >= kEndingMax) co_await changed_;
-  end_session();
+  if (used_) end_session();
   resetting_ = true;
   auto settling = settle();
   co_await settling;
@@ -317,6 +316,7 @@ bool Device::cut_off() {
   for (QueueRequest* request : under_way_) request->where = QueueRequest::Where::kCutOff;
   cut_off_.insert(cut_off_.end(), under_way_.begin(), under_way_.end());
   under_way_.clear();
+  copied_bytes_ = 0;
   return true;
 }
 
@@ -331,6 +331,7 @@ void Device::come_back() {
     request->where = QueueRequest::Where::kInRing;
     request->index = under_way_.size();
     under_way_.push_back(request);
+    copied_bytes_ += request->copied();
     if (request->size) give_back(*request, *request->size);
   }
 }

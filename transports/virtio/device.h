@@ -52,7 +52,7 @@ class Device final : public io::TurnEnd {
   /// Requests under way at once; the rest waits in the ring.
   static constexpr unsigned kRequestsMax = 512;
   static constexpr U64 kPatienceNs = 500'000'000;
-  /// Sessions that have ended but for a file that doesn't answer. With so many a reset() waits.
+  /// Sessions that have ended but for a file that doesn't answer. With more none begins.
   static constexpr unsigned kEndingMax = 4;
 
   /// `tag` has 1 to kTagMax bytes.
@@ -73,7 +73,7 @@ class Device final : public io::TurnEnd {
 
   /// Begins to take requests; if it isn't where the ring was stopped, for a new session, since then
   /// the guest has booted again: all that some front ends tell. Not while it runs. Errors:
-  /// Virtqueue::start().
+  /// Virtqueue::start(); EBUSY: kEndingMax.
   Status start(const RingPlace& place, U64 features, U16 next);
   /// Between start() and the end of stop() or reset().
   bool running() const { return queue_.started(); }
@@ -131,7 +131,7 @@ class Device final : public io::TurnEnd {
   std::vector<QueueRequest*> cut_off_;    // what a ring that was stopped has left
   unsigned forgotten_ = 0;                // under way, and nobody waits for them
   std::vector<std::unique_ptr<QueueRequest>> spare_;
-  std::size_t copied_bytes_ = 0;  // of requests under way
+  std::size_t copied_bytes_ = 0;  // of under_way_
   unsigned ending_ = 0;           // sessions
   bool resetting_ = false;
   bool waiting_ = false;  // in settle(), or close()

@@ -6,8 +6,10 @@
 #include <mutex>
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "proto/check.h"
@@ -15,32 +17,52 @@
 namespace ninep::virtio {
 
 /// SIGBUS is how the system says that a page of a mapping is gone. The handler may use atomics and
-/// mmap(2), nothing else: hence a table that doesn't move.
+/// mmap(2), nothing else: hence a table that doesn't move, each place with a version that is odd
+/// while it changes. The mapping that is touched stays; others come and go meanwhile.
 struct BusErrors {
   static constexpr std::size_t kSlots = 65536;
-  static inline std::array<std::atomic<Mapping*>, kSlots> slots{};
-  static inline std::mutex mutex;  // guards the hint and who writes to slots
+  struct Slot {
+    std::atomic<U32> version;
+    std::atomic<std::uintptr_t> begin;  // 0: free
+    std::atomic<U64> size;
+    std::atomic<U64> page;
+    std::atomic<bool> broken;
+
+    void change(std::uintptr_t new_begin, U64 new_size, U64 new_page) {
+      version.fetch_add(1);
+      begin = new_begin;
+      size = new_size;
+      page = new_page;
+      broken = false;
+      version.fetch_add(1);
+    }
+  };
+  static inline std::array<Slot, kSlots> slots{};
+  static inline std::mutex mutex;  // guards the hint and who changes slots
   static inline std::size_t hint = 0;
   static inline struct sigaction before = {};
 
   static void handle(int number, siginfo_t* info, void*) {
     const auto at = reinterpret_cast<std::uintptr_t>(info->si_addr);
-    for (auto& slot : slots) {
-      Mapping* const mapping = slot.load(std::memory_order_acquire);
-      if (!mapping) continue;
-      const auto begin = reinterpret_cast<std::uintptr_t>(mapping->data_);
-      if (at < begin || at - begin >= mapping->size_) continue;
-      mapping->broken_.store(true, std::memory_order_relaxed);
+    for (Slot& slot : slots) {
+      const std::uintptr_t begin = slot.begin;
+      if (begin == 0 || at < begin) continue;
+      const U32 version = slot.version;
+      const U64 size = slot.size;
+      const U64 page = slot.page;
+      if (at - begin >= size || version % 2 != 0 || slot.begin != begin || slot.version != version)
+        continue;
+      slot.broken = true;
       Mapping::breaks_.fetch_add(1, std::memory_order_relaxed);
-      const auto page = at & ~std::uintptr_t{4095};
-      if (::mmap(reinterpret_cast<void*>(page), 4096, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED)
+      if (::mmap(reinterpret_cast<void*>(at & ~(page - 1)), page, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) != MAP_FAILED)
         return;
     }
     ::sigaction(number, &before, nullptr);  // not ours: happens again, and ends the program
   }
 
-  static bool add(Mapping* mapping) {
+  /// The slot. None: all are taken.
+  static std::optional<std::size_t> add(const void* data, U64 size, U64 page) {
     const std::lock_guard lock(mutex);
     static const bool installed = [] {
       struct sigaction action = {};
@@ -50,18 +72,17 @@ struct BusErrors {
     }();
     NINEP_CHECK(installed);
     for (std::size_t i = 0; i < kSlots; ++i) {
-      auto& slot = slots[(hint + i) % kSlots];
-      if (slot.load(std::memory_order_relaxed)) continue;
-      slot.store(mapping, std::memory_order_release);
-      hint = (hint + i + 1) % kSlots;
-      return true;
+      const std::size_t at = (hint + i) % kSlots;
+      if (slots[at].begin != 0) continue;
+      slots[at].change(reinterpret_cast<std::uintptr_t>(data), size, page);
+      hint = at + 1;
+      return at;
     }
-    return false;
+    return {};
   }
-  static void remove(const Mapping* mapping) {
+  static void remove(std::size_t at) {
     const std::lock_guard lock(mutex);
-    for (auto& slot : slots)
-      if (slot.load(std::memory_order_relaxed) == mapping) return slot.store(nullptr);
+    slots[at].change(0, 0, 0);
   }
 };
 
@@ -73,23 +94,31 @@ bool fits(U64 from, U64 size) { return size != 0 && from <= ~U64{0} - (size - 1)
 }  // namespace
 
 Mapping::~Mapping() {
-  BusErrors::remove(this);
+  if (slot_) BusErrors::remove(*slot_);
   ::munmap(data_, size_);
 }
+
+bool Mapping::broken() const { return slot_ && BusErrors::slots[*slot_].broken; }
 
 Result<std::shared_ptr<Mapping>> Mapping::make(io::OwnedFd fd, U64 offset, U64 size,
                                                bool writable) {
   struct stat status;
-  if (::fstat(fd.get(), &status) != 0) return fail(errno);
-  if (!fits(offset, size) || offset % 4096 != 0 || size % 4096 != 0) return fail(EINVAL);
+  struct statfs system;
+  if (::fstat(fd.get(), &status) != 0 || ::fstatfs(fd.get(), &system) != 0) return fail(errno);
+  const bool huge = system.f_type == HUGETLBFS_MAGIC;
+  const U64 page = huge ? static_cast<U64>(system.f_bsize) : 4096;
+  if (!fits(offset, size) || offset % page != 0 || size % page != 0) return fail(EINVAL);
   const bool sized = S_ISREG(status.st_mode);
   if (!sized || offset + size > static_cast<U64>(status.st_size)) return fail(EINVAL);
-  void* const data = ::mmap(nullptr, size, writable ? PROT_READ | PROT_WRITE : PROT_READ,
-                            MAP_SHARED | MAP_NORESERVE, fd.get(), static_cast<off_t>(offset));
+  void* const data =
+      ::mmap(nullptr, size, writable ? PROT_READ | PROT_WRITE : PROT_READ,
+             // Huge pages that there are too few of are refused now, or never.
+             huge ? MAP_SHARED : MAP_SHARED | MAP_NORESERVE, fd.get(), static_cast<off_t>(offset));
   if (data == MAP_FAILED) return fail(errno);
   ::madvise(data, size, MADV_DONTDUMP);
   std::shared_ptr<Mapping> mapping(new Mapping(static_cast<std::byte*>(data), size));
-  if (!BusErrors::add(mapping.get())) return fail(ENOSPC);
+  mapping->slot_ = BusErrors::add(data, size, page);
+  if (!mapping->slot_) return fail(ENOSPC);
   mapping->fd_ = std::move(fd);
   mapping->offset_ = offset;
   mapping->writable_ = writable;

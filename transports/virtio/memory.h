@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -28,7 +29,7 @@ class Mapping {
 
   std::byte* data() const { return data_; }
   U64 size() const { return size_; }
-  bool broken() const { return broken_.load(std::memory_order_relaxed); }
+  bool broken() const;
   /// How often any mapping became broken: while it stays the same, none did.
   static unsigned breaks() { return breaks_.load(std::memory_order_relaxed); }
 
@@ -50,7 +51,7 @@ class Mapping {
   io::OwnedFd fd_;  // none: memory of our own
   U64 offset_ = 0;
   bool writable_ = true;
-  std::atomic<bool> broken_{false};
+  std::optional<std::size_t> slot_;  // among those that may break
   static inline std::atomic<unsigned> breaks_{0};
 };
 

@@ -1,0 +1,93 @@
+#include "transports/virtio/signal.h"
+
+#include <array>
+#include <ctime>
+#include <string>
+
+#include <fcntl.h>
+#include <linux/aio_abi.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "proto/types.h"
+
+namespace ninep::virtio {
+namespace {
+
+bool is_eventfd(int fd) {
+  char target[32];
+  const auto link = "/proc/self/fd/" + std::to_string(fd);
+  const ssize_t size = ::readlink(link.c_str(), target, sizeof target);
+  return size > 0 &&
+         std::string_view(target, static_cast<std::size_t>(size)) == "anon_inode:[eventfd]";
+}
+
+/// Asynchronous reads of nothing: it is the kernel that tells an eventfd of their completion, and
+/// it doesn't wait for room.
+class Completions {
+ public:
+  Completions() {
+    if (::syscall(SYS_io_setup, kEvents, &context_) != 0) context_ = 0;
+  }
+  Completions(const Completions&) = delete;
+  Completions& operator=(const Completions&) = delete;
+  ~Completions() {
+    if (context_ != 0) ::syscall(SYS_io_destroy, context_);
+  }
+
+  /// False: the system has none of it.
+  bool tell(int fd) {
+    if (context_ == 0) return false;
+    if (++told_ % kEvents == 0) {
+      timespec now{};
+      ::syscall(SYS_io_getevents, context_, 0, kEvents, events_.data(), &now);
+    }
+    iocb nothing{};
+    nothing.aio_fildes = static_cast<U32>(null_.get());
+    nothing.aio_lio_opcode = IOCB_CMD_PREAD;
+    nothing.aio_flags = IOCB_FLAG_RESFD;
+    nothing.aio_resfd = static_cast<U32>(fd);
+    iocb* const one = &nothing;
+    return ::syscall(SYS_io_submit, context_, 1, &one) == 1;
+  }
+
+ private:
+  static constexpr long kEvents = 64;
+
+  const io::OwnedFd null_{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
+  aio_context_t context_ = 0;
+  long told_ = 0;
+  std::array<io_event, kEvents> events_{};
+};
+
+}  // namespace
+
+Result<Signal> Signal::make(io::OwnedFd fd) {
+  Signal signal;
+  if (!fd) return signal;
+  struct stat status;
+  signal.eventfd_ = is_eventfd(fd.get());
+  if (!signal.eventfd_ && (::fstat(fd.get(), &status) != 0 || !S_ISFIFO(status.st_mode)))
+    return fail(EINVAL);
+  ::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) | O_NONBLOCK);
+  signal.fd_ = std::move(fd);
+  return signal;
+}
+
+void Signal::send() const {
+  if (!fd_) return;
+  U64 one = 1;
+  if (eventfd_) {
+    thread_local Completions completions;
+    // Without asynchronous I/O a VMM that is out for it can stop us.
+    if (!completions.tell(fd_.get())) [[maybe_unused]]
+      const auto written = ::write(fd_.get(), &one, sizeof one);
+    return;
+  }
+  const iovec piece{&one, sizeof one};
+  [[maybe_unused]] const auto written = ::pwritev2(fd_.get(), &piece, 1, -1, RWF_NOWAIT);
+}
+
+}  // namespace ninep::virtio

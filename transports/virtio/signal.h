@@ -1,0 +1,27 @@
+// Signal: an eventfd of the VMM's by which it is told of something.
+#pragma once
+
+#include "proto/result.h"
+#include "transports/io/owned_fd.h"
+
+namespace ninep::virtio {
+
+/// Loop thread only.
+class Signal {
+ public:
+  /// None: send() does nothing.
+  Signal() = default;
+  /// EINVAL: neither an eventfd nor a pipe, which User-Mode Linux has. No descriptor: none.
+  static Result<Signal> make(io::OwnedFd fd);
+
+  explicit operator bool() const { return bool(fd_); }
+  /// Never waits, though the VMM may fill an eventfd up, and take O_NONBLOCK from it at any time:
+  /// write(2) might. What finds it full is lost.
+  void send() const;
+
+ private:
+  io::OwnedFd fd_;
+  bool eventfd_ = false;
+};
+
+}  // namespace ninep::virtio

@@ -207,12 +207,20 @@ TEST_P(VhostUser, OneInterruptForMany) {
   FrontEnd front(host->connect());
   Driver driver(ram);
   front.start(ram, driver);
+  U64 interrupts = 0;
+  [[maybe_unused]] const auto before =
+      ::read(front.call_fd(), &interrupts, sizeof interrupts);  // of the start
   const auto bytes = frame("x");
   const U64 out = ram.put(bytes);
   for (int i = 0; i < 32; ++i)
     driver.chain({{out, static_cast<U32>(bytes.size())}, {ram.take(64), 64, kWrite}});
+  driver.set_used_event(0);
   front.kick();
-  for (int i = 0; i < 32; ++i) ASSERT_TRUE(front.wait_used(driver));
+  while (driver.used_index() != 32) std::this_thread::yield();
+  pollfd polled{front.call_fd(), POLLIN, 0};
+  ASSERT_EQ(::poll(&polled, 1, 60'000), 1);
+  ASSERT_EQ(::read(front.call_fd(), &interrupts, sizeof interrupts), ssize_t{sizeof interrupts});
+  EXPECT_EQ(interrupts, 1u);
 }
 
 // Memory comes and goes while the ring runs.
@@ -405,6 +413,50 @@ TEST_P(VhostUserBad, Messages) {
   EXPECT_EQ(host->reports().size(), bad_messages().size());
 }
 
+// A reply of its own that isn't there: whoever waits for it hears that it is over.
+TEST_P(VhostUserBad, NothingToReply) {
+  FrontEnd front(host->connect());
+  front.negotiate();
+  const VringState queue{1, 0};
+  front.send(Request::kGetVringBase, std::as_bytes(std::span(&queue, 1)));
+  EXPECT_TRUE(front.ended());
+  FrontEnd other(host->connect());
+  other.send(Request::kGetQueueNum);  // without the feature
+  EXPECT_TRUE(other.ended());
+}
+
+// Whoever has an eventfd too may fill it, and let writes wait for ever: they wait for nobody.
+TEST_P(VhostUserBad, FullEventfds) {
+  for (const auto request : {Request::kSetVringCall, Request::kSetVringErr}) {
+    FrontEnd front(host->connect());
+    Driver driver(ram);
+    front.start(ram, driver);
+    const io::OwnedFd event(::eventfd(0, EFD_CLOEXEC));
+    ASSERT_EQ(front.set(request, U64{0}, {event.get()}), 0);
+    ASSERT_EQ(::fcntl(event.get(), F_SETFL, 0), 0);
+    U64 count = 0;
+    if (request == Request::kSetVringCall) {
+      ASSERT_EQ(::read(event.get(), &count, sizeof count), ssize_t{sizeof count});
+    }
+    count = ~U64{0} - 1;
+    ASSERT_EQ(::write(event.get(), &count, sizeof count), ssize_t{sizeof count});
+    driver.set_used_event(0);
+    driver.chain({{ram.put(frame("x")), 16}, {ram.take(64), 64, kWrite}});
+    front.kick();
+    driver.set_index(500);  // more than the ring has: it is broken
+    front.kick();
+    expect_served();
+  }
+}
+
+// What is neither an eventfd nor a pipe isn't written to.
+TEST_P(VhostUserBad, NoEventfds) {
+  FrontEnd front(host->connect());
+  front.negotiate();
+  EXPECT_EQ(front.set(Request::kSetVringCall, U64{0}, {ram.fd()}), 1);
+  EXPECT_EQ(front.set(Request::kSetVringErr, U64{0}, {ram.fd()}), 1);
+}
+
 // What a running ring doesn't take.
 TEST_P(VhostUserBad, ChangesOfARunningRing) {
   FrontEnd front(host->connect());
@@ -590,6 +642,9 @@ TEST_P(VhostUserBad, TruncatedMemory) {
     ASSERT_EQ(::ftruncate(guest.fd(), 256 << 10), 0);
     front.kick();
     front.wait_used(driver, 1000);
+    driver.chain({{out, static_cast<U32>(bytes.size())}, {guest.take(64), 64, kWrite}});
+    front.kick();
+    EXPECT_FALSE(front.wait_used(driver, 1000));  // the device has failed
   }
   host->wait_for_links();
   expect_served();

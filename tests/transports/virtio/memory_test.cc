@@ -1,5 +1,6 @@
 // A guest's memory: the table of regions, and mappings that are cut short.
 #include <gtest/gtest.h>
+#include <linux/memfd.h>
 
 #include "tests/transports/virtio/driver.h"
 
@@ -130,6 +131,48 @@ TEST(Mapping, OutlivesItsFile) {
   Memory memory;
   ASSERT_TRUE(memory.add({.guest = 0, .size = 1 << 20, .user = 0, .mapping = *mapping}));
   EXPECT_TRUE(memory.broken());
+}
+
+// The same with huge pages. Those that the system hasn't are refused, not missed later on.
+TEST(Mapping, HugePages) {
+  constexpr U64 kHuge = 2 << 20;
+  const io::OwnedFd fd(::memfd_create("huge", MFD_CLOEXEC | MFD_HUGETLB | MFD_HUGE_2MB));
+  if (!fd) GTEST_SKIP() << "no huge pages in this kernel";
+  ASSERT_EQ(::ftruncate(fd.get(), 2 * kHuge), 0);
+  EXPECT_EQ(Mapping::make(test::another(fd.get()), 4096, kHuge, true).error(), Errno{EINVAL});
+  EXPECT_EQ(Mapping::make(test::another(fd.get()), 0, 4096, true).error(), Errno{EINVAL});
+  const auto mapping = Mapping::make(test::another(fd.get()), 0, 2 * kHuge, true);
+  if (!mapping) {
+    EXPECT_EQ(mapping.error(), Errno{ENOMEM});
+    return;
+  }
+  std::byte* const data = (*mapping)->data();
+  data[0] = std::byte{1};
+  ASSERT_EQ(::ftruncate(fd.get(), kHuge), 0);
+  data[kHuge + 4096] = std::byte{7};
+  EXPECT_TRUE((*mapping)->broken());
+  EXPECT_EQ(data[kHuge + 4096], std::byte{7});
+  EXPECT_EQ(data[kHuge], std::byte{0});
+  EXPECT_EQ(data[0], std::byte{1});
+}
+
+// Mappings come and go in one thread while pages go in another.
+TEST(Mapping, ComesWhileAnotherBreaks) {
+  std::atomic<bool> stop{false};
+  std::thread others([&] {
+    const GuestRam ram(1 << 20);
+    while (!stop) ASSERT_TRUE(Mapping::make(test::another(ram.fd()), 0, 1 << 20, true));
+  });
+  for (int i = 0; i < 300; ++i) {
+    const GuestRam ram(1 << 20);
+    const auto mapping = Mapping::make(test::another(ram.fd()), 0, 1 << 20, true);
+    ASSERT_TRUE(mapping);
+    ASSERT_EQ(::ftruncate(ram.fd(), 4096), 0);
+    (*mapping)->data()[8192] = std::byte{7};
+    EXPECT_TRUE((*mapping)->broken());
+  }
+  stop = true;
+  others.join();
 }
 
 // Whoever is writing, writes to copies; the guest's pages are mapped anew.

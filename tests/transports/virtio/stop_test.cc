@@ -1,6 +1,7 @@
 // A file that doesn't answer stops nobody but those who asked for it: memory changes, the ring
 // stops, the guest boots again, the front end goes, all while requests wait.
 #include <gtest/gtest.h>
+#include <linux/virtio_config.h>
 
 #include "tests/transports/io/loops.h"
 #include "tests/transports/vfio_user/client.h"
@@ -209,7 +210,51 @@ TEST_P(Stop, BootsAgain) {
   EXPECT_EQ(ram.read<U32>(room), 0u);
 }
 
-// The same by a device's reset, again and again: with too many sessions that can't end, it waits.
+// What a former boot has left under way takes no room from this one.
+TEST_P(Stop, BootsAgainAfterMuch) {
+  FrontEnd front(host->connect());
+  Driver driver(ram);
+  front.start(ram, driver);
+  std::vector<std::byte> large = slow;
+  large.resize(8192);
+  const U32 size = 8192;
+  std::memcpy(large.data(), &size, sizeof size);
+  for (unsigned i = 0; i < 9; ++i) offer(driver, large, ram.take(64));
+  front.kick();
+  files.wait_held(9);
+  ASSERT_TRUE(base(front));
+  Driver fresh(ram);
+  ASSERT_EQ(front.set_ring(ram, fresh, 0), 0);
+  ASSERT_EQ(front.enable(), 0);
+  EXPECT_TRUE(served(front, fresh));
+  files.answer();
+  EXPECT_TRUE(served(front, fresh));
+}
+
+// Boots without end while a file doesn't answer: from some number on there is no other session.
+TEST_P(Stop, BootsAgainAndAgain) {
+  FrontEnd front(host->connect());
+  std::optional<Driver> driver(std::in_place, ram);
+  front.start(ram, *driver);
+  unsigned boots = 1;
+  for (; boots < 20; ++boots) {
+    offer(*driver, slow, ram.take(64));
+    front.kick();
+    files.wait_held(boots);
+    ASSERT_TRUE(base(front));
+    driver.emplace(ram);
+    if (front.set_ring(ram, *driver, 0) != 0) break;
+    EXPECT_TRUE(served(front, *driver));
+  }
+  EXPECT_EQ(boots, virtio::Device::kEndingMax + 1);
+  EXPECT_LE(files.sessions(), virtio::Device::kEndingMax + 2);
+  files.answer();
+  while (files.sessions() > 1) std::this_thread::yield();
+  EXPECT_EQ(front.enable(), 0);
+  EXPECT_TRUE(served(front, *driver));
+}
+
+// The same by a device's reset, which waits for no file: the start after too many is refused.
 TEST_P(Stop, Resets) {
   VfioClient client(host->connect({.kind = transport::Protocol::Kind::kVfioUser, .tag = "share"}));
   ASSERT_EQ(client.version(), 0);
@@ -231,10 +276,14 @@ TEST_P(Stop, Resets) {
   Driver driver(ram);
   ASSERT_EQ(client.start(driver), 15);
   EXPECT_TRUE(served(client, driver));
-  const U32 status = client.part(VIRTIO_PCI_CAP_COMMON_CFG) + VIRTIO_PCI_COMMON_STATUS;
-  client.write<U8>(0, status, 0);
-  EXPECT_NE(client.read<U8>(0, status), 0);  // it waits, and still answers
+  offer(driver, slow, room);
+  client.kick();
+  files.wait_held(virtio::Device::kEndingMax + 1);
+  client.reset();
+  Driver refused(ram);
+  EXPECT_TRUE(client.start(refused) & VIRTIO_CONFIG_S_NEEDS_RESET);
   files.answer();
+  while (files.sessions() > 1) std::this_thread::yield();
   client.reset();
   EXPECT_EQ(ram.read<U32>(room), 0u);
   Driver last(ram);

@@ -3,7 +3,10 @@
 #include <filesystem>
 #include <system_error>
 
+#include <absl/strings/ascii.h>
+#include <absl/strings/str_replace.h>
 #include <fcntl.h>
+#include <nlohmann/json.hpp>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
@@ -61,6 +64,17 @@ std::string quoted(const std::string& text) {
   return word + "'";
 }
 
+/// As QEMU takes a value among others: a comma would end it.
+std::string with_commas(std::string text) { return absl::StrReplaceAll(text, {{",", ",,"}}); }
+
+/// A name that QEMU takes for an id: a letter, then letters, digits and -._
+std::string id_of(const std::string& tag) {
+  std::string id = absl::ascii_isalpha(static_cast<unsigned char>(tag[0])) ? tag : "tag-" + tag;
+  for (char& c : id)
+    if (!absl::ascii_isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '_') c = '-';
+  return id;
+}
+
 /// How QEMU gets a device, and how its guest mounts it.
 void print_device(const Server::Place& device) {
   const auto& [kind, tag, msix] = device.protocol;
@@ -68,17 +82,19 @@ void print_device(const Server::Place& device) {
   const std::string path = where.starts_with("fd=") ? "PATH" : absolute(where);
   const std::string arguments =
       kind == ninep::transport::Protocol::Kind::kVfioUser
-          ? "-device " + quoted(R"({"driver":"vfio-user-pci","socket":{"type":"unix","path":")" +
-                                path + R"("}})")
-          : "-chardev socket,id=" + tag + ",path=" + quoted(path) +
+          ? "-device " +
+                quoted(nlohmann::ordered_json{{"driver", "vfio-user-pci"},
+                                              {"socket", {{"type", "unix"}, {"path", path}}}}
+                           .dump())
+          : "-chardev socket,id=" + id_of(tag) + ",path=" + quoted(with_commas(path)) +
                 (device.connects ? ",server=on,wait=on" : "") +
-                " -device vhost-user-test-device-pci,chardev=" + tag +
+                " -device vhost-user-test-device-pci,chardev=" + id_of(tag) +
                 ",virtio-id=9,num_vqs=1,vq_size=128,config_size=256";
   std::fprintf(stderr,
                "qemu-system-x86_64 ... -object memory-backend-memfd,id=mem,size=SIZE,share=on "
                "-machine memory-backend=mem %s\n"
                "in the guest: mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000 %s /mnt\n",
-               arguments.c_str(), tag.c_str());
+               arguments.c_str(), quoted(tag).c_str());
 }
 
 /// How a Linux client mounts `address`; empty if its kernel can't by itself.

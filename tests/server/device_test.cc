@@ -80,8 +80,11 @@ class DeviceTest : public testing::Test {
 TEST_F(DeviceTest, PrintsWhatToPaste) {
   Program program({"--listen", "vhost-user:" + path("a.sock") + ",tag=a", "--listen",
                    "vfio-user:" + path("b.sock") + ",tag=b", "--connect",
-                   "vhost-user:" + path("c.sock") + ",tag=c", path("one")});
+                   "vhost-user:" + path("c.sock") + ",tag=c", "--listen",
+                   "vhost-user:" + path("d \"e.sock") + ",tag=my share", "--listen",
+                   "vfio-user:" + path("d \"f.sock") + ",tag=1st", path("one")});
   ASSERT_TRUE(program.says("msize=512000 c /mnt\n"));
+  ASSERT_TRUE(program.says("msize=512000 1st /mnt\n"));
   for (const std::string& part :
        {"-chardev socket,id=a,path=" + path("a.sock") +
             " -device vhost-user-test-device-pci,"
@@ -89,6 +92,10 @@ TEST_F(DeviceTest, PrintsWhatToPaste) {
         "'{\"driver\":\"vfio-user-pci\",\"socket\":{\"type\":\"unix\",\"path\":\"" +
             path("b.sock") + "\"}}'\n",
         "path=" + path("c.sock") + ",server=on,wait=on -device",
+        " -chardev socket,id=my-share,path='" + path("d \"e.sock") +
+            "' -device vhost-user-test-device-pci,chardev=my-share,",
+        std::string("mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000 'my share' /mnt\n"),
+        "\"path\":\"" + path("d \\\"f.sock") + "\"}}'\n",
         std::string("mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000 b /mnt\n")})
     EXPECT_NE(program.said.find(part), program.said.npos) << part << "\n" << program.said;
   program.signal(SIGTERM);

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -38,8 +39,9 @@ struct BusErrors {
     }
   };
   static inline std::array<Slot, kSlots> slots{};
-  static inline std::mutex mutex;  // guards the hint and who changes slots
+  static inline std::mutex mutex;  // guards what follows, and who changes slots
   static inline std::size_t hint = 0;
+  static inline std::size_t count = 0;
   static inline struct sigaction before = {};
 
   static void handle(int number, siginfo_t* info, void*) {
@@ -61,6 +63,13 @@ struct BusErrors {
     ::sigaction(number, &before, nullptr);  // not ours: happens again, and ends the program
   }
 
+  // Each holds a descriptor: what one VMM may have of them must leave some for all others.
+  static std::size_t limit() {
+    rlimit descriptors{};
+    ::getrlimit(RLIMIT_NOFILE, &descriptors);
+    return std::min<std::size_t>(kSlots, descriptors.rlim_cur / 4);
+  }
+
   /// The slot. None: all are taken.
   static std::optional<std::size_t> add(const void* data, U64 size, U64 page) {
     const std::lock_guard lock(mutex);
@@ -71,11 +80,12 @@ struct BusErrors {
       return ::sigaction(SIGBUS, &action, &before) == 0;
     }();
     NINEP_CHECK(installed);
-    for (std::size_t i = 0; i < kSlots; ++i) {
+    for (std::size_t i = 0; i < kSlots && count < limit(); ++i) {
       const std::size_t at = (hint + i) % kSlots;
       if (slots[at].begin != 0) continue;
       slots[at].change(reinterpret_cast<std::uintptr_t>(data), size, page);
       hint = at + 1;
+      ++count;
       return at;
     }
     return {};
@@ -83,6 +93,7 @@ struct BusErrors {
   static void remove(std::size_t at) {
     const std::lock_guard lock(mutex);
     slots[at].change(0, 0, 0);
+    --count;
   }
 };
 

@@ -1,6 +1,7 @@
 // A guest's memory: the table of regions, and mappings that are cut short.
 #include <gtest/gtest.h>
 #include <linux/memfd.h>
+#include <sys/resource.h>
 
 #include "tests/transports/virtio/driver.h"
 
@@ -173,6 +174,26 @@ TEST(Mapping, ComesWhileAnotherBreaks) {
   }
   stop = true;
   others.join();
+}
+
+// There are descriptors left for others.
+TEST(Mapping, AreBounded) {
+  const GuestRam ram(1 << 20);
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  rlimit less = limit;
+  less.rlim_cur = 400;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &less), 0);
+  std::vector<std::shared_ptr<Mapping>> mappings;
+  for (int i = 0; i < 100; ++i) {
+    const auto mapping = Mapping::make(test::another(ram.fd()), 0, 4096, true);
+    ASSERT_TRUE(mapping);
+    mappings.push_back(*mapping);
+  }
+  EXPECT_EQ(Mapping::make(test::another(ram.fd()), 0, 4096, true).error(), Errno{ENOSPC});
+  mappings.pop_back();
+  EXPECT_TRUE(Mapping::make(test::another(ram.fd()), 0, 4096, true));
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
 
 // Whoever is writing, writes to copies; the guest's pages are mapped anew.

@@ -210,7 +210,7 @@ case_session() {
     prepare_session
     serve "$work/export"
     echo "count: $(wc -w <<<"$matrix") of $(mounts | wc -w) mounts"
-    guest session.sh --kernel "$1" --timeout 1500 --env MATRIX="$(echo $matrix)" \
+    guest session.sh --kernel "$1" --timeout 1500 --env VIRTIO= --env MATRIX="$(echo $matrix)" \
         --env CHECKS="${NINEP_CHECKS:-}" "${session[@]}"
     stop_server
 }
@@ -226,7 +226,7 @@ device_session() {
         matrix=none:user:512000
         echo 'count: 1 of 3 mounts'
     fi
-    guest session.sh "${@:3}" --timeout 1500 --env CHECKS="${NINEP_CHECKS:-}" \
+    guest session.sh "${@:3}" --timeout 1500 --env CHECKS="${NINEP_CHECKS:-}" --env VIRTIO=yes --tool lspci \
         --env MATRIX="${NINEP_MATRIX:-$matrix}" "${session[@]}"
     stop_server
 }

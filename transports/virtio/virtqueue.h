@@ -103,7 +103,7 @@ class Virtqueue {
   U64 features_ = 0;
   U16 next_ = 0;
   U16 used_index_ = 0;
-  U16 told_ = 0;  // used_index_ at the last interrupt_due()
+  U16 told_ = 0;  // used_index_ at the last tell()
   unsigned out_ = 0;
   std::vector<bool> heads_out_;
   std::vector<Descriptor> table_;  // a copy of the indirect table at hand

@@ -38,3 +38,24 @@ is() {
         return 1
     }
 }
+
+# ok NAME COMMAND...
+ok() {
+    name=$1
+    shift
+    if "$@" >/tmp/said 2>&1; then pass "$name"; else fail "$name: $*"; sed 's/^/  /' /tmp/said; fi
+}
+# shown: the first virtio-9p device, as tools show it. Sets `device`, and on a PCI bus `pci` and `slot`.
+shown() {
+    device=$(echo /sys/bus/virtio/drivers/9pnet_virtio/virtio*)
+    device=${device##*/}
+    ok 'bound to 9pnet_virtio' [ -e "/sys/bus/virtio/drivers/9pnet_virtio/$device/mount_tag" ]
+    case $(readlink -f "/sys/bus/virtio/devices/$device") in */pci*) pci=yes ;; *) pci='' ;; esac
+    if [ -n "$pci" ]; then
+        slot=$(basename "$(readlink -f "/sys/bus/virtio/devices/$device/..")")
+        ok 'lspci' sh -c "lspci -nn -s $slot | grep -F '[1af4:1049]'"
+        ok 'its driver' [ -d "/sys/bus/pci/drivers/virtio-pci/$slot/$device" ]
+        echo "  $(lspci -nn -s "$slot")"
+        grep -F "$device" /proc/interrupts | sed 's/^/  /'
+    fi
+}

@@ -12,12 +12,6 @@ wait_for() {
         usleep 100000
     done
 }
-# ok NAME COMMAND...
-ok() {
-    name=$1
-    shift
-    if "$@" >/tmp/said 2>&1; then pass "$name"; else fail "$name: $*"; sed 's/^/  /' /tmp/said; fi
-}
 try() { mount -t 9p -o trans=virtio,"$2" "$1" "/mnt/$1"; }
 # used TAG OPTIONS: mounts it, reads and writes, and unmounts it.
 used() {
@@ -27,19 +21,7 @@ used() {
 mkdir -p /mnt/a /mnt/b
 head -c 3000000 /dev/urandom >/tmp/known
 
-# The device, as tools show it.
-device=$(echo /sys/bus/virtio/drivers/9pnet_virtio/virtio*)
-device=${device##*/}
-ok 'bound to 9pnet_virtio' [ -e "/sys/bus/virtio/drivers/9pnet_virtio/$device/mount_tag" ]
-case $(readlink -f "/sys/bus/virtio/devices/$device") in */pci*) pci=yes ;; *) pci='' ;; esac
-if [ -n "$pci" ]; then
-    ok 'lspci' sh -c 'lspci -nn | grep -F "[1af4:1049]"'
-    slot=$(lspci -Dnn | grep -F '[1af4:1049]' | cut -d' ' -f1 | head -n 1)
-    ok 'its driver' [ -d "/sys/bus/pci/drivers/virtio-pci/$slot/$device" ]
-    echo "  $(lspci -nn -s "$slot")"
-    grep -F "$device" /proc/interrupts | sed 's/^/  /'
-fi
-
+shown
 ok "the kernel's own version and msize" used a access=user
 ok 'version=9p2000.L, msize=512000' used a version=9p2000.L,msize=512000
 for msize in 4096 8192 65536; do ok "msize=$msize" used a version=9p2000.L,msize=$msize; done

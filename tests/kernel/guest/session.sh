@@ -55,6 +55,13 @@ acl_tools() (
     trap - EXIT
 )
 
+if [ -n "$VIRTIO" ]; then
+    shown
+    mkdir -p /mnt/a
+    # shellcheck disable=SC2016
+    ok "the kernel's own version and msize" sh -c 'mount -t 9p -o trans=virtio a /mnt/a && echo text >/mnt/a/own &&
+        grep -qx text /mnt/a/own && rm /mnt/a/own && umount /mnt/a'
+fi
 for row in $MATRIX; do
     # shellcheck disable=SC2046
     try $(echo "$row" | tr : ' ')

@@ -224,6 +224,7 @@ io::Task<Status> BackEnd::carry_out(Message& message, Answer& answer) {
         // Without a descriptor: in messages. Polling instead is not offered.
         if (none && !(protocol_features_ & feature::kInbandNotifications))
           co_return fail(EOPNOTSUPP);
+        if (fd && !virtio::can_signal(fd.get())) co_return fail(EINVAL);
         auto setting = set_kick(std::move(fd));
         co_await setting;
         ring_.has_kick = true;

@@ -113,14 +113,15 @@ bool Mapping::broken() const { return slot_ && BusErrors::slots[*slot_].broken; 
 
 Result<std::shared_ptr<Mapping>> Mapping::make(io::OwnedFd fd, U64 offset, U64 size,
                                                bool writable) {
+  // Memory alone, which has seals: a file system of the VMM's own could keep us waiting.
+  if (::fcntl(fd.get(), F_GET_SEALS) < 0) return fail(errno);
   struct stat status;
   struct statfs system;
   if (::fstat(fd.get(), &status) != 0 || ::fstatfs(fd.get(), &system) != 0) return fail(errno);
   const bool huge = system.f_type == HUGETLBFS_MAGIC;
   const U64 page = huge ? static_cast<U64>(system.f_bsize) : 4096;
   if (!fits(offset, size) || offset % page != 0 || size % page != 0) return fail(EINVAL);
-  const bool sized = S_ISREG(status.st_mode);
-  if (!sized || offset + size > static_cast<U64>(status.st_size)) return fail(EINVAL);
+  if (offset + size > static_cast<U64>(status.st_size)) return fail(EINVAL);
   void* const data =
       ::mmap(nullptr, size, writable ? PROT_READ | PROT_WRITE : PROT_READ,
              // Huge pages that there are too few of are refused now, or never.

@@ -19,8 +19,8 @@ namespace ninep::virtio {
 /// page that was touched becomes an ordinary one of ours, and the mapping is broken.
 class Mapping {
  public:
-  /// EINVAL: nothing, not whole pages, or more than the file has; ENOSPC: mappings hold a quarter
-  /// of the descriptors that this process may have.
+  /// EINVAL: no file in memory (memfd, tmpfs, huge pages), not whole pages, or more than it has;
+  /// ENOSPC: mappings hold a quarter of the descriptors that this process may have.
   static Result<std::shared_ptr<Mapping>> make(io::OwnedFd fd, U64 offset, U64 size, bool writable);
   /// Memory of our own, zero until it is written: a copy of what can't be mapped.
   static Result<std::shared_ptr<Mapping>> make_private(U64 size);

@@ -1,12 +1,12 @@
 #include "transports/virtio/signal.h"
 
+#include <algorithm>
 #include <array>
 #include <ctime>
 #include <string>
 
 #include <fcntl.h>
 #include <linux/aio_abi.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -16,12 +16,13 @@
 namespace ninep::virtio {
 namespace {
 
-bool is_eventfd(int fd) {
+constexpr std::string_view kEventfd = "anon_inode:[eventfd]";
+
+std::string target_of(int fd) {
   char target[32];
   const auto link = "/proc/self/fd/" + std::to_string(fd);
   const ssize_t size = ::readlink(link.c_str(), target, sizeof target);
-  return size > 0 &&
-         std::string_view(target, static_cast<std::size_t>(size)) == "anon_inode:[eventfd]";
+  return {target, static_cast<std::size_t>(std::max<ssize_t>(size, 0))};
 }
 
 /// Asynchronous reads of nothing: it is the kernel that tells an eventfd of their completion, and
@@ -64,13 +65,16 @@ class Completions {
 
 }  // namespace
 
+bool can_signal(int fd) {
+  const std::string target = target_of(fd);
+  return target == kEventfd || target.starts_with("pipe:[");
+}
+
 Result<Signal> Signal::make(io::OwnedFd fd) {
   Signal signal;
   if (!fd) return signal;
-  struct stat status;
-  signal.eventfd_ = is_eventfd(fd.get());
-  if (!signal.eventfd_ && (::fstat(fd.get(), &status) != 0 || !S_ISFIFO(status.st_mode)))
-    return fail(EINVAL);
+  if (!can_signal(fd.get())) return fail(EINVAL);
+  signal.eventfd_ = target_of(fd.get()) == kEventfd;
   ::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) | O_NONBLOCK);
   signal.fd_ = std::move(fd);
   return signal;

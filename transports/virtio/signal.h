@@ -6,12 +6,16 @@
 
 namespace ninep::virtio {
 
+/// Whether it is an eventfd, or a pipe, which User-Mode Linux has. It asks no file system, since
+/// that may be the VMM's own.
+bool can_signal(int fd);
+
 /// Loop thread only.
 class Signal {
  public:
   /// None: send() does nothing.
   Signal() = default;
-  /// EINVAL: neither an eventfd nor a pipe, which User-Mode Linux has. No descriptor: none.
+  /// EINVAL: can_signal() says no. No descriptor: none.
   static Result<Signal> make(io::OwnedFd fd);
 
   explicit operator bool() const { return bool(fd_); }

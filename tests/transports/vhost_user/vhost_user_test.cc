@@ -449,12 +449,13 @@ TEST_P(VhostUserBad, FullEventfds) {
   }
 }
 
-// What is neither an eventfd nor a pipe isn't written to.
+// What is neither an eventfd nor a pipe is neither written to nor read.
 TEST_P(VhostUserBad, NoEventfds) {
   FrontEnd front(host->connect());
   front.negotiate();
   EXPECT_EQ(front.set(Request::kSetVringCall, U64{0}, {ram.fd()}), 1);
   EXPECT_EQ(front.set(Request::kSetVringErr, U64{0}, {ram.fd()}), 1);
+  EXPECT_EQ(front.set(Request::kSetVringKick, U64{0}, {ram.fd()}), 1);
 }
 
 // What a running ring doesn't take.

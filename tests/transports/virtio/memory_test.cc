@@ -114,6 +114,14 @@ TEST(Mapping, NeedsWholePagesThatTheFileHas) {
   ::close(pipe[1]);
 }
 
+// A file system, which may be the VMM's own, is not waited for: memory alone is mapped.
+TEST(Mapping, NeedsMemory) {
+  const io::OwnedFd file(::open(NINEP_SOURCE_DIR, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (!file || ::fcntl(file.get(), F_GET_SEALS) >= 0) GTEST_SKIP() << "no file on a disk here";
+  ASSERT_EQ(::ftruncate(file.get(), 4096), 0);
+  EXPECT_EQ(Mapping::make(test::another(file.get()), 0, 4096, true).error(), Errno{EINVAL});
+}
+
 // Whoever gave us the file cuts it off while it is mapped: we go on, and know.
 TEST(Mapping, OutlivesItsFile) {
   const GuestRam ram(1 << 20);

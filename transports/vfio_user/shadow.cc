@@ -46,8 +46,7 @@ void Shadow::begin(const virtio::RingPlace& place) {
 void Shadow::end() {
   ++generation_;
   in_use_ = false;
-  pulling_ = false;
-  pushing_ = false;
+  pull_again_ = false;
   full_ = false;
 }
 
@@ -144,15 +143,16 @@ io::Task<Status> Shadow::bring(U64 guest, U64 size) {
 
 void Shadow::kicked() {
   pull_again_ = true;
-  if (!std::exchange(pulling_, true)) scope_.spawn(pull(generation_));
+  if (!std::exchange(pulling_, true)) scope_.spawn(pull());
 }
 
-io::Task<void> Shadow::pull(unsigned generation) {
+io::Task<void> Shadow::pull() {
   while (std::exchange(pull_again_, false)) {
     if (!make_room()) break;
+    const unsigned generation = generation_;
     auto pulling = pull_all();
     const auto pulled = co_await pulling;
-    if (generation != generation_) co_return;
+    if (generation != generation_) continue;
     if (!pulled) {
       broken_();
       break;
@@ -247,14 +247,15 @@ void Shadow::drop() {
 // ------------------------------------------------------------------ to the guest
 
 void Shadow::given_back() {
-  if (!std::exchange(pushing_, true)) scope_.spawn(push(generation_));
+  if (!std::exchange(pushing_, true)) scope_.spawn(push());
 }
 
-io::Task<void> Shadow::push(unsigned generation) {
-  while (load<U16>(used_index()) != sent_) {
+io::Task<void> Shadow::push() {
+  while (in_use_ && load<U16>(used_index()) != sent_) {
+    const unsigned generation = generation_;
     auto pushing = push_all();
     const auto pushed = co_await pushing;
-    if (generation != generation_) co_return;
+    if (generation != generation_) continue;
     if (!pushed) {
       broken_();
       break;

@@ -31,7 +31,10 @@ Answer DeviceServer::handle(Message message) {
 }
 
 Status DeviceServer::carry_out(Message& message, Answer& answer) {
-  switch (static_cast<Command>(message.header.command)) {
+  const auto command = static_cast<Command>(message.header.command);
+  const bool takes_descriptors = command == Command::kDmaMap || command == Command::kSetIrqs;
+  if (!takes_descriptors && !message.descriptors.empty()) return fail(EINVAL);
+  switch (command) {
     case Command::kVersion:
       return version(message.payload, answer);
     case Command::kDmaMap:

@@ -450,6 +450,59 @@ TEST_P(VfioUserBad, Refused) {
     expect(EOPNOTSUPP, client.call(static_cast<Command>(command)), "an unknown command");
 }
 
+// A message has 16 descriptors at most, however it comes; none is kept that isn't needed.
+TEST_P(VfioUserBad, Descriptors) {
+  expect_served();
+  host->wait_for_links();
+  const std::size_t before = open_descriptors();
+  const vfio_user::Header header{0, 2, sizeof(vfio_user::Header) + sizeof(DmaMap), 0, 0};
+  const auto head = vfio_user::bytes_of(header);
+  const auto map = vfio_user::bytes_of(DmaMap{32, 3, 0, ram.guest(), ram.size()});
+  const auto some = [&](unsigned count) { return std::vector<int>(count, ram.fd()); };
+  struct Case {
+    unsigned with_header;
+    unsigned with_payload;
+    int answer;  // -1: the end
+  };
+  for (const Case& one : {Case{1, 0, 0},
+                          {0, 1, 0},
+                          {16, 0, EINVAL},
+                          {17, 0, -1},
+                          {0, 17, -1},
+                          {8, 8, EINVAL},
+                          {8, 9, -1},
+                          {16, 16, -1}}) {
+    SCOPED_TRACE(std::to_string(one.with_header) + " and " + std::to_string(one.with_payload));
+    {
+      VfioClient client(host->connect());
+      ASSERT_EQ(client.version(), 0);
+      client.send_raw(head, some(one.with_header));
+      client.send_raw(map, some(one.with_payload));
+      vfio_user::Header reply;
+      const bool came = client.receive(std::as_writable_bytes(std::span(&reply, 1)));
+      EXPECT_EQ(came ? static_cast<int>(reply.error) : -1, one.answer);
+    }
+    host->wait_for_links();
+    EXPECT_EQ(open_descriptors(), before);
+  }
+  // With a message that takes none.
+  {
+    VfioClient client(host->connect());
+    begin(client);
+    EXPECT_EQ(client.call(Command::kDeviceInfo, {}, some(1)), EINVAL);
+    EXPECT_EQ(client.call(Command::kDeviceInfo), 0);
+  }
+  // A message that goes on and on.
+  VfioClient client(host->connect());
+  ASSERT_EQ(client.version(), 0);
+  client.send_raw(vfio_user::bytes_of(vfio_user::Header{1, 2, 8016, 0, 0}));
+  for (int i = 0; i < 100; ++i) client.send_raw(std::vector<std::byte>(1), some(16));
+  ::shutdown(client.fd(), SHUT_WR);
+  EXPECT_TRUE(client.ends());
+  host->wait_for_links();
+  EXPECT_EQ(std::ranges::count(host->reports(), "too many descriptors"), 5);
+}
+
 // Each ends the conversation, and no other one.
 TEST_P(VfioUserBad, Ends) {
   const auto raw = [](vfio_user::Header header, std::size_t more) {

@@ -405,6 +405,29 @@ TEST_P(VhostUserBad, Messages) {
   EXPECT_EQ(host->reports().size(), bad_messages().size());
 }
 
+// A message has 16 descriptors at most, in its header; none with its payload.
+TEST_P(VhostUserBad, Descriptors) {
+  const auto bytes = words(U32{3}, vhost_user::kVersion, U32{8}, U64{0});
+  const std::vector<int> sixteen(16, ram.fd());
+  const auto end = [&](auto&& send) {
+    FrontEnd front(host->connect());
+    send(front);
+    ::shutdown(front.fd(), SHUT_WR);
+    EXPECT_TRUE(front.ended());
+  };
+  end([&](FrontEnd& front) { front.send_raw(bytes, std::vector<int>(17, ram.fd())); });
+  end([&](FrontEnd& front) {
+    const auto no_payload = words(U32{1}, vhost_user::kVersion, U32{0});
+    for (const std::byte& byte : no_payload) front.send_raw({&byte, 1}, sixteen);
+  });
+  end([&](FrontEnd& front) {
+    front.send_raw(Bytes(bytes).first(12));
+    front.send_raw(Bytes(bytes).subspan(12), {ram.fd()});
+  });
+  host->wait_for_links();
+  EXPECT_EQ(host->reports(), std::vector<std::string>(3, "too many descriptors"));
+}
+
 // What a running ring doesn't take.
 TEST_P(VhostUserBad, ChangesOfARunningRing) {
   FrontEnd front(host->connect());

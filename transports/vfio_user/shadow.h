@@ -71,7 +71,7 @@ class Shadow {
   };
   std::vector<Copy> copies(U64 guest, U64 size) const;
   io::Task<void> pull();
-  io::Task<Status> pull_all();
+  io::Task<Status> pull_some();
   io::Task<Status> pull_chain(U16 head);
   io::Task<void> push();
   io::Task<Status> push_all();
@@ -101,7 +101,7 @@ class Shadow {
   virtio::RingPlace place_;
   U16 seen_ = 0;   // of the available ring
   U16 sent_ = 0;   // of the used ring
-  U64 bytes_ = 0;  // copied here since all was dropped
+  U64 bytes_ = 0;  // copied here or written by the device since all was dropped
   // One pull and one push at a time: those of a later ring wait until what an earlier one has asked
   // for is answered.
   bool pulling_ = false;

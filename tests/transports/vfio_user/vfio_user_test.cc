@@ -1,4 +1,6 @@
 // vfio-user: the conversations of real clients, and what hostile ones say.
+#include <fstream>
+
 #include <gtest/gtest.h>
 
 #include "tests/seed.h"
@@ -203,10 +205,11 @@ TEST_P(VfioUser, MapsWhileRequestsAreUnderWay) {
 // Memory that isn't shared goes by messages: ring, tables, requests, replies.
 class NotShared : public VfioUser {
  protected:
-  void begin_not_shared(VfioClient& client) {
-    client.not_shared = &ram;
+  void begin_not_shared(VfioClient& client) { begin_not_shared(client, ram); }
+  static void begin_not_shared(VfioClient& client, const GuestRam& guest) {
+    client.not_shared = &guest;
     ASSERT_EQ(client.version(), 0);
-    ASSERT_EQ(client.tell(Command::kDmaMap, DmaMap{32, 3, 0, ram.guest(), ram.size()}), 0);
+    ASSERT_EQ(client.tell(Command::kDmaMap, DmaMap{32, 3, 0, guest.guest(), guest.size()}), 0);
     ASSERT_EQ(
         client.set_irqs(kMsix, kIrqDataEventfd | kIrqTrigger, 0, 2, {client.irq(), client.irq()}),
         0);
@@ -266,6 +269,45 @@ TEST_P(NotShared, ManyAtOnce) {
       EXPECT_GE(used->length, 100u);
     }
   }
+}
+
+// What a private mapping of `size` costs, and any that has become one with it.
+U64 resident(U64 size) {
+  std::ifstream maps("/proc/self/smaps");
+  U64 bytes = 0;
+  bool this_one = false;
+  for (std::string word; maps >> word;) {
+    U64 kib = 0;
+    if (word == "Size:" && maps >> kib) this_one = kib * 1024 >= size && kib * 1024 < 2 * size;
+    if (word == "Anonymous:" && maps >> kib && this_one) bytes += kib * 1024;
+  }
+  return bytes;
+}
+
+// The server keeps little of the guest's memory: not of large replies, nor of many small pieces.
+TEST_P(NotShared, KeepsLittle) {
+  GuestRam large(U64{1} << 30, 0x40000000);
+  VfioClient client(host->connect());
+  begin_not_shared(client, large);
+  Driver driver(large);
+  ASSERT_EQ(client.start(driver), 15);
+  const auto bytes = frame(std::string(100, 'x'));
+  const U64 from = large.put(bytes);
+  const auto send = [&](int times, int count, U32 size, U64 align) {
+    for (int i = 1; i <= times; ++i) {
+      std::vector<Piece> pieces{{from, static_cast<U32>(bytes.size())}};
+      for (int n = 0; n < count; ++n) pieces.push_back({large.take(size, align), size, kWrite});
+      driver.chain(pieces);
+      client.kick();
+      ASSERT_TRUE(client.wait_used(driver));
+      if (i % 40 != 0) continue;
+      ASSERT_GT(resident(large.size()), 0u);
+      ASSERT_LT(resident(large.size()), 48 * kMiB);
+    }
+  };
+  send(1000, 16, 8, 4096);
+  plan.reply_min = 500'000;
+  send(120, 1, 500'000, 16);
 }
 
 // The client refuses; a reset, or the client's end, comes in the middle.

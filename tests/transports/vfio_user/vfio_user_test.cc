@@ -487,6 +487,13 @@ TEST_P(VfioUserBad, Refused) {
          client.set_irqs(kMsix, kIrqDataEventfd | kIrqTrigger, 0, 1, {client.irq(), client.irq()}),
          "more descriptors than vectors");
   expect(EOPNOTSUPP, client.set_irqs(kMsix, kIrqDataBool | kIrqTrigger, 0, 1), "booleans");
+  expect(0, client.set_irqs(kIntx, kIrqDataNone | kIrqUnmask, 0, 1), "an unmask");
+  for (const U32 action : {kIrqMask, kIrqUnmask}) {
+    // QEMU with KVM asks for the eventfd, and does without.
+    expect(EOPNOTSUPP, client.set_irqs(kIntx, kIrqDataEventfd | action, 0, 1, {client.irq()}),
+           "masks by eventfd");
+    expect(EOPNOTSUPP, client.set_irqs(kIntx, kIrqDataBool | action, 0, 1), "masks by booleans");
+  }
   expect(EPROTO, client.version(), "a second version");
   for (const int command : {0, 6, 11, 12, 14, 15, 99})
     expect(EOPNOTSUPP, client.call(static_cast<Command>(command)), "an unknown command");

@@ -148,6 +148,26 @@ TEST_P(VfioUser, InterruptLine) {
   EXPECT_GT(client.interrupts, 0u);
 }
 
+// Features come first: without VERSION_1 there is no FEATURES_OK, and without that no ring.
+TEST_P(VfioUser, StartsWithFeatures) {
+  VfioClient client(host->connect());
+  begin(client);
+  const auto bytes = frame("too early");
+  const U64 old = virtio::kMountTag | virtio::kIndirect;
+  for (const U64 features : {old, old | virtio::kVersion1 | 2}) {
+    Driver driver(ram);
+    ASSERT_EQ(client.start(driver, features), 7);
+    offer(driver, ram, bytes, ram.take(4096));
+    client.kick();
+    client.read<U8>(0, 0);  // what came before it is done
+    EXPECT_FALSE(driver.used());
+  }
+  EXPECT_EQ(plan.seen, 0u);
+  Driver again(ram);
+  ASSERT_EQ(client.start(again), 15);
+  EXPECT_EQ(call(client, again, "x"), "x");
+}
+
 // A reset ends the session and lets go of the ring; the driver comes again, at another place.
 TEST_P(VfioUser, ResetAndAgain) {
   plan.when = When::kLater;

@@ -48,7 +48,8 @@ io::Task<MessageSocket::Got> MessageSocket::receive(Room room,
         came.emplace_back(fd);
       }
     }
-    if ((message.msg_flags & MSG_CTRUNC) || (!came.empty() && !descriptors)) {
+    const std::size_t taken = descriptors ? descriptors->size() : kDescriptorsMax;
+    if ((message.msg_flags & MSG_CTRUNC) || came.size() > kDescriptorsMax - taken) {
       report_("too many descriptors");
       co_return Got::kEnd;
     }

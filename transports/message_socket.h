@@ -17,8 +17,8 @@ class MessageSocket {
       : loop_(loop), fd_(fd), report_(std::move(report)) {}
 
   enum class Got { kAll, kEnd };
-  /// Fills `room`. What descriptors come along are added to `descriptors`; where none may, that is
-  /// the end.
+  /// Fills `room`. What descriptors come along are added to `descriptors`, which are those of one
+  /// message; where none may, or more than a message has, that is the end.
   io::Task<Got> receive(Room room, std::vector<io::OwnedFd>* descriptors);
   io::Task<Got> send(Bytes bytes);
   /// Ends the receive() that waits, and those to come.

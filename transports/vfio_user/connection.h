@@ -42,7 +42,7 @@ class Connection final : public transport::Link, private Dma {
   const transport::Peer peer_;
   const transport::Report report_;
   transport::MessageSocket socket_;
-  std::deque<std::vector<std::byte>> outgoing_;
+  std::deque<std::vector<std::byte>> outgoing_;  // a reply, and a Shadow's transfers, at most
   bool sending_ = false;
   bool gone_ = false;
   io::Event sent_;

@@ -31,7 +31,10 @@ Answer DeviceServer::handle(Message message) {
 }
 
 Status DeviceServer::carry_out(Message& message, Answer& answer) {
-  switch (static_cast<Command>(message.header.command)) {
+  const auto command = static_cast<Command>(message.header.command);
+  const bool takes_descriptors = command == Command::kDmaMap || command == Command::kSetIrqs;
+  if (!takes_descriptors && !message.descriptors.empty()) return fail(EINVAL);
+  switch (command) {
     case Command::kVersion:
       return version(message.payload, answer);
     case Command::kDmaMap:
@@ -151,7 +154,8 @@ Status DeviceServer::set_irqs(Message& message) {
   const U32 data = set.flags & kIrqDataMask;
   if (set.index == kErrorIrq || set.index == kRequestIrq) return {};  // there is nothing to tell
   if (action == kIrqMask || action == kIrqUnmask) {
-    if (set.index == kIntx && data == kIrqDataNone) pci_.mask_intx(action == kIrqMask);
+    if (data != kIrqDataNone) return fail(EOPNOTSUPP);  // QEMU sends messages then
+    if (set.index == kIntx) pci_.mask_intx(action == kIrqMask);
     return {};
   }
   if (action != kIrqTrigger) return fail(EINVAL);

@@ -235,7 +235,7 @@ void PciDevice::set_status(U8 status) {
   const bool understood =
       !(driver_features_ & ~virtio::Device::kFeatures) && (driver_features_ & virtio::kVersion1);
   if ((fresh & kFeaturesOk) && !understood) status_ &= static_cast<U8>(~kFeaturesOk);
-  if (fresh & kDriverOk) start();
+  if ((fresh & kDriverOk) && (status_ & kFeaturesOk)) start();
 }
 
 void PciDevice::start() {

@@ -12,6 +12,12 @@ constexpr U16 kTable = 4;
 
 constexpr std::size_t kEntriesAt = 4;  // of both rings
 
+// What bytes that are written here cost: whole pages.
+U64 cost(Bytes bytes) {
+  const auto from = reinterpret_cast<std::uintptr_t>(bytes.data());
+  return (from + bytes.size() - 1) / 4096 * 4096 - from / 4096 * 4096 + 4096;
+}
+
 }  // namespace
 
 Status Shadow::add(const std::vector<Part>& parts, virtio::Memory& memory) const {
@@ -46,8 +52,7 @@ void Shadow::begin(const virtio::RingPlace& place) {
 void Shadow::end() {
   ++generation_;
   in_use_ = false;
-  pulling_ = false;
-  pushing_ = false;
+  pull_again_ = false;
   full_ = false;
 }
 
@@ -123,7 +128,7 @@ io::Task<Status> Shadow::fetch(U64 guest, U64 size) {
     const auto read = co_await reading;
     if (!read || generation != generation_) co_return read;
     std::ranges::copy(part, copy.room.begin());
-    bytes_ += part.size();
+    bytes_ += cost(copy.room);
   }
   co_return Status();
 }
@@ -133,6 +138,7 @@ io::Task<Status> Shadow::bring(U64 guest, U64 size) {
   const auto held = device_.hold_memory();  // it may be unmapped meanwhile
   const auto wanted = copies(guest, size);
   for (const Copy& copy : wanted) {
+    bytes_ += cost(copy.room);
     auto writing = dma_.write(copy.guest, copy.room);
     const auto written = co_await writing;
     if (!written || generation != generation_) co_return written;
@@ -144,15 +150,16 @@ io::Task<Status> Shadow::bring(U64 guest, U64 size) {
 
 void Shadow::kicked() {
   pull_again_ = true;
-  if (!std::exchange(pulling_, true)) scope_.spawn(pull(generation_));
+  if (!std::exchange(pulling_, true)) scope_.spawn(pull());
 }
 
-io::Task<void> Shadow::pull(unsigned generation) {
+io::Task<void> Shadow::pull() {
   while (std::exchange(pull_again_, false)) {
     if (!make_room()) break;
-    auto pulling = pull_all();
+    const unsigned generation = generation_;
+    auto pulling = pull_some();
     const auto pulled = co_await pulling;
-    if (generation != generation_) co_return;
+    if (generation != generation_) continue;
     if (!pulled) {
       broken_();
       break;
@@ -162,41 +169,39 @@ io::Task<void> Shadow::pull(unsigned generation) {
 }
 
 // The index that the device looks at goes up when all that is before it is here.
-io::Task<Status> Shadow::pull_all() {
+io::Task<Status> Shadow::pull_some() {
   const unsigned generation = generation_;
-  while (true) {
-    std::vector<std::byte> ring(available_size());
-    for (std::size_t done = 0; done < ring.size();) {
-      const std::size_t part = std::min(ring.size() - done, Dma::kSizeMax);
-      auto reading = dma_.read(place_.available + done, std::span(ring).subspan(done, part));
-      const auto read = co_await reading;
-      if (!read || generation != generation_) co_return read;
-      done += part;
-    }
-    U16 index;
-    std::memcpy(&index, &ring[2], sizeof index);
-    std::memcpy(&ring[2], &seen_, sizeof seen_);
-    scatter(ring, here(place_.available, ring.size()));
-    if (index == seen_) co_return Status();
-    if (static_cast<U16>(index - seen_) > place_.size) co_return fail(EINVAL);
-    auto fetching = fetch(place_.descriptors, table_size());
-    const auto fetched = co_await fetching;
-    if (!fetched || generation != generation_) co_return fetched;
-    for (; seen_ != index; ++seen_) {
-      U16 head;
-      std::memcpy(&head, &ring[kEntriesAt + 2 * std::size_t{seen_ & (place_.size - 1)}],
-                  sizeof head);
-      auto pulling = pull_chain(head);
-      const auto pulled = co_await pulling;
-      if (!pulled || generation != generation_) co_return pulled;
-    }
-    scatter(std::as_bytes(std::span(&index, 1)), here(available_index(), sizeof index));
-    device_.kicked();
-    // From which request on the driver is to kick again; then what came before it knew.
-    auto asking = bring(place_.used + used_size() - 2, 2);
-    const auto asked = co_await asking;
-    if (!asked || generation != generation_) co_return asked;
+  std::vector<std::byte> ring(available_size());
+  for (std::size_t done = 0; done < ring.size();) {
+    const std::size_t part = std::min(ring.size() - done, Dma::kSizeMax);
+    auto reading = dma_.read(place_.available + done, std::span(ring).subspan(done, part));
+    const auto read = co_await reading;
+    if (!read || generation != generation_) co_return read;
+    done += part;
   }
+  U16 index;
+  std::memcpy(&index, &ring[2], sizeof index);
+  std::memcpy(&ring[2], &seen_, sizeof seen_);
+  scatter(ring, here(place_.available, ring.size()));
+  if (index == seen_) co_return Status();
+  if (static_cast<U16>(index - seen_) > place_.size) co_return fail(EINVAL);
+  auto fetching = fetch(place_.descriptors, table_size());
+  const auto fetched = co_await fetching;
+  if (!fetched || generation != generation_) co_return fetched;
+  for (; seen_ != index && bytes_ <= kBytesMax; ++seen_) {
+    U16 head;
+    std::memcpy(&head, &ring[kEntriesAt + 2 * std::size_t{seen_ & (place_.size - 1)}], sizeof head);
+    auto pulling = pull_chain(head);
+    const auto pulled = co_await pulling;
+    if (!pulled || generation != generation_) co_return pulled;
+  }
+  scatter(std::as_bytes(std::span(&seen_, 1)), here(available_index(), sizeof seen_));
+  device_.kicked();
+  // From which request on the driver is to kick again; then what came before it knew.
+  auto asking = bring(place_.used + used_size() - 2, 2);
+  const auto asked = co_await asking;
+  if (generation == generation_) pull_again_ = true;
+  co_return asked;
 }
 
 io::Task<Status> Shadow::pull_chain(U16 head) {
@@ -247,14 +252,15 @@ void Shadow::drop() {
 // ------------------------------------------------------------------ to the guest
 
 void Shadow::given_back() {
-  if (!std::exchange(pushing_, true)) scope_.spawn(push(generation_));
+  if (!std::exchange(pushing_, true)) scope_.spawn(push());
 }
 
-io::Task<void> Shadow::push(unsigned generation) {
-  while (load<U16>(used_index()) != sent_) {
+io::Task<void> Shadow::push() {
+  while (in_use_ && load<U16>(used_index()) != sent_) {
+    const unsigned generation = generation_;
     auto pushing = push_all();
     const auto pushed = co_await pushing;
-    if (generation != generation_) co_return;
+    if (generation != generation_) continue;
     if (!pushed) {
       broken_();
       break;

@@ -17,6 +17,7 @@ class Dma {
   /// Bytes of one transfer.
   static constexpr std::size_t kSizeMax = 65536;
 
+  // Of a Shadow two are under way at once at most: one that pulls, one that pushes.
   virtual io::Task<Status> read(U64 address, Room room) = 0;
   /// `bytes` are copied at once.
   virtual io::Task<Status> write(U64 address, Bytes bytes) = 0;
@@ -69,10 +70,10 @@ class Shadow {
     Room room;
   };
   std::vector<Copy> copies(U64 guest, U64 size) const;
-  io::Task<void> pull(unsigned generation);
-  io::Task<Status> pull_all();
+  io::Task<void> pull();
+  io::Task<Status> pull_some();
   io::Task<Status> pull_chain(U16 head);
-  io::Task<void> push(unsigned generation);
+  io::Task<void> push();
   io::Task<Status> push_all();
   io::Task<Status> push_chain(U16 head, U32 written);
   io::Task<Status> fetch(U64 guest, U64 size);
@@ -100,7 +101,9 @@ class Shadow {
   virtio::RingPlace place_;
   U16 seen_ = 0;   // of the available ring
   U16 sent_ = 0;   // of the used ring
-  U64 bytes_ = 0;  // copied here since all was dropped
+  U64 bytes_ = 0;  // copied here or written by the device since all was dropped
+  // One pull and one push at a time: those of a later ring wait until what an earlier one has asked
+  // for is answered.
   bool pulling_ = false;
   bool pull_again_ = false;
   bool full_ = false;  // pulling waits until nothing is under way

@@ -23,6 +23,7 @@ enum class When { kAtOnce, kLater, kWhenClosed, kAny };
 struct EchoPlan {
   When when = When::kAtOnce;
   U32 msize = 8192;
+  std::size_t reply_min = 0;  // smaller ones are filled up with zeros
   U64 seed = 1;
   unsigned seen = 0;
   unsigned under_way = 0;
@@ -74,15 +75,17 @@ class Echo final : public transport::Handler {
   }
   void finish(transport::Request& request) {
     const Bytes frame = request.frame();
+    const std::size_t size = std::max(frame.size(), plan_.reply_min);
     std::size_t done = 0;
-    for (const iovec& piece : request.room(frame.size())) {
-      const std::size_t part = std::min(piece.iov_len, frame.size() - done);
-      std::memcpy(piece.iov_base, frame.data() + done, part);
-      done += part;
+    for (const iovec& piece : request.room(size)) {
+      const std::size_t part = std::min(piece.iov_len, frame.size() - std::min(done, frame.size()));
+      if (part != 0) std::memcpy(piece.iov_base, frame.data() + done, part);
+      std::memset(static_cast<std::byte*>(piece.iov_base) + part, 0, piece.iov_len - part);
+      done += piece.iov_len;
     }
-    NINEP_CHECK(done == frame.size());
+    NINEP_CHECK(done == size);
     --plan_.under_way;
-    request.finish(frame.size());
+    request.finish(size);
   }
 
   io::Loop& loop_;

@@ -208,7 +208,9 @@ class VfioClient : public MessagePeer {
   const GuestRam* not_shared = nullptr;  // memory that is served by messages
   unsigned served = 0;                   // such messages
   U32 memory_error = 0;                  // what they are answered, if not with memory
-  bool line = false;                     // interrupts come by INTx
+  bool holding = false;                  // answers to them are held back
+  std::vector<std::vector<std::byte>> held;
+  bool line = false;  // interrupts come by INTx
   unsigned interrupts = 0;
   U8 last_isr = 0;  // at the last one
 
@@ -240,7 +242,11 @@ class VfioClient : public MessagePeer {
     std::vector<std::byte> bytes(sizeof back);
     std::memcpy(bytes.data(), &back, sizeof back);
     bytes.insert(bytes.end(), answer.begin(), answer.end());
-    send_raw(bytes);
+    if (holding) {
+      held.push_back(std::move(bytes));
+    } else {
+      send_raw(bytes);
+    }
     return true;
   }
 

@@ -1,4 +1,6 @@
 // vfio-user: the conversations of real clients, and what hostile ones say.
+#include <fstream>
+
 #include <gtest/gtest.h>
 
 #include "tests/seed.h"
@@ -146,6 +148,26 @@ TEST_P(VfioUser, InterruptLine) {
   EXPECT_GT(client.interrupts, 0u);
 }
 
+// Features come first: without VERSION_1 there is no FEATURES_OK, and without that no ring.
+TEST_P(VfioUser, StartsWithFeatures) {
+  VfioClient client(host->connect());
+  begin(client);
+  const auto bytes = frame("too early");
+  const U64 old = virtio::kMountTag | virtio::kIndirect;
+  for (const U64 features : {old, old | virtio::kVersion1 | 2}) {
+    Driver driver(ram);
+    ASSERT_EQ(client.start(driver, features), 7);
+    offer(driver, ram, bytes, ram.take(4096));
+    client.kick();
+    client.read<U8>(0, 0);  // what came before it is done
+    EXPECT_FALSE(driver.used());
+  }
+  EXPECT_EQ(plan.seen, 0u);
+  Driver again(ram);
+  ASSERT_EQ(client.start(again), 15);
+  EXPECT_EQ(call(client, again, "x"), "x");
+}
+
 // A reset ends the session and lets go of the ring; the driver comes again, at another place.
 TEST_P(VfioUser, ResetAndAgain) {
   plan.when = When::kLater;
@@ -203,10 +225,11 @@ TEST_P(VfioUser, MapsWhileRequestsAreUnderWay) {
 // Memory that isn't shared goes by messages: ring, tables, requests, replies.
 class NotShared : public VfioUser {
  protected:
-  void begin_not_shared(VfioClient& client) {
-    client.not_shared = &ram;
+  void begin_not_shared(VfioClient& client) { begin_not_shared(client, ram); }
+  static void begin_not_shared(VfioClient& client, const GuestRam& guest) {
+    client.not_shared = &guest;
     ASSERT_EQ(client.version(), 0);
-    ASSERT_EQ(client.tell(Command::kDmaMap, DmaMap{32, 3, 0, ram.guest(), ram.size()}), 0);
+    ASSERT_EQ(client.tell(Command::kDmaMap, DmaMap{32, 3, 0, guest.guest(), guest.size()}), 0);
     ASSERT_EQ(
         client.set_irqs(kMsix, kIrqDataEventfd | kIrqTrigger, 0, 2, {client.irq(), client.irq()}),
         0);
@@ -268,6 +291,45 @@ TEST_P(NotShared, ManyAtOnce) {
   }
 }
 
+// What a private mapping of `size` costs, and any that has become one with it.
+U64 resident(U64 size) {
+  std::ifstream maps("/proc/self/smaps");
+  U64 bytes = 0;
+  bool this_one = false;
+  for (std::string word; maps >> word;) {
+    U64 kib = 0;
+    if (word == "Size:" && maps >> kib) this_one = kib * 1024 >= size && kib * 1024 < 2 * size;
+    if (word == "Anonymous:" && maps >> kib && this_one) bytes += kib * 1024;
+  }
+  return bytes;
+}
+
+// The server keeps little of the guest's memory: not of large replies, nor of many small pieces.
+TEST_P(NotShared, KeepsLittle) {
+  GuestRam large(U64{1} << 30, 0x40000000);
+  VfioClient client(host->connect());
+  begin_not_shared(client, large);
+  Driver driver(large);
+  ASSERT_EQ(client.start(driver), 15);
+  const auto bytes = frame(std::string(100, 'x'));
+  const U64 from = large.put(bytes);
+  const auto send = [&](int times, int count, U32 size, U64 align) {
+    for (int i = 1; i <= times; ++i) {
+      std::vector<Piece> pieces{{from, static_cast<U32>(bytes.size())}};
+      for (int n = 0; n < count; ++n) pieces.push_back({large.take(size, align), size, kWrite});
+      driver.chain(pieces);
+      client.kick();
+      ASSERT_TRUE(client.wait_used(driver));
+      if (i % 40 != 0) continue;
+      ASSERT_GT(resident(large.size()), 0u);
+      ASSERT_LT(resident(large.size()), 48 * kMiB);
+    }
+  };
+  send(1000, 16, 8, 4096);
+  plan.reply_min = 500'000;
+  send(120, 1, 500'000, 16);
+}
+
 // The client refuses; a reset, or the client's end, comes in the middle.
 TEST_P(NotShared, Fails) {
   plan.when = When::kLater;
@@ -295,6 +357,24 @@ TEST_P(NotShared, Fails) {
     ASSERT_EQ(client.start(again), 15);
     ASSERT_EQ(call(client, again, "again"), "again");
   }
+}
+
+// However often the device is reset, what the client leaves unanswered doesn't become more; and
+// what it answers late hurts nobody.
+TEST_P(NotShared, Unanswered) {
+  VfioClient client(host->connect());
+  begin_not_shared(client);
+  client.holding = true;
+  for (int round = 0; round < 50; ++round) {
+    Driver other(ram);
+    ASSERT_EQ(client.start(other), 15);
+  }
+  EXPECT_EQ(client.held.size(), 1u);
+  client.holding = false;
+  Driver driver(ram);
+  ASSERT_EQ(client.start(driver), 15);
+  for (const auto& answer : client.held) client.send_raw(answer);
+  ASSERT_EQ(call(client, driver, "x"), "x");
 }
 
 TEST_P(NotShared, BadChains) {
@@ -427,9 +507,69 @@ TEST_P(VfioUserBad, Refused) {
          client.set_irqs(kMsix, kIrqDataEventfd | kIrqTrigger, 0, 1, {client.irq(), client.irq()}),
          "more descriptors than vectors");
   expect(EOPNOTSUPP, client.set_irqs(kMsix, kIrqDataBool | kIrqTrigger, 0, 1), "booleans");
+  expect(0, client.set_irqs(kIntx, kIrqDataNone | kIrqUnmask, 0, 1), "an unmask");
+  for (const U32 action : {kIrqMask, kIrqUnmask}) {
+    // QEMU with KVM asks for the eventfd, and does without.
+    expect(EOPNOTSUPP, client.set_irqs(kIntx, kIrqDataEventfd | action, 0, 1, {client.irq()}),
+           "masks by eventfd");
+    expect(EOPNOTSUPP, client.set_irqs(kIntx, kIrqDataBool | action, 0, 1), "masks by booleans");
+  }
   expect(EPROTO, client.version(), "a second version");
   for (const int command : {0, 6, 11, 12, 14, 15, 99})
     expect(EOPNOTSUPP, client.call(static_cast<Command>(command)), "an unknown command");
+}
+
+// A message has 16 descriptors at most, however it comes; none is kept that isn't needed.
+TEST_P(VfioUserBad, Descriptors) {
+  expect_served();
+  host->wait_for_links();
+  const std::size_t before = open_descriptors();
+  const vfio_user::Header header{0, 2, sizeof(vfio_user::Header) + sizeof(DmaMap), 0, 0};
+  const auto head = vfio_user::bytes_of(header);
+  const auto map = vfio_user::bytes_of(DmaMap{32, 3, 0, ram.guest(), ram.size()});
+  const auto some = [&](unsigned count) { return std::vector<int>(count, ram.fd()); };
+  struct Case {
+    unsigned with_header;
+    unsigned with_payload;
+    int answer;  // -1: the end
+  };
+  for (const Case& one : {Case{1, 0, 0},
+                          {0, 1, 0},
+                          {16, 0, EINVAL},
+                          {17, 0, -1},
+                          {0, 17, -1},
+                          {8, 8, EINVAL},
+                          {8, 9, -1},
+                          {16, 16, -1}}) {
+    SCOPED_TRACE(std::to_string(one.with_header) + " and " + std::to_string(one.with_payload));
+    {
+      VfioClient client(host->connect());
+      ASSERT_EQ(client.version(), 0);
+      client.send_raw(head, some(one.with_header));
+      client.send_raw(map, some(one.with_payload));
+      vfio_user::Header reply;
+      const bool came = client.receive(std::as_writable_bytes(std::span(&reply, 1)));
+      EXPECT_EQ(came ? static_cast<int>(reply.error) : -1, one.answer);
+    }
+    host->wait_for_links();
+    EXPECT_EQ(open_descriptors(), before);
+  }
+  // With a message that takes none.
+  {
+    VfioClient client(host->connect());
+    begin(client);
+    EXPECT_EQ(client.call(Command::kDeviceInfo, {}, some(1)), EINVAL);
+    EXPECT_EQ(client.call(Command::kDeviceInfo), 0);
+  }
+  // A message that goes on and on.
+  VfioClient client(host->connect());
+  ASSERT_EQ(client.version(), 0);
+  client.send_raw(vfio_user::bytes_of(vfio_user::Header{1, 2, 8016, 0, 0}));
+  for (int i = 0; i < 100; ++i) client.send_raw(std::vector<std::byte>(1), some(16));
+  ::shutdown(client.fd(), SHUT_WR);
+  EXPECT_TRUE(client.ends());
+  host->wait_for_links();
+  EXPECT_EQ(std::ranges::count(host->reports(), "too many descriptors"), 5);
 }
 
 // Each ends the conversation, and no other one.

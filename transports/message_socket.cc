@@ -8,7 +8,8 @@ namespace ninep::transport {
 
 namespace {
 constexpr std::size_t kDescriptorsMax = 16;  // of one message; more than any may bring
-}
+constexpr unsigned kAtOnce = 64;             // pieces; then others on the loop have a turn
+}  // namespace
 
 void MessageSocket::stop() {
   stopping_ = true;
@@ -25,9 +26,13 @@ io::Task<MessageSocket::Got> MessageSocket::receive(Room room,
     message.msg_iovlen = 1;
     message.msg_control = control;
     message.msg_controllen = sizeof control;
-    const ssize_t size = ::recvmsg(fd_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    ssize_t size = -1;
+    errno = EAGAIN;
+    if (++at_once_ <= kAtOnce)
+      size = ::recvmsg(fd_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (size < 0 && errno == EINTR) continue;
     if (size < 0 && errno == EAGAIN) {
+      at_once_ = 0;
       if (stopping_) co_return Got::kEnd;
       waiting_ = io::ops::readable(fd_.get());
       wait_under_way_ = true;

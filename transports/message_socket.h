@@ -31,6 +31,7 @@ class MessageSocket {
   io::OwnedFd fd_;
   const Report report_;
   io::Op waiting_;
+  unsigned at_once_ = 0;
   bool wait_under_way_ = false;
   bool stopping_ = false;
 };

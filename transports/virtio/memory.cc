@@ -142,6 +142,7 @@ Result<std::shared_ptr<Mapping>> Mapping::make_private(U64 size) {
   void* const data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (data == MAP_FAILED) return fail(errno);
+  ::madvise(data, size, MADV_NOHUGEPAGE);  // what it costs is counted in small ones
   return std::shared_ptr<Mapping>(new Mapping(static_cast<std::byte*>(data), size));
 }
 

@@ -16,6 +16,9 @@
 namespace ninep::virtio {
 namespace {
 
+// From the start on, so that the number of descriptors stays what it is.
+const io::OwnedFd nothing_there(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+
 constexpr std::string_view kEventfd = "anon_inode:[eventfd]";
 
 std::string target_of(int fd) {
@@ -46,7 +49,7 @@ class Completions {
       ::syscall(SYS_io_getevents, context_, 0, kEvents, events_.data(), &now);
     }
     iocb nothing{};
-    nothing.aio_fildes = static_cast<U32>(null_.get());
+    nothing.aio_fildes = static_cast<U32>(nothing_there.get());
     nothing.aio_lio_opcode = IOCB_CMD_PREAD;
     nothing.aio_flags = IOCB_FLAG_RESFD;
     nothing.aio_resfd = static_cast<U32>(fd);
@@ -57,7 +60,6 @@ class Completions {
  private:
   static constexpr long kEvents = 64;
 
-  const io::OwnedFd null_{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
   aio_context_t context_ = 0;
   long told_ = 0;
   std::array<io_event, kEvents> events_{};

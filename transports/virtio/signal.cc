@@ -16,9 +16,6 @@
 namespace ninep::virtio {
 namespace {
 
-// From the start on, so that the number of descriptors stays what it is.
-const io::OwnedFd nothing_there(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-
 constexpr std::string_view kEventfd = "anon_inode:[eventfd]";
 
 std::string target_of(int fd) {
@@ -28,8 +25,8 @@ std::string target_of(int fd) {
   return {target, static_cast<std::size_t>(std::max<ssize_t>(size, 0))};
 }
 
-/// Asynchronous reads of nothing: it is the kernel that tells an eventfd of their completion, and
-/// it doesn't wait for room.
+/// Asynchronous reads of no bytes, which an eventfd refuses: it is the kernel that tells an
+/// eventfd of their end, and it doesn't wait for room.
 class Completions {
  public:
   Completions() {
@@ -49,7 +46,7 @@ class Completions {
       ::syscall(SYS_io_getevents, context_, 0, kEvents, events_.data(), &now);
     }
     iocb nothing{};
-    nothing.aio_fildes = static_cast<U32>(nothing_there.get());
+    nothing.aio_fildes = static_cast<U32>(fd);
     nothing.aio_lio_opcode = IOCB_CMD_PREAD;
     nothing.aio_flags = IOCB_FLAG_RESFD;
     nothing.aio_resfd = static_cast<U32>(fd);

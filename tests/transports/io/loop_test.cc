@@ -302,20 +302,26 @@ TEST_P(Loops, CancelRacesWithDataAndLosesNone) {
 }
 
 TEST_P(Loops, CancelsAPoolCallThatHasNotBegun) {
-  static constexpr auto nap = [](void* counter) {
-    std::this_thread::sleep_for(5ms);
-    return ++*static_cast<std::atomic<int>*>(counter);
+  struct Calls {
+    std::atomic<int> begun = 0;
+    std::atomic<bool> go = false;
+  } calls;
+  static constexpr auto nap = [](void* argument) {
+    auto& all = *static_cast<Calls*>(argument);
+    const int number = ++all.begun;
+    while (!all.go) std::this_thread::sleep_for(1ms);
+    return number;
   };
-  std::atomic<int> begun = 0;
-  std::vector<Op> many(100, ops::call(nap, &begun));
+  std::vector<Op> many(100, ops::call(nap, &calls));
   Scope scope;
   for (Op& op : many) scope.spawn(await(loop(), op));
   for (Op& op : many) loop().cancel(op);
+  calls.go = true;
   run(loop(), scope.all_done());
   int cancelled = 0;
   for (const Op& op : many) cancelled += op.result == -ECANCELED;
   EXPECT_GT(cancelled, 0);
-  EXPECT_EQ(cancelled + begun, 100);
+  EXPECT_EQ(cancelled + calls.begun, 100);
 }
 
 // ---- the end of a loop

@@ -64,8 +64,8 @@ std::string quoted(const std::string& text) {
   return word + "'";
 }
 
-/// As QEMU takes a value among others: a comma would end it.
-std::string with_commas(std::string text) { return absl::StrReplaceAll(text, {{",", ",,"}}); }
+/// As QEMU takes a value among others: a comma would end it, two are one.
+std::string qemu_value(const std::string& text) { return absl::StrReplaceAll(text, {{",", ",,"}}); }
 
 /// A name that QEMU takes for an id: a letter, then letters, digits and -._
 std::string id_of(const std::string& tag) {
@@ -85,8 +85,8 @@ void print_device(const Server::Place& device) {
           ? "-device " +
                 quoted(nlohmann::ordered_json{{"driver", "vfio-user-pci"},
                                               {"socket", {{"type", "unix"}, {"path", path}}}}
-                           .dump())
-          : "-chardev socket,id=" + id_of(tag) + ",path=" + quoted(with_commas(path)) +
+                           .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace))
+          : "-chardev socket,id=" + id_of(tag) + ",path=" + quoted(qemu_value(path)) +
                 (device.connects ? ",server=on,wait=on" : "") +
                 " -device vhost-user-test-device-pci,chardev=" + id_of(tag) +
                 ",virtio-id=9,num_vqs=1,vq_size=128,config_size=256";

@@ -1,5 +1,6 @@
 #include "transports/message_socket.h"
 
+#include <cerrno>
 #include <cstring>
 
 #include <sys/socket.h>
@@ -9,6 +10,8 @@ namespace ninep::transport {
 namespace {
 constexpr std::size_t kDescriptorsMax = 16;  // of one message; more than any may bring
 constexpr unsigned kAtOnce = 64;             // pieces; then others on the loop have a turn
+
+ssize_t answer(ssize_t result) { return result < 0 ? -errno : result; }
 }  // namespace
 
 void MessageSocket::stop() {
@@ -26,12 +29,11 @@ io::Task<MessageSocket::Got> MessageSocket::receive(Room room,
     message.msg_iovlen = 1;
     message.msg_control = control;
     message.msg_controllen = sizeof control;
-    ssize_t size = -1;
-    errno = EAGAIN;
-    if (++at_once_ <= kAtOnce)
-      size = ::recvmsg(fd_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0 && errno == EAGAIN) {
+    const bool enough = ++at_once_ > kAtOnce;
+    const ssize_t size =
+        enough ? -EAGAIN : answer(::recvmsg(fd_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
+    if (size == -EINTR) continue;
+    if (size == -EAGAIN) {
       at_once_ = 0;
       if (stopping_) co_return Got::kEnd;
       waiting_ = io::ops::readable(fd_.get());

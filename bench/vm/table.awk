@@ -44,7 +44,7 @@ function cell(device, msize, case_, spread,    list, x, text, r) {
     if (list != "") {
         r = median(list)
         text = text " **" sprintf("%.2f", r) "**"
-        if (r < 1) below = below "- " name(device) ", " (msize == "default" ? "default msize" : "msize " msize) ", " case_ ": " sprintf("%.2f (%.2f to %.2f)", r, least, most) "\n"
+        if (r < 1 && !listed[device, msize, case_]++) below = below "- " name(device) ", " (msize == "default" ? "default msize" : "msize " msize) ", " case_ ": " sprintf("%.2f (%.2f to %.2f)", r, least, most) "\n"
     }
     return text
 }
@@ -118,9 +118,7 @@ END {
         for (i = 1; i <= devices; i++) for (m = 1; first[device[i]] != "-" && m <= 3; m++) {
             printf "| %s | %s |", name(device[i]), msize[m]
             for (w = 1; w <= 2; w++) for (b = 1; b <= 3; b++) {
-                if (m == 1) { kept = below; text = cell(device[i], msize[m], what[w] " " order[o] " " block[b], 0); below = kept }
-                else text = cell(device[i], msize[m], what[w] " " order[o] " " block[b], 0)
-                printf " %s |", text
+                printf " %s |", cell(device[i], msize[m], what[w] " " order[o] " " block[b], 0)
             }
             print ""
         }

@@ -173,12 +173,14 @@ Status DeviceServer::set_irqs(Message& message) {
   }
   if (data != kIrqDataEventfd) return fail(EOPNOTSUPP);
   if (message.descriptors.size() > set.count) return fail(EINVAL);
-  for (U32 i = 0; i < set.count; ++i) {
-    const bool has = i < message.descriptors.size();
-    auto signal = virtio::Signal::make(has ? std::move(message.descriptors[i]) : io::OwnedFd());
+  std::vector<virtio::Signal> signals;
+  for (io::OwnedFd& fd : message.descriptors) {
+    auto signal = virtio::Signal::make(std::move(fd));
     NINEP_RETURN_IF_ERROR(signal);
-    change(set.start + i, std::move(*signal));
+    signals.push_back(std::move(*signal));
   }
+  signals.resize(set.count);  // those without a descriptor
+  for (U32 i = 0; i < set.count; ++i) change(set.start + i, std::move(signals[i]));
   return {};
 }
 

@@ -15,14 +15,15 @@ struct Shape {
   U32 size_max;
   unsigned descriptors_min;
   unsigned descriptors_max;
-  U64 feature;  // of the protocol, which it needs
+  U64 feature;           // of the protocol, which it needs
+  bool replies = false;  // by a message of its own, whether or not one is asked for
 };
 constexpr U32 kStateSize = sizeof(VringState);
 constexpr U32 kTableMax = kTableHeadSize + kTableRegionsMax * sizeof(MemoryRegion);
 constexpr U32 kSingleSize = kSingleHeadSize + sizeof(MemoryRegion);
 constexpr U32 kConfigMax = sizeof(ConfigHead) + virtio::kConfigSize;
 constexpr Shape kShapes[] = {
-    {Request::kGetFeatures, 0, 0, 0, 0, 0},
+    {Request::kGetFeatures, 0, 0, 0, 0, 0, true},
     {Request::kSetFeatures, 8, 8, 0, 0, 0},
     {Request::kSetOwner, 0, 0, 0, 0, 0},
     {Request::kResetOwner, 0, 0, 0, 0, 0},
@@ -30,20 +31,20 @@ constexpr Shape kShapes[] = {
     {Request::kSetVringNum, kStateSize, kStateSize, 0, 0, 0},
     {Request::kSetVringAddr, sizeof(VringAddress), sizeof(VringAddress), 0, 0, 0},
     {Request::kSetVringBase, kStateSize, kStateSize, 0, 0, 0},
-    {Request::kGetVringBase, kStateSize, kStateSize, 0, 0, 0},
+    {Request::kGetVringBase, kStateSize, kStateSize, 0, 0, 0, true},
     {Request::kSetVringKick, 8, 8, 0, 1, 0},
     {Request::kSetVringCall, 8, 8, 0, 1, 0},
     {Request::kSetVringErr, 8, 8, 0, 1, 0},
-    {Request::kGetProtocolFeatures, 0, 0, 0, 0, 0},
+    {Request::kGetProtocolFeatures, 0, 0, 0, 0, 0, true},
     {Request::kSetProtocolFeatures, 8, 8, 0, 0, 0},
-    {Request::kGetQueueNum, 0, 0, 0, 0, feature::kMq},
+    {Request::kGetQueueNum, 0, 0, 0, 0, feature::kMq, true},
     {Request::kSetVringEnable, kStateSize, kStateSize, 0, 0, 0},
     {Request::kSetBackendReqFd, 0, 0, 1, 1, feature::kBackendReq},
-    {Request::kGetConfig, sizeof(ConfigHead), kConfigMax, 0, 0, feature::kConfig},
+    {Request::kGetConfig, sizeof(ConfigHead), kConfigMax, 0, 0, feature::kConfig, true},
     {Request::kSetConfig, sizeof(ConfigHead), kConfigMax, 0, 0, feature::kConfig},
     {Request::kResetDevice, 0, 0, 0, 0, feature::kResetDevice},
     {Request::kVringKick, kStateSize, kStateSize, 0, 0, feature::kInbandNotifications},
-    {Request::kGetMaxMemSlots, 0, 0, 0, 0, feature::kConfigureMemSlots},
+    {Request::kGetMaxMemSlots, 0, 0, 0, 0, feature::kConfigureMemSlots, true},
     {Request::kAddMemReg, kSingleSize, kSingleSize, 1, 1, feature::kConfigureMemSlots},
     {Request::kRemMemReg, kSingleSize, kSingleSize, 0, 1, feature::kConfigureMemSlots},
 };
@@ -52,13 +53,6 @@ const Shape* shape_of(U32 request) {
   const auto at = std::ranges::find(kShapes, request,
                                     [](const Shape& s) { return static_cast<U32>(s.request); });
   return at == std::end(kShapes) ? nullptr : at;
-}
-
-/// The message has a reply of its own, whether one is asked for or not.
-bool replies(Request request) {
-  return request == Request::kGetFeatures || request == Request::kGetProtocolFeatures ||
-         request == Request::kGetQueueNum || request == Request::kGetVringBase ||
-         request == Request::kGetConfig || request == Request::kGetMaxMemSlots;
 }
 
 template <class T>
@@ -105,7 +99,7 @@ io::Task<Answer> BackEnd::handle(Message message) {
   }
   // Who waits for a reply that isn't there would wait for ever.
   if (!answer.reply && !answer.problem.empty() && !(header.flags & kNeedReply))
-    answer.broken = !shape || replies(shape->request);
+    answer.broken = !shape || shape->replies;
   if (!answer.reply && (header.flags & kNeedReply)) {
     answer.reply = true;
     answer.payload = bytes_of(U64{!answer.problem.empty()});

@@ -70,7 +70,7 @@ struct BusErrors {
     return std::min<std::size_t>(kSlots, descriptors.rlim_cur / 4);
   }
 
-  /// The slot. None: all are taken.
+  /// The slot. None: there are too many.
   static std::optional<std::size_t> add(const void* data, U64 size, U64 page) {
     const std::lock_guard lock(mutex);
     static const bool installed = [] {
@@ -80,15 +80,11 @@ struct BusErrors {
       return ::sigaction(SIGBUS, &action, &before) == 0;
     }();
     NINEP_CHECK(installed);
-    for (std::size_t i = 0; i < kSlots && count < limit(); ++i) {
-      const std::size_t at = (hint + i) % kSlots;
-      if (slots[at].begin != 0) continue;
-      slots[at].change(reinterpret_cast<std::uintptr_t>(data), size, page);
-      hint = at + 1;
-      ++count;
-      return at;
-    }
-    return {};
+    if (count >= limit()) return {};
+    while (slots[hint].begin != 0) hint = (hint + 1) % kSlots;
+    slots[hint].change(reinterpret_cast<std::uintptr_t>(data), size, page);
+    ++count;
+    return hint;
   }
   static void remove(std::size_t at) {
     const std::lock_guard lock(mutex);

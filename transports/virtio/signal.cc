@@ -16,14 +16,14 @@
 namespace ninep::virtio {
 namespace {
 
-constexpr std::string_view kEventfd = "anon_inode:[eventfd]";
-
 std::string target_of(int fd) {
   char target[32];
   const auto link = "/proc/self/fd/" + std::to_string(fd);
   const ssize_t size = ::readlink(link.c_str(), target, sizeof target);
   return {target, static_cast<std::size_t>(std::max<ssize_t>(size, 0))};
 }
+
+bool is_eventfd(int fd) { return target_of(fd) == "anon_inode:[eventfd]"; }
 
 /// Asynchronous reads of no bytes, which an eventfd refuses: it is the kernel that tells an
 /// eventfd of their end, and it doesn't wait for room.
@@ -64,16 +64,13 @@ class Completions {
 
 }  // namespace
 
-bool can_signal(int fd) {
-  const std::string target = target_of(fd);
-  return target == kEventfd || target.starts_with("pipe:[");
-}
+bool can_signal(int fd) { return is_eventfd(fd) || target_of(fd).starts_with("pipe:["); }
 
 Result<Signal> Signal::make(io::OwnedFd fd) {
   Signal signal;
   if (!fd) return signal;
   if (!can_signal(fd.get())) return fail(EINVAL);
-  signal.eventfd_ = target_of(fd.get()) == kEventfd;
+  signal.eventfd_ = is_eventfd(fd.get());
   ::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) | O_NONBLOCK);
   signal.fd_ = std::move(fd);
   return signal;
@@ -81,16 +78,13 @@ Result<Signal> Signal::make(io::OwnedFd fd) {
 
 void Signal::send() const {
   if (!fd_) return;
+  thread_local Completions completions;
+  if (eventfd_ && completions.tell(fd_.get())) return;
+  // A pipe; or no asynchronous I/O here, and a VMM that is out for it can stop us.
   U64 one = 1;
-  if (eventfd_) {
-    thread_local Completions completions;
-    // Without asynchronous I/O a VMM that is out for it can stop us.
-    if (!completions.tell(fd_.get())) [[maybe_unused]]
-      const auto written = ::write(fd_.get(), &one, sizeof one);
-    return;
-  }
   const iovec piece{&one, sizeof one};
-  [[maybe_unused]] const auto written = ::pwritev2(fd_.get(), &piece, 1, -1, RWF_NOWAIT);
+  [[maybe_unused]] const auto written =
+      ::pwritev2(fd_.get(), &piece, 1, -1, eventfd_ ? 0 : RWF_NOWAIT);
 }
 
 }  // namespace ninep::virtio

@@ -82,9 +82,11 @@ TEST_F(DeviceTest, PrintsWhatToPaste) {
                    "vfio-user:" + path("b.sock") + ",tag=b", "--connect",
                    "vhost-user:" + path("c.sock") + ",tag=c", "--listen",
                    "vhost-user:" + path("d \"e.sock") + ",tag=my share", "--listen",
-                   "vfio-user:" + path("d \"f.sock") + ",tag=1st", path("one")});
+                   "vfio-user:" + path("d \"f.sock") + ",tag=1st", "--listen",
+                   "vfio-user:" + path("\xff.sock") + ",tag=z", path("one")});
   ASSERT_TRUE(program.says("msize=512000 c /mnt\n"));
   ASSERT_TRUE(program.says("msize=512000 1st /mnt\n"));
+  ASSERT_TRUE(program.says("msize=512000 z /mnt\n"));  // a name that JSON can't say
   for (const std::string& part :
        {"-chardev socket,id=a,path=" + path("a.sock") +
             " -device vhost-user-test-device-pci,"

@@ -18,18 +18,21 @@ class MessageSocket {
 
   enum class Got { kAll, kEnd };
   /// Fills `room`. What descriptors come along are added to `descriptors`, which are those of one
-  /// message; where none may, or more than a message has, that is the end.
+  /// message. The end: where none may, or more than a message has, or one of a kind that isn't
+  /// needed. Those that are neither wait for anybody when they are closed nor hold what does.
   io::Task<Got> receive(Room room, std::vector<io::OwnedFd>* descriptors);
   io::Task<Got> send(Bytes bytes);
   /// Ends the receive() that waits, and those to come.
   void stop();
   bool stopping() const { return stopping_; }
+  /// Done when all is closed that the peer has sent, which may be what it keeps waiting.
   io::Task<void> close();
 
  private:
   io::Loop& loop_;
   io::OwnedFd fd_;
   const Report report_;
+  std::vector<io::OwnedFd> strange_;  // what came and isn't taken
   io::Op waiting_;
   unsigned at_once_ = 0;
   bool wait_under_way_ = false;

@@ -11,7 +11,7 @@ SyscallPool::~SyscallPool() {
     const std::lock_guard lock(mutex_);
     ending_ = true;
   }
-  for (Crew* crew : {&near_, &far_}) {
+  for (Crew* crew : {&near_, &far_, &peers_}) {
     crew->available.notify_all();
     for (std::thread& thread : crew->threads) thread.join();
   }
@@ -24,7 +24,7 @@ void SyscallPool::submit(Op& op) {
   if (crew.idle < crew.waiting.size() && crew.threads.size() < crew.threads_max) add_thread(crew);
   if (crew.threads.empty()) {
     crew.waiting.clear();
-    finish(op, -EAGAIN);
+    finish(op, op.kind == Kind::kClose ? perform(op) : -EAGAIN);  // nothing stays open
   }
   crew.available.notify_one();
 }

@@ -16,7 +16,8 @@ namespace ninep::io {
 class SyscallPool {
  public:
   /// Threads for calls that a local disk may hold up, and for those that may take any time
-  /// (Sleep::kMay): what hangs in a network's file system leaves the others theirs.
+  /// (Sleep::kMay): what hangs in a network's file system leaves the others theirs. Files of peers
+  /// (Sleep::kPeers) hang one at a time.
   static constexpr unsigned kThreadsMax = 16;
   static constexpr unsigned kFarThreadsMax = 64;
 
@@ -30,7 +31,8 @@ class SyscallPool {
   // On the loop's thread:
 
   /// Has perform(op) called on a thread of the pool. A thread is started if all are busy and there
-  /// are fewer than the most. If the system gives none at all, op finishes with -EAGAIN.
+  /// are fewer than the most. If the system gives none at all, a close is made at once, and any
+  /// other op finishes with -EAGAIN.
   void submit(Op& op);
   /// Finishes op with -ECANCELED if no thread has begun it.
   void cancel(Op& op);
@@ -46,7 +48,9 @@ class SyscallPool {
     unsigned idle = 0;
     std::vector<std::thread> threads{};
   };
-  Crew& crew_of(const Op& op) { return op.sleep == Sleep::kMay ? far_ : near_; }
+  Crew& crew_of(const Op& op) {
+    return op.sleep == Sleep::kPeers ? peers_ : op.sleep == Sleep::kMay ? far_ : near_;
+  }
   void work(Crew& crew);
   // With mutex_ held:
   void add_thread(Crew& crew);
@@ -56,6 +60,7 @@ class SyscallPool {
   std::mutex mutex_;  // guards all below
   Crew near_{kThreadsMax};
   Crew far_{kFarThreadsMax};
+  Crew peers_{1};
   Op* finished_ = nullptr;
   bool ending_ = false;
 };

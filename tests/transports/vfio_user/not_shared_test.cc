@@ -1,0 +1,209 @@
+// vfio-user with memory that isn't shared: ring, tables, requests and replies go by messages.
+#include <cstdio>
+#include <fstream>
+
+#include "tests/transports/vfio_user/fixture.h"
+
+namespace ninep::test {
+namespace {
+
+// What a private mapping of `size` costs, and any that has become one with it. A sanitizer's own
+// lie far from what is mapped by the program, such as `near`.
+U64 resident(U64 size, const std::byte* near) {
+  std::ifstream maps("/proc/self/smaps");
+  U64 bytes = 0;
+  bool this_one = false;
+  for (std::string line; std::getline(maps, line);) {
+    U64 from = 0, to = 0, kib = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &from, &to) == 2)
+      this_one = to - from >= size && to - from < 2 * size &&
+                 (from >> 40) == (reinterpret_cast<std::uintptr_t>(near) >> 40);
+    if (this_one && std::sscanf(line.c_str(), "Anonymous: %lu", &kib) == 1) bytes += kib * 1024;
+  }
+  return bytes;
+}
+
+class NotShared : public VfioUser {
+ protected:
+  void begin_not_shared(VfioClient& client) { begin_not_shared(client, ram); }
+  static void begin_not_shared(VfioClient& client, const GuestRam& guest) {
+    client.not_shared = &guest;
+    ASSERT_EQ(client.version(), 0);
+    ASSERT_EQ(client.tell(Command::kDmaMap, DmaMap{32, 3, 0, guest.guest(), guest.size()}), 0);
+    ASSERT_EQ(
+        client.set_irqs(kMsix, kIrqDataEventfd | kIrqTrigger, 0, 2, {client.irq(), client.irq()}),
+        0);
+  }
+  /// The server keeps little of the guest's memory.
+  void keeps_little(int times, int count, U32 size, U64 align) {
+    GuestRam large(U64{1} << 30, 0x40000000);
+    VfioClient client(host->connect());
+    begin_not_shared(client, large);
+    Driver driver(large);
+    ASSERT_EQ(client.start(driver), 15);
+    const auto bytes = frame_of(Tag{1}, Tversion{8192, std::string(100, 'x')}, kDotL);
+    const U64 from = large.put(bytes);
+    for (int i = 1; i <= times; ++i) {
+      std::vector<Piece> pieces{{from, static_cast<U32>(bytes.size())}};
+      for (int n = 0; n < count; ++n) pieces.push_back({large.take(size, align), size, kWrite});
+      driver.chain(pieces);
+      client.kick();
+      ASSERT_TRUE(client.wait_used(driver));
+      if (i % 40 != 0) continue;
+      const U64 cost = resident(large.size(), large.at(0x40000000));
+      ASSERT_GT(cost, 0u);
+      ASSERT_LT(cost, 48 * kMiB);
+    }
+  }
+};
+INSTANTIATE_TEST_SUITE_P(, NotShared, testing::Values(Which{"io_uring"}, Which{"portable"}),
+                         loop_name);
+
+TEST_P(NotShared, OneByOne) {
+  VfioClient client(host->connect());
+  begin_not_shared(client);
+  for (int round = 0; round < 3; ++round) {
+    Driver driver(ram);
+    ASSERT_EQ(client.start(driver), 15);
+    for (int i = 0; i < 100; ++i)
+      ASSERT_EQ(call(client, driver, std::to_string(i)), std::to_string(i));
+  }
+  EXPECT_GT(client.served, 300u);
+  EXPECT_EQ(client.unmap(ram.guest(), ram.size()), 0);
+}
+
+// Many at once, large and small, in tables and directly; so many that copies have to be dropped.
+TEST_P(NotShared, ManyAtOnce) {
+  plan.when = When::kLater;
+  plan.msize = 1 << 20;
+  VfioClient client(host->connect());
+  begin_not_shared(client);
+  Driver driver(ram);
+  ASSERT_EQ(client.start(driver), 15);
+  std::vector<U64> rooms;
+  std::vector<U64> outs;
+  for (int i = 0; i < 16; ++i) {
+    rooms.push_back(ram.take(600 << 10));
+    outs.push_back(ram.take(600 << 10));
+  }
+  for (unsigned round = 0; round < 8; ++round) {
+    std::map<U16, unsigned> sent;
+    for (unsigned i = 0; i < 16; ++i) {
+      const auto bytes = echo_frame(round * 16 + i, i % 4 ? 100 + i : (500 << 10) + i);
+      std::memcpy(ram.at(outs[i]), bytes.data(), bytes.size());
+      const U32 size = static_cast<U32>(bytes.size());
+      const std::vector<Piece> pieces{{outs[i], 7},
+                                      {outs[i] + 7, size - 7},
+                                      {rooms[i], 11, kWrite},
+                                      {rooms[i] + 11, size, kWrite}};
+      sent[i % 2 ? driver.chain(pieces) : driver.indirect(pieces)] = i;
+    }
+    client.kick();
+    while (!sent.empty()) {
+      const auto used = client.wait_used(driver);
+      ASSERT_TRUE(used);
+      ASSERT_TRUE(sent.contains(static_cast<U16>(used->head)));
+      const unsigned i = sent[static_cast<U16>(used->head)];
+      sent.erase(static_cast<U16>(used->head));
+      EXPECT_TRUE(std::ranges::equal(Bytes(ram.at(rooms[i]), used->length),
+                                     Bytes(ram.at(outs[i]), used->length)));
+      EXPECT_GE(used->length, 100u);
+    }
+  }
+}
+
+TEST_P(NotShared, KeepsLittleOfManyPieces) { keeps_little(1000, 16, 8, 4096); }
+
+TEST_P(NotShared, KeepsLittleOfLargeReplies) {
+  plan.reply_min = 500'000;
+  keeps_little(120, 1, 500'000, 16);
+}
+
+// The client refuses; a reset, or the client's end, comes in the middle.
+TEST_P(NotShared, Fails) {
+  plan.when = When::kLater;
+  for (int round = 0; round < 10; ++round) {
+    VfioClient client(host->connect());
+    begin_not_shared(client);
+    const U32 status = client.part(VIRTIO_PCI_CAP_COMMON_CFG) + VIRTIO_PCI_COMMON_STATUS;
+    Driver driver(ram);
+    ASSERT_EQ(client.start(driver), 15);
+    ASSERT_EQ(call(client, driver, "x"), "x");
+    for (int i = 0; i < 8; ++i) offer(driver, ram, frame("left"), ram.take(4096));
+    client.kick();
+    if (round % 3 == 0) continue;
+    if (round % 3 == 1) {
+      client.memory_error = EIO;
+      while (client.read<U8>(0, status) != (15 | 64)) continue;
+      client.memory_error = 0;
+    }
+    if (round % 3 == 2) {
+      ASSERT_EQ(client.unmap(ram.guest(), ram.size()), 0);
+      ASSERT_EQ(client.read<U8>(0, status), 15 | 64);
+      ASSERT_EQ(client.tell(Command::kDmaMap, DmaMap{32, 3, 0, ram.guest(), ram.size()}), 0);
+    }
+    Driver again(ram);
+    ASSERT_EQ(client.start(again), 15);
+    ASSERT_EQ(call(client, again, "again"), "again");
+  }
+}
+
+// However often the device is reset, what the client leaves unanswered doesn't become more; and
+// what it answers late hurts nobody.
+TEST_P(NotShared, Unanswered) {
+  VfioClient client(host->connect());
+  begin_not_shared(client);
+  client.holding = true;
+  for (int round = 0; round < 50; ++round) {
+    Driver other(ram);
+    ASSERT_EQ(client.start(other), 15);
+  }
+  EXPECT_EQ(client.held.size(), 1u);
+  client.holding = false;
+  Driver driver(ram);
+  ASSERT_EQ(client.start(driver), 15);
+  for (const auto& answer : client.held) client.send_raw(answer);
+  ASSERT_EQ(call(client, driver, "x"), "x");
+}
+
+TEST_P(NotShared, BadChains) {
+  for (int which = 0; which < 6; ++which) {
+    VfioClient client(host->connect());
+    begin_not_shared(client);
+    const U32 status = client.part(VIRTIO_PCI_CAP_COMMON_CFG) + VIRTIO_PCI_COMMON_STATUS;
+    Driver driver(ram, 8);
+    ASSERT_EQ(client.start(driver), 15);
+    const U64 at = ram.put(frame("x"));
+    switch (which) {
+      case 0:  // a loop
+        driver.descriptor(0, at, 16, kNext, 1);
+        driver.descriptor(1, at, 16, kNext, 0);
+        driver.offer(0);
+        break;
+      case 1:
+        driver.offer(8);  // no such head
+        break;
+      case 2:
+        driver.set_index(9);  // more than the ring has
+        break;
+      case 3:  // an address outside: not even asked for, as it is in no map
+        driver.descriptor(0, 0x1000, 16, 0);
+        driver.offer(0);
+        break;
+      case 4:  // a table of half descriptors
+        driver.descriptor(0, at, 24, kTable);
+        driver.offer(0);
+        break;
+      default:  // a table in a table
+        driver.indirect({{driver.table({{at, 16}}), 16, kTable}});
+    }
+    client.kick();
+    while (client.read<U8>(0, status) != (15 | 64)) continue;
+    Driver again(ram);
+    ASSERT_EQ(client.start(again), 15);
+    ASSERT_EQ(call(client, again, "again"), "again");
+  }
+}
+
+}  // namespace
+}  // namespace ninep::test

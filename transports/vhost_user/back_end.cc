@@ -316,17 +316,19 @@ Status BackEnd::add_region(virtio::Memory& memory, const MemoryRegion& region,
 }
 
 io::Task<void> BackEnd::set_kick(io::OwnedFd fd) {
+  kick_changes_ = true;  // what was read just now may be on its way to the watch
   if (kick_under_way_) loop_.cancel(kick_reading_);
   auto ending = watching_.all_done();
   co_await ending;
   if (const int former = kick_.leak(); former >= 0)
     co_await loop_.run(io::ops::close(io::Sleep::kNever, former));
+  kick_changes_ = false;
   kick_ = std::move(fd);
   if (kick_) watching_.spawn(watch_kick());
 }
 
 io::Task<void> BackEnd::watch_kick() {
-  while (true) {
+  while (!kick_changes_) {
     kick_reading_ =
         io::ops::recv(kick_.get(), true, std::as_writable_bytes(std::span(&kick_count_, 1)));
     kick_under_way_ = true;

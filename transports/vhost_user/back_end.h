@@ -74,6 +74,7 @@ class BackEnd final : public virtio::Bus {
   io::OwnedFd backend_channel_;
   io::Op kick_reading_;
   bool kick_under_way_ = false;
+  bool kick_changes_ = false;
   U64 kick_count_ = 0;
   io::Scope watching_;
 };

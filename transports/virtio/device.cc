@@ -138,12 +138,20 @@ bool Device::overloaded() const {
          copied_bytes_ > 2 * std::size_t{handler_->msize()} + (64 << 10);
 }
 
-void Device::take_requests() {
-  if (!taking_) return;
-  if (const unsigned breaks = Mapping::breaks(); breaks != breaks_seen_) {
-    if (memory_->broken()) return break_queue();  // what is there now is ours
+// Whether a file of the guest's memory is shorter than it was: what is there now is ours.
+bool Device::memory_lost() {
+  const unsigned breaks = Mapping::breaks();
+  if (breaks == breaks_seen_) return false;
+  if (!memory_->broken()) {
     breaks_seen_ = breaks;
+    return false;
   }
+  if (taking_) break_queue();
+  return true;
+}
+
+void Device::take_requests() {
+  if (!taking_ || memory_lost()) return;
   queue_.spare_kicks();
   for (unsigned taken = 0; !overloaded();) {
     switch (queue_.take(chain_)) {
@@ -155,8 +163,9 @@ void Device::take_requests() {
         loop_.at_turn_end(*this);
         return;
       case Virtqueue::Take::kEmpty:
-        if (queue_.ask_for_kicks()) return;
-        continue;
+        if (!queue_.ask_for_kicks()) continue;
+        memory_lost();
+        return;
       case Virtqueue::Take::kBroken:
         return break_queue();
     }
@@ -225,7 +234,7 @@ void Device::turn_end() {
   } else if (told == Virtqueue::Tell::kSpared) {
     ++counters_.interrupts_spared;
   }
-  if (std::exchange(more_, false)) take_requests();
+  if (!memory_lost() && std::exchange(more_, false)) take_requests();
 }
 
 void Device::break_queue() {

@@ -99,6 +99,7 @@ class Device final : public io::TurnEnd {
   const RingPlace& place() const { return queue_.place(); }
   void take_requests();
   bool overloaded() const;
+  bool memory_lost();
   void begin(Chain& chain);
   void finished(QueueRequest& request, std::size_t size);
   void give_back(QueueRequest& request, std::size_t size);

@@ -1,5 +1,7 @@
 // vhost-user: what hostile front ends say, and what hostile guests write.
+#include <atomic>
 #include <csignal>
+#include <thread>
 
 #include <netinet/in.h>
 #include <sys/wait.h>
@@ -464,6 +466,113 @@ TEST_P(VhostUserBad, TruncatedMemory) {
   }
   host->wait_for_links();
   expect_served();
+}
+
+// The ring goes too, with replies on their way: the front end is told, and others go on.
+TEST_P(VhostUserBad, TruncatedRing) {
+  plan.when = When::kLater;
+  for (int round = 0; round < 20; ++round) {
+    GuestRam guest(1 << 20);
+    FrontEnd front(host->connect());
+    Driver driver(guest);
+    front.start(guest, driver);
+    const int error = ::eventfd(0, EFD_CLOEXEC);
+    ASSERT_EQ(front.set(Request::kSetVringErr, U64{0}, {error}), 0);
+    const auto bytes = frame("x");
+    for (int i = 0; i < 16; ++i)
+      driver.chain(
+          {{guest.put(bytes), static_cast<U32>(bytes.size())}, {guest.take(64), 64, kWrite}});
+    front.kick();
+    if (round % 2) front.wait_used(driver);
+    ASSERT_EQ(::ftruncate(guest.fd(), 0), 0);
+    front.kick();
+    pollfd polled{error, POLLIN, 0};
+    EXPECT_EQ(::poll(&polled, 1, 60'000), 1);
+    EXPECT_TRUE(front.get<U64>(Request::kGetFeatures));
+    ::close(error);
+  }
+  host->wait_for_links();
+  plan.when = When::kAtOnce;
+  expect_served();
+}
+
+// What is said twice takes the place of the former: no descriptor stays behind.
+TEST_P(VhostUserBad, SaidAgainAndAgain) {
+  FrontEnd front(host->connect());
+  Driver driver(ram);
+  front.start(ram, driver);
+  const auto again = [&] {
+    for (const Request which :
+         {Request::kSetVringKick, Request::kSetVringCall, Request::kSetVringErr}) {
+      const int fd = which == Request::kSetVringKick ? front.kick_fd() : front.call_fd();
+      EXPECT_EQ(front.set(which, U64{0}, {fd}), 0);
+    }
+    EXPECT_EQ(front.set_memory({&ram}), 0);
+    int pair[2];
+    NINEP_CHECK(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+    EXPECT_EQ(front.acknowledged(Request::kSetBackendReqFd, {}, {pair[0]}), 0);
+    for (const int fd : pair) ::close(fd);
+  };
+  again();
+  const std::size_t before = open_descriptors();
+  for (int round = 0; round < 300; ++round) again();
+  EXPECT_EQ(open_descriptors(), before);
+  EXPECT_EQ(call(front, driver, "on"), "on");
+}
+
+// Slots until there are no more: that one is refused, and there is room again when one goes.
+TEST_P(VhostUserBad, SlotsWithoutEnd) {
+  FrontEnd front(host->connect());
+  Driver driver(ram);
+  front.start(ram, driver);
+  struct {
+    U64 padding = 0;
+    vhost_user::MemoryRegion region;
+  } slot;
+  const auto change = [&](Request request, U64 number) {
+    slot.region = {U64{1} << 40 | number << 20, 4096, U64{1} << 41 | number << 20, 0};
+    std::vector<int> descriptors;
+    if (request == Request::kAddMemReg) descriptors = {ram.fd()};
+    return front.set(request, slot, descriptors);
+  };
+  U64 count = 0;
+  while (count < 2000 && change(Request::kAddMemReg, count) == 0) ++count;
+  EXPECT_GT(count, 100u);
+  EXPECT_LT(count, 1024u);
+  EXPECT_EQ(change(Request::kRemMemReg, 7), 0);
+  EXPECT_EQ(change(Request::kAddMemReg, 7), 0);
+  EXPECT_NE(change(Request::kAddMemReg, count), 0);
+  EXPECT_EQ(call(front, driver, "on"), "on");
+}
+
+// One that never stops, with requests or with messages: others have their turn.
+TEST_P(VhostUserBad, Floods) {
+  GuestRam guest(1 << 20);
+  FrontEnd flooding(host->connect());
+  Driver driver(guest);
+  flooding.start(guest, driver);
+  const auto bytes = frame("x");
+  const U16 head = driver.chain(
+      {{guest.put(bytes), static_cast<U32>(bytes.size())}, {guest.take(64), 64, kWrite}});
+  for (U16 i = 0; i < driver.size(); ++i)
+    guest.write<U16>(driver.place().available + 4 + 2 * U64{i}, head);
+  std::atomic<bool> enough = false;
+  std::thread ring([&] {
+    while (!enough) {
+      driver.set_index(static_cast<U16>(driver.used_index() + driver.size()));
+      flooding.kick();
+    }
+  });
+  FrontEnd talking(host->connect());
+  std::thread messages([&] {
+    while (!enough) talking.send(Request::kSetOwner);
+  });
+  for (int i = 0; i < 20; ++i) expect_served();
+  for (int i = 0; i < 200; ++i)
+    EXPECT_EQ(flooding.set(Request::kSetVringKick, U64{0}, {flooding.kick_fd()}), 0);
+  enough = true;
+  ring.join();
+  messages.join();
 }
 
 // All of a header's bits at random, and all of a payload's.

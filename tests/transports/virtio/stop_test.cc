@@ -232,6 +232,55 @@ TEST_P(Stop, BootsAgainAfterMuch) {
   EXPECT_TRUE(served(front, fresh));
 }
 
+// More than are taken at once: the rest waits in the ring, and loses nothing by it.
+TEST_P(Stop, TakesSoManyAtOnce) {
+  constexpr unsigned kMany = 2 * virtio::Device::kRequestsMax + 100;
+  FrontEnd front(host->connect());
+  Driver driver(ram, 2048);
+  front.start(ram, driver);
+  for (unsigned i = 0; i < kMany; ++i) offer(driver, slow, ram.take(64));
+  front.kick();
+  for (unsigned held = 0; held < kMany;) {
+    held = std::min(held + virtio::Device::kRequestsMax, kMany);
+    files.wait_held(held);
+    front.kick();
+    EXPECT_TRUE(front.get<U64>(Request::kGetFeatures));  // after that kick has been heard
+    files.wait_held(held);
+    files.answer();
+  }
+  for (unsigned i = 0; i < kMany; ++i) {
+    const auto used = front.wait_used(driver);
+    ASSERT_TRUE(used);
+    EXPECT_EQ(used->length, slow.size());
+  }
+  EXPECT_TRUE(served(front, driver));
+}
+
+// A slot that goes while a reply is on its way into it: the reply gets there.
+TEST_P(Stop, SlotGoesMeanwhile) {
+  FrontEnd front(host->connect());
+  Driver driver(ram);
+  front.start(ram, driver);
+  GuestRam other(1 << 20, U64{4} << 32);
+  struct {
+    U64 padding = 0;
+    vhost_user::MemoryRegion region;
+  } slot;
+  slot.region = FrontEnd::region_of(other);
+  ASSERT_EQ(front.set(Request::kAddMemReg, slot, {other.fd()}), 0);
+  const U64 room = other.take(64);
+  const U16 head = offer(driver, slow, room);
+  front.kick();
+  files.wait_held(1);
+  ASSERT_EQ(front.set(Request::kRemMemReg, slot), 0);
+  EXPECT_TRUE(served(front, driver));
+  files.answer();
+  const auto used = front.wait_used(driver);
+  ASSERT_TRUE(used);
+  EXPECT_EQ(used->head, head);
+  EXPECT_TRUE(std::ranges::equal(Bytes(other.at(room), used->length), slow));
+}
+
 // Boots without end while a file doesn't answer: from some number on there is no other session.
 TEST_P(Stop, BootsAgainAndAgain) {
   FrontEnd front(host->connect());

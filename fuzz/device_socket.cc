@@ -1,0 +1,94 @@
+// The socket of a device, and what comes through it in pieces, with descriptors or without. The
+// first byte: 0 vhost-user, 1 vfio-user; then pieces: length, what comes along, that many bytes.
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include "fuzz/guest.h"
+#include "transports/make_link.h"
+
+namespace ninep {
+namespace {
+
+/// Descriptors, one for each bit of `which`, twice if the highest is set.
+std::vector<io::OwnedFd> descriptors(unsigned which, const fuzz::MemoryFile& memory) {
+  std::vector<io::OwnedFd> fds;
+  for (int copies = which & 128 ? 2 : 1; copies > 0; --copies) {
+    int pair[2];
+    if (which & 1) fds.push_back(memory.another());
+    if (which & 2) fds.emplace_back(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (which & 4 && ::pipe2(pair, O_CLOEXEC) == 0)
+      for (const int fd : pair) fds.emplace_back(fd);
+    if (which & 8 && ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0)
+      for (const int fd : pair) fds.emplace_back(fd);
+    if (which & 16) fds.emplace_back(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    if (which & 32)
+      for (int i = 0; i < 15; ++i) fds.push_back(memory.another());
+  }
+  return fds;
+}
+
+void send(int socket, Bytes bytes, const std::vector<io::OwnedFd>& fds) {
+  iovec piece{const_cast<std::byte*>(bytes.data()), bytes.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(64 * sizeof(int))];
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  if (!fds.empty()) {
+    message.msg_control = control;
+    message.msg_controllen = CMSG_SPACE(fds.size() * sizeof(int));
+    cmsghdr* const c = CMSG_FIRSTHDR(&message);
+    *c = {CMSG_LEN(fds.size() * sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+    for (std::size_t i = 0; i < fds.size(); ++i) {
+      const int fd = fds[i].get();
+      std::memcpy(CMSG_DATA(c) + i * sizeof fd, &fd, sizeof fd);
+    }
+  }
+  [[maybe_unused]] const auto sent = ::sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+
+io::Task<void> serve(io::Loop& loop, int fd, transport::Protocol::Kind kind) {
+  {
+    const auto link = transport::make_link(loop, {fd, fd, false}, {.kind = kind, .tag = "tag"},
+                                           {"fuzz"}, fuzz::Echo::maker(), [](const auto&) {});
+    auto serving = link->serve();
+    co_await serving;
+  }
+  loop.stop();
+}
+
+// Replies, until the end.
+io::Task<void> drain(io::Loop& loop, int fd) {
+  std::byte room[4096];
+  while (co_await loop.run(io::ops::recv(fd, false, room)) > 0) continue;
+}
+
+}  // namespace
+}  // namespace ninep
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t size) {
+  using namespace ninep;
+  using Kind = transport::Protocol::Kind;
+  if (size < 1) return 0;
+  Bytes bytes = std::as_bytes(std::span(input, size));
+  const Kind kind = input[0] & 1 ? Kind::kVfioUser : Kind::kVhostUser;
+  bytes = bytes.subspan(1);
+  const fuzz::MemoryFile memory({});
+  int pair[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) std::abort();
+  const io::OwnedFd peer(pair[1]);
+  const auto loop = io::make_portable_loop();
+  const io::Task<void> draining = drain(*loop, peer.get());
+  const io::Task<void> serving = serve(*loop, pair[0], kind);
+  loop->post([&] {
+    for (int count = 0; bytes.size() >= 2 && count < 64; ++count) {
+      const auto which = static_cast<unsigned>(bytes[1]);
+      const std::size_t length =
+          std::min<std::size_t>(static_cast<std::size_t>(bytes[0]), bytes.size() - 2);
+      if (length != 0) send(peer.get(), bytes.subspan(2, length), descriptors(which, memory));
+      bytes = bytes.subspan(2 + length);
+    }
+    ::shutdown(peer.get(), SHUT_WR);
+  });
+  loop->run_until_stopped();
+  return 0;
+}

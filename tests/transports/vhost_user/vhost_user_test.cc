@@ -45,6 +45,44 @@ TEST_P(VhostUser, AsQemu) {
   EXPECT_EQ(base->number, 300u);
 }
 
+// Nothing is acknowledged, the owner comes late, the memory before the features.
+TEST_P(VhostUser, AsLibkrun) {
+  FrontEnd front(host->connect());
+  Driver driver(ram, 256);
+  ASSERT_EQ(front.get<U64>(Request::kGetFeatures), kAllFeatures);
+  ASSERT_EQ(front.get<U64>(Request::kGetProtocolFeatures), feature::kAll);
+  front.send(Request::kSetProtocolFeatures, words(U64{feature::kConfig | feature::kMq}));
+  ASSERT_EQ(front.get<U64>(Request::kGetQueueNum), 1u);
+  front.send(Request::kGetConfig, config_request(0, 7, 1));
+  ASSERT_TRUE(front.reply());
+  front.send(Request::kSetOwner);
+  front.send(Request::kSetMemTable, words(U32{1}, U32{0}, FrontEnd::region_of(ram)), {ram.fd()});
+  front.send(Request::kSetFeatures, words(kAllFeatures));
+  front.send(Request::kSetVringNum, words(VringState{0, 256}));
+  front.send(Request::kSetVringBase, kQueueZero);
+  front.send(Request::kSetVringAddr, words(front.addresses(ram, driver)));
+  front.send(Request::kSetVringKick, words(U64{0}), {front.kick_fd()});
+  front.send(Request::kSetVringCall, words(U64{0}), {front.call_fd()});
+  front.send(Request::kSetVringEnable, words(VringState{0, 1}));
+  EXPECT_EQ(call(front, driver, "hello"), "hello");
+}
+
+// The largest ring there is, unless crosvm is told otherwise.
+TEST_P(VhostUser, AsCrosvm) {
+  FrontEnd front(host->connect());
+  Driver driver(ram, 32768);
+  front.negotiate(kAllFeatures, feature::kConfig | feature::kBackendReq);
+  front.send(Request::kSetMemTable, words(U32{1}, U32{0}, FrontEnd::region_of(ram)), {ram.fd()});
+  front.send(Request::kSetVringNum, words(VringState{0, 32768}));
+  front.send(Request::kSetVringAddr, words(front.addresses(ram, driver)));
+  front.send(Request::kSetVringBase, kQueueZero);
+  front.send(Request::kSetVringCall, words(U64{0}), {front.call_fd()});
+  front.send(Request::kSetVringKick, words(U64{0}), {front.kick_fd()});
+  front.send(Request::kSetVringEnable, words(VringState{0, 1}));
+  for (int i = 0; i < 100; ++i)
+    ASSERT_EQ(call(front, driver, std::to_string(i)), std::to_string(i));
+}
+
 // A stopped machine goes on: the ring is set up again where it was.
 TEST_P(VhostUser, StopsAndGoesOn) {
   FrontEnd front(host->connect());

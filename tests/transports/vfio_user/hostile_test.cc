@@ -1,4 +1,6 @@
 // vfio-user: what hostile clients say.
+#include <random>
+
 #include "tests/seed.h"
 #include "tests/transports/vfio_user/fixture.h"
 
@@ -191,6 +193,54 @@ TEST_P(VfioUserBad, AnyRegisters) {
   Driver sane(ram);
   ASSERT_EQ(client.start(sane), 15);
   EXPECT_EQ(call(client, sane, "x"), "x");
+}
+
+// All that a VMM may change, while its guest floods: each change comes to its end.
+TEST_P(VfioUserBad, ChangesInAFlood) {
+  for (const When when : {When::kAtOnce, When::kLater}) {
+    host->wait_for_links();
+    plan.when = when;
+    GuestRam other(1 << 20, U64{4} << 32);
+    VfioClient client(host->connect());
+    begin(client);
+    Driver driver(ram);
+    ASSERT_EQ(client.start(driver), 15);
+    const auto bytes = frame("x");
+    const U16 head = driver.chain(
+        {{ram.put(bytes), static_cast<U32>(bytes.size())}, {ram.take(64), 64, kWrite}});
+    for (U16 i = 0; i < driver.size(); ++i)
+      ram.write<U16>(driver.place().available + 4 + 2 * U64{i}, head);
+    std::mt19937 random(seed());
+    bool mapped = false;
+    for (int round = 0; round < 400; ++round) {
+      for (int i = 0; i < 20; ++i) {
+        driver.set_index(static_cast<U16>(driver.used_index() + driver.size()));
+        client.kick();
+      }
+      switch (random() % 4) {
+        case 0:
+          EXPECT_EQ(mapped ? client.unmap(other.guest(), other.size()) : client.map(other), 0);
+          mapped = !mapped;
+          break;
+        case 1:
+          EXPECT_EQ(client.set_irqs(kMsix, kIrqDataEventfd | kIrqTrigger, 0, 2,
+                                    {client.irq(), client.irq()}),
+                    0);
+          break;
+        case 2:
+          EXPECT_EQ(client.call(Command::kReset), 0);
+          [[fallthrough]];
+        default:
+          client.reset();
+          driver.set_index(0);
+          ram.write<U16>(driver.place().used + 2, 0);
+          EXPECT_EQ(client.start(driver), 15);
+      }
+    }
+  }
+  host->wait_for_links();
+  plan.when = When::kAtOnce;
+  expect_served();
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ io::Task<void> converse(vfio_user::DeviceServer& server, const fuzz::MemoryFile&
     for (U32 i = 0; i < at(4) % 4; ++i) message.descriptors.push_back(memory.another());
     message.payload = input.subspan(5, size);
     input = input.subspan(5 + size);
-    if (server.handle(std::move(message)).broken) break;
+    if (server.handle(message).broken) break;
   }
   auto closing = server.close();
   co_await closing;

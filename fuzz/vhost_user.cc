@@ -19,7 +19,7 @@ io::Task<void> converse(vhost_user::BackEnd& back_end, const fuzz::MemoryFile& m
                                          input.begin() + 5 + static_cast<std::ptrdiff_t>(size));
     message.payload = payload;
     input = input.subspan(5 + size);
-    auto handling = back_end.handle(std::move(message));
+    auto handling = back_end.handle(message);
     const vhost_user::Answer answer = co_await handling;
     if (answer.broken) break;
   }

@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "transports/io/aside.h"
 #include "transports/virtio/signal.h"
 
 namespace ninep::transport {
@@ -16,26 +17,45 @@ namespace ninep::transport {
 namespace {
 constexpr std::size_t kDescriptorsMax = 16;  // of one message; more than any may bring
 constexpr std::size_t kSystemMax = 253;      // what the system takes of one sender at once
-constexpr unsigned kAtOnce = 64;             // pieces; then others on the loop have a turn
+constexpr std::size_t kAsideMax = 1024;
+constexpr unsigned kAtOnce = 64;  // pieces; then others on the loop have a turn
 
 ssize_t answer(ssize_t result) { return result < 0 ? -errno : result; }
 
-// A stream to tell the peer something: nothing comes by it, and nothing has, in which there may be
-// descriptors.
-bool is_one_way(int fd) {
-  int domain = 0, type = 0, unread = 0;
-  socklen_t size = sizeof domain;
-  return ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX &&
-         ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM &&
-         ::shutdown(fd, SHUT_RD) == 0 && ::ioctl(fd, SIOCINQ, &unread) == 0 && unread == 0;
+int option(int fd, int name) {
+  int value = -1;
+  socklen_t size = sizeof value;
+  return ::getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
 }
 
-// A file below a FUSE mount of the peer's, or a network socket that lingers, is closed when others
-// think fit.
-bool is_tame(int fd) {
-  return ::fcntl(fd, F_GET_SEALS) >= 0 || virtio::can_signal(fd) || is_one_way(fd);
+// Whether nothing has come that isn't read, in which there may be descriptors. What an urgent byte
+// has left is no byte, but a mark.
+bool is_empty(int fd) {
+  int unread = 1, mark = 1;
+  return ::ioctl(fd, SIOCINQ, &unread) == 0 && unread == 0 &&
+         (::ioctl(fd, SIOCATMARK, &mark) != 0 || mark == 0);
+}
+
+// A stream to tell the peer something: nothing comes by it, and nothing has. Its other end has no
+// name, as that of a pair: that of a connection to one of our own listeners has.
+bool is_one_way(int fd) {
+  sockaddr_storage other{};
+  socklen_t size = sizeof other;
+  return option(fd, SO_DOMAIN) == AF_UNIX && option(fd, SO_TYPE) == SOCK_STREAM &&
+         ::getpeername(fd, reinterpret_cast<sockaddr*>(&other), &size) == 0 &&
+         size <= sizeof other.ss_family && ::shutdown(fd, SHUT_RD) == 0 && is_empty(fd);
 }
 }  // namespace
+
+MessageSocket::MessageSocket(io::Loop& loop, int fd, Streams streams, Report report)
+    : loop_(loop), fd_(fd), streams_(streams), report_(std::move(report)) {
+  // An urgent byte stays where it is. Otherwise recvmsg(2) drops it, and closes what came with it.
+  const int on = 1;
+  ::setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
+  if (io::waiting_aside(io::Aside::kPeers) <= kAsideMax) return;
+  report_("too many descriptors of others' still wait to be closed");
+  stopping_ = true;
+}
 
 void MessageSocket::stop() {
   stopping_ = true;
@@ -78,17 +98,13 @@ io::Task<MessageSocket::Got> MessageSocket::receive(Room room,
         came.emplace_back(fd);
       }
     }
-    const std::size_t taken = descriptors ? descriptors->size() : kDescriptorsMax;
-    const char* wrong = nullptr;
-    if ((message.msg_flags & MSG_CTRUNC) || came.size() > kDescriptorsMax - taken)
-      wrong = "too many descriptors";
-    else if (!std::ranges::all_of(came, [](const io::OwnedFd& fd) { return is_tame(fd.get()); }))
-      wrong = "a descriptor that is no memory, eventfd, pipe or UNIX stream";
-    if (!came.empty()) std::ranges::move(came, std::back_inserter(wrong ? strange_ : *descriptors));
-    if (wrong) {
+    if (const char* const wrong =
+            refuse(message, came, descriptors ? descriptors->size() : kSystemMax)) {
+      for (io::OwnedFd& fd : came) io::close_aside(io::Aside::kPeers, std::move(fd));
       report_(wrong);
       co_return Got::kEnd;
     }
+    if (!came.empty()) std::ranges::move(came, std::back_inserter(*descriptors));
     got += static_cast<std::size_t>(size);
   }
   co_return Got::kAll;
@@ -108,11 +124,40 @@ io::Task<MessageSocket::Got> MessageSocket::send(Bytes bytes) {
   co_return Got::kAll;
 }
 
+// Why what came is not taken; none: it is. `taken`: how many descriptors the message has already.
+const char* MessageSocket::refuse(const msghdr& message, std::span<const io::OwnedFd> came,
+                                  std::size_t taken) const {
+  if ((message.msg_flags & MSG_CTRUNC) ||
+      (!came.empty() && (taken > kDescriptorsMax || came.size() > kDescriptorsMax - taken)))
+    return "too many descriptors";
+  if (!std::ranges::all_of(came, [&](const io::OwnedFd& fd) { return takes(fd.get()); }))
+    return "a descriptor of a kind that isn't needed";
+  // A copy of the peer's own end would keep the connection up when the peer is gone. It is no
+  // longer read by now, which this end is told.
+  if (!came.empty() && ::send(fd_.get(), nullptr, 0, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+    return "its own end of the connection";
+  return nullptr;
+}
+
+bool MessageSocket::takes(int fd) const {
+  return ::fcntl(fd, F_GET_SEALS) >= 0 || virtio::can_signal(fd) ||
+         (streams_ == Streams::kTaken && is_one_way(fd));
+}
+
+void MessageSocket::put_away(std::vector<io::OwnedFd>& descriptors) {
+  for (io::OwnedFd& fd : descriptors) {
+    const bool socket = option(fd.get(), SO_DOMAIN) >= 0;
+    io::close_aside(socket ? io::Aside::kPeers : io::Aside::kMemory, std::move(fd));
+  }
+  descriptors.clear();
+}
+
 io::Task<void> MessageSocket::close() {
   ::shutdown(fd_.get(), SHUT_RDWR);
-  const auto sleep = is_one_way(fd_.get()) ? io::Sleep::kNever : io::Sleep::kPeers;
-  co_await loop_.run(io::ops::close(sleep, fd_.leak()));
-  for (io::OwnedFd& fd : strange_) co_await loop_.run(io::ops::close(io::Sleep::kPeers, fd.leak()));
+  // With what is unread in it. The loop has to forget its number in any case.
+  if (!is_empty(fd_.get()))
+    io::close_aside(io::Aside::kPeers, io::OwnedFd(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0)));
+  co_await loop_.run(io::ops::close(io::Sleep::kNever, fd_.leak()));
 }
 
 }  // namespace ninep::transport

@@ -60,7 +60,6 @@ enum class Sleep : U8 {
   kNever,  // memory only: tmpfs, ramfs
   kCold,   // a local disk: only for what isn't cached
   kMay,    // network, FUSE, unknown: any call, for any time
-  kPeers,  // a file that a peer has handed over, who may be out to keep us waiting
 };
 
 struct Op {

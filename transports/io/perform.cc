@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/uio.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -41,7 +42,15 @@ int reopen(const Op& op) {
 }
 
 int receive(Op& op, int flags) {
-  if (op.pipe) return answer(::read(op.fd, op.data, op.size));
+  if (op.pipe) {
+    // Whoever else has the file may take O_NONBLOCK from it at any time.
+    const iovec room{op.data, op.size};
+    if (flags & MSG_DONTWAIT) {
+      const int size = answer(::preadv2(op.fd, &room, 1, -1, RWF_NOWAIT));
+      if (size != -EOPNOTSUPP) return size;  // pipes, before Linux 6.4
+    }
+    return answer(::read(op.fd, op.data, op.size));
+  }
   return answer(::recv(op.fd, op.data, op.size, flags));
 }
 

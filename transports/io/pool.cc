@@ -11,7 +11,7 @@ SyscallPool::~SyscallPool() {
     const std::lock_guard lock(mutex_);
     ending_ = true;
   }
-  for (Crew* crew : {&near_, &far_, &peers_}) {
+  for (Crew* crew : {&near_, &far_}) {
     crew->available.notify_all();
     for (std::thread& thread : crew->threads) thread.join();
   }

@@ -16,8 +16,7 @@ namespace ninep::io {
 class SyscallPool {
  public:
   /// Threads for calls that a local disk may hold up, and for those that may take any time
-  /// (Sleep::kMay): what hangs in a network's file system leaves the others theirs. Files of peers
-  /// (Sleep::kPeers) hang one at a time.
+  /// (Sleep::kMay): what hangs in a network's file system leaves the others theirs.
   static constexpr unsigned kThreadsMax = 16;
   static constexpr unsigned kFarThreadsMax = 64;
 
@@ -48,9 +47,7 @@ class SyscallPool {
     unsigned idle = 0;
     std::vector<std::thread> threads{};
   };
-  Crew& crew_of(const Op& op) {
-    return op.sleep == Sleep::kPeers ? peers_ : op.sleep == Sleep::kMay ? far_ : near_;
-  }
+  Crew& crew_of(const Op& op) { return op.sleep == Sleep::kMay ? far_ : near_; }
   void work(Crew& crew);
   // With mutex_ held:
   void add_thread(Crew& crew);
@@ -60,7 +57,6 @@ class SyscallPool {
   std::mutex mutex_;  // guards all below
   Crew near_{kThreadsMax};
   Crew far_{kFarThreadsMax};
-  Crew peers_{1};
   Op* finished_ = nullptr;
   bool ending_ = false;
 };

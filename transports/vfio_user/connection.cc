@@ -11,12 +11,14 @@ Connection::Connection(io::Loop& loop, int fd, const transport::Protocol& protoc
                        transport::Report report)
     : peer_(std::move(peer)),
       report_(std::move(report)),
-      socket_(loop, fd, report_),
+      socket_(loop, fd, transport::MessageSocket::Streams::kNone, report_),
       device_(loop, *this, protocol.tag, protocol.msix, peer_, make_handler) {}
 
 io::Task<void> Connection::serve() {
-  auto conversing = converse();
+  Message message;
+  auto conversing = converse(message);
   co_await conversing;
+  socket_.put_away(message.descriptors);
   gone_ = true;
   for (const auto& [id, asked] : asked_) {
     asked->status = fail(EIO);
@@ -31,9 +33,8 @@ io::Task<void> Connection::serve() {
   co_await closing_socket;
 }
 
-io::Task<void> Connection::converse() {
+io::Task<void> Connection::converse(Message& message) {
   while (!socket_.stopping() && !gone_) {
-    Message message;
     auto receiving = socket_.receive(std::as_writable_bytes(std::span(&message.header, 1)),
                                      &message.descriptors);
     if (co_await receiving == Got::kEnd) co_return;
@@ -46,12 +47,16 @@ io::Task<void> Connection::converse() {
     auto receiving_rest = socket_.receive(payload, &message.descriptors);
     if (co_await receiving_rest == Got::kEnd) co_return;
     if ((header.flags & kTypeMask) == kReply) {
-      if (answer(header, payload)) continue;
+      if (answer(header, payload)) {
+        socket_.put_away(message.descriptors);
+        continue;
+      }
       report_("a reply to nothing");
       co_return;
     }
     message.payload = payload;
-    const Answer answer = device_.handle(std::move(message));
+    const Answer answer = device_.handle(message);
+    socket_.put_away(message.descriptors);
     if (!answer.problem.empty()) report_(answer.problem);
     if (!(header.flags & kNoReply)) {
       post({header.id, header.command, 0, kReply | (answer.error ? kError : 0), answer.error},

@@ -31,7 +31,7 @@ class Connection final : public transport::Link, private Dma {
     io::Event answered;
   };
 
-  io::Task<void> converse();
+  io::Task<void> converse(Message& message);
   bool answer(const Header& header, Bytes payload);
   io::Task<Status> read(U64 address, Room room) override;
   io::Task<Status> write(U64 address, Bytes bytes) override;

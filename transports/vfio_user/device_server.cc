@@ -10,7 +10,7 @@ constexpr char kCapabilities[] =
 
 }  // namespace
 
-Answer DeviceServer::handle(Message message) {
+Answer DeviceServer::handle(Message& message) {
   Answer answer;
   const Header& header = message.header;
   if ((header.flags & kTypeMask) != 0) {

@@ -28,7 +28,8 @@ class DeviceServer {
                const transport::Peer& peer, const transport::MakeHandler& make_handler)
       : pci_(loop, dma, tag, msix, peer, make_handler) {}
 
-  Answer handle(Message message);
+  /// Descriptors that stay in the message are not needed.
+  Answer handle(Message& message);
   /// The client is gone: ends everything.
   io::Task<void> close() { return pci_.close(); }
   const PciDevice& pci() const { return pci_; }

@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include "transports/io/aside.h"
+
 namespace ninep::vhost_user {
 namespace {
 
@@ -70,7 +72,7 @@ BackEnd::BackEnd(io::Loop& loop, std::string_view tag, const transport::Peer& pe
 
 BackEnd::~BackEnd() { NINEP_CHECK(!kick_under_way_); }
 
-io::Task<Answer> BackEnd::handle(Message message) {
+io::Task<Answer> BackEnd::handle(Message& message) {
   Answer answer;
   const Header& header = message.header;
   const auto number = std::to_string(header.request);
@@ -208,7 +210,8 @@ io::Task<Status> BackEnd::carry_out(Message& message, Answer& answer) {
       const bool none = (word & kNoDescriptor) != 0;
       if ((word & kVringIndexMask) != 0 || none != message.descriptors.empty())
         co_return fail(EINVAL);
-      io::OwnedFd fd = none ? io::OwnedFd() : std::move(message.descriptors[0]);
+      io::OwnedFd no_descriptor;
+      io::OwnedFd& fd = none ? no_descriptor : message.descriptors[0];
       if (request != Request::kSetVringKick) {
         auto signal = virtio::Signal::make(std::move(fd));
         NINEP_CO_RETURN_IF_ERROR(signal);
@@ -222,6 +225,7 @@ io::Task<Status> BackEnd::carry_out(Message& message, Answer& answer) {
         auto setting = set_kick(std::move(fd));
         co_await setting;
         ring_.has_kick = true;
+        if (device_.running()) device_.kicked();  // for what came between the two
         co_return start_if_ready();
       }
       break;
@@ -236,7 +240,7 @@ io::Task<Status> BackEnd::carry_out(Message& message, Answer& answer) {
       }
       break;
     case Request::kSetBackendReqFd:
-      backend_channel_ = std::move(message.descriptors[0]);
+      std::swap(backend_channel_, message.descriptors[0]);
       ::fcntl(backend_channel_.get(), F_SETFL,
               ::fcntl(backend_channel_.get(), F_GETFL) | O_NONBLOCK);
       break;
@@ -306,7 +310,7 @@ Status BackEnd::set_memory(virtio::Memory memory) {
 }
 
 Status BackEnd::add_region(virtio::Memory& memory, const MemoryRegion& region,
-                           io::OwnedFd fd) const {
+                           io::OwnedFd&& fd) const {
   auto mapping = virtio::Mapping::make(std::move(fd), region.offset, region.size, true);
   NINEP_RETURN_IF_ERROR(mapping);
   return memory.add({.guest = region.guest,
@@ -354,7 +358,7 @@ io::Task<void> BackEnd::reset() {
 io::Task<void> BackEnd::close() {
   auto resetting = reset();
   co_await resetting;
-  backend_channel_ = {};
+  io::close_aside(io::Aside::kPeers, std::move(backend_channel_));
   auto closing = device_.close();
   co_await closing;
 }

@@ -31,8 +31,8 @@ class BackEnd final : public virtio::Bus {
   ~BackEnd();
 
   /// Carries a message out. One at a time. Waits only where the ring is stopped, and not for long:
-  /// virtio::Device::stop().
-  io::Task<Answer> handle(Message message);
+  /// virtio::Device::stop(). Descriptors that stay in the message are not needed.
+  io::Task<Answer> handle(Message& message);
   /// The front end is gone: ends everything.
   io::Task<void> close();
 
@@ -58,7 +58,7 @@ class BackEnd final : public virtio::Bus {
   Status set_memory_table(Message& message);
   Status set_memory(virtio::Memory memory);
   bool place_ring(const virtio::Memory& memory, virtio::RingPlace& place) const;
-  Status add_region(virtio::Memory& memory, const MemoryRegion& region, io::OwnedFd fd) const;
+  Status add_region(virtio::Memory& memory, const MemoryRegion& region, io::OwnedFd&& fd) const;
   io::Task<void> set_kick(io::OwnedFd fd);
   io::Task<void> watch_kick();
   io::Task<void> reset();

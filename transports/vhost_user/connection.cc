@@ -10,12 +10,12 @@ Connection::Connection(io::Loop& loop, int fd, std::string_view tag, transport::
                        const transport::MakeHandler& make_handler, transport::Report report)
     : peer_(std::move(peer)),
       report_(std::move(report)),
-      socket_(loop, fd, report_),
+      socket_(loop, fd, transport::MessageSocket::Streams::kTaken, report_),
       back_end_(loop, tag, peer_, make_handler) {}
 
 io::Task<void> Connection::serve() {
+  Message message;
   while (!socket_.stopping()) {
-    Message message;
     auto receiving = socket_.receive(std::as_writable_bytes(std::span(&message.header, 1)),
                                      &message.descriptors);
     if (co_await receiving == Got::kEnd) break;
@@ -28,8 +28,9 @@ io::Task<void> Connection::serve() {
     if (co_await receiving_rest == Got::kEnd) break;
     message.payload = payload;
     const U32 request = message.header.request;
-    auto handling = back_end_.handle(std::move(message));
+    auto handling = back_end_.handle(message);
     const Answer answer = co_await handling;
+    socket_.put_away(message.descriptors);
     if (!answer.problem.empty()) report_(answer.problem);
     if (answer.broken) break;
     if (!answer.reply) continue;
@@ -40,6 +41,7 @@ io::Task<void> Connection::serve() {
     auto sending = socket_.send(reply);
     if (co_await sending == Got::kEnd) break;
   }
+  socket_.put_away(message.descriptors);
   auto closing = back_end_.close();
   co_await closing;
   auto closing_socket = socket_.close();

@@ -21,11 +21,14 @@ class Mapping {
  public:
   /// EINVAL: no file in memory (memfd, tmpfs, huge pages), not whole pages, or more than it has;
   /// ENOSPC: mappings hold a quarter of the descriptors that this process may have.
-  static Result<std::shared_ptr<Mapping>> make(io::OwnedFd fd, U64 offset, U64 size, bool writable);
+  /// Then `fd` stays the caller's.
+  static Result<std::shared_ptr<Mapping>> make(io::OwnedFd&& fd, U64 offset, U64 size,
+                                               bool writable);
   /// Memory of our own, zero until it is written: a copy of what can't be mapped.
   static Result<std::shared_ptr<Mapping>> make_private(U64 size);
   Mapping(const Mapping&) = delete;
   Mapping& operator=(const Mapping&) = delete;
+  /// What may be the last of a guest's memory is given back aside.
   ~Mapping();
 
   std::byte* data() const { return data_; }

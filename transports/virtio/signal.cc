@@ -66,7 +66,7 @@ class Completions {
 
 bool can_signal(int fd) { return is_eventfd(fd) || target_of(fd).starts_with("pipe:["); }
 
-Result<Signal> Signal::make(io::OwnedFd fd) {
+Result<Signal> Signal::make(io::OwnedFd&& fd) {
   Signal signal;
   if (!fd) return signal;
   if (!can_signal(fd.get())) return fail(EINVAL);

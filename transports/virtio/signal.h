@@ -15,8 +15,8 @@ class Signal {
  public:
   /// None: send() does nothing.
   Signal() = default;
-  /// EINVAL: can_signal() says no. No descriptor: none.
-  static Result<Signal> make(io::OwnedFd fd);
+  /// EINVAL: can_signal() says no, and `fd` stays the caller's. No descriptor: none.
+  static Result<Signal> make(io::OwnedFd&& fd);
 
   explicit operator bool() const { return bool(fd_); }
   /// Never waits, though the VMM may fill an eventfd up, and take O_NONBLOCK from it at any time:

@@ -9,6 +9,7 @@
 
 #include <sys/socket.h>
 
+#include "transports/io/aside.h"
 #include "transports/make_link.h"
 
 namespace ninep::test {
@@ -39,10 +40,14 @@ class DeviceHost {
     loop_->post([this, fd = pair[0], protocol] { scope_.spawn(serve_one(fd, protocol)); });
     return pair[1];
   }
-  /// Until all front ends have been let go of.
+  /// Until all front ends have been let go of, and of what they had.
   void wait_for_links() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return links_ == 0; });
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [this] { return links_ == 0; });
+    }
+    while (io::waiting_aside(io::Aside::kMemory) + io::waiting_aside(io::Aside::kPeers) != 0)
+      std::this_thread::yield();
   }
   std::vector<std::string> reports() {
     const std::lock_guard lock(mutex_);

@@ -1,0 +1,73 @@
+#include "transports/io/aside.h"
+
+#include <array>
+#include <condition_variable>
+#include <csignal>
+#include <deque>
+#include <mutex>
+#include <system_error>
+#include <thread>
+
+namespace ninep::io {
+namespace {
+
+struct Queue {
+  std::mutex mutex;  // guards all below
+  std::condition_variable changed;
+  std::deque<std::function<void()>> waiting;
+  std::size_t count = 0;
+  bool running = false;
+
+  void work() {
+    std::unique_lock lock(mutex);
+    while (true) {
+      changed.wait(lock, [&] { return !waiting.empty(); });
+      const auto what = std::move(waiting.front());
+      waiting.pop_front();
+      lock.unlock();
+      what();
+      lock.lock();
+      --count;
+    }
+  }
+};
+
+Queue& queue(Aside which) {
+  static auto& queues = *new std::array<Queue, 2>;  // their threads outlive all else
+  return queues[static_cast<std::size_t>(which)];
+}
+
+}  // namespace
+
+void aside(Aside which, std::function<void()> what) {
+  Queue& queue = io::queue(which);
+  const std::lock_guard lock(queue.mutex);
+  queue.waiting.push_back(std::move(what));
+  ++queue.count;
+  queue.changed.notify_one();
+  if (queue.running) return;
+  // Signals are for the main thread.
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  try {
+    std::thread([&queue] { queue.work(); }).detach();
+    queue.running = true;
+  } catch (const std::system_error&) {
+    // No threads just now; the next one tries again.
+  }
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void close_aside(Aside which, OwnedFd fd) {
+  if (fd) aside(which, [fd = fd.leak()] { ::close(fd); });
+}
+
+std::size_t waiting_aside(Aside which) {
+  Queue& queue = io::queue(which);
+  const std::lock_guard lock(queue.mutex);
+  return queue.count;
+}
+
+}  // namespace ninep::io

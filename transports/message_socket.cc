@@ -154,10 +154,11 @@ void MessageSocket::put_away(std::vector<io::OwnedFd>& descriptors) {
 
 io::Task<void> MessageSocket::close() {
   ::shutdown(fd_.get(), SHUT_RDWR);
-  // With what is unread in it. The loop has to forget its number in any case.
-  if (!is_empty(fd_.get()))
-    io::close_aside(io::Aside::kPeers, io::OwnedFd(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0)));
+  // What is unread in it goes with its last descriptor, which isn't the one that the loop forgets.
+  io::OwnedFd last;
+  if (!is_empty(fd_.get())) last = io::OwnedFd(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0));
   co_await loop_.run(io::ops::close(io::Sleep::kNever, fd_.leak()));
+  io::close_aside(io::Aside::kPeers, std::move(last));
 }
 
 }  // namespace ninep::transport

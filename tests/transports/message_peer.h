@@ -26,7 +26,7 @@ class MessagePeer {
   MessagePeer& operator=(const MessagePeer&) = delete;
   ~MessagePeer() { hang_up(); }
 
-  void send_raw(Bytes bytes, const std::vector<int>& descriptors = {}) {
+  void send_raw(Bytes bytes, const std::vector<int>& descriptors = {}, int flags = 0) {
     iovec piece{const_cast<std::byte*>(bytes.data()), bytes.size()};
     msghdr message{};
     message.msg_iov = &piece;
@@ -41,7 +41,7 @@ class MessagePeer {
       c->cmsg_len = CMSG_LEN(descriptors.size() * sizeof(int));
       std::memcpy(CMSG_DATA(c), descriptors.data(), descriptors.size() * sizeof(int));
     }
-    [[maybe_unused]] const auto sent = ::sendmsg(fd_, &message, MSG_NOSIGNAL);
+    [[maybe_unused]] const auto sent = ::sendmsg(fd_, &message, MSG_NOSIGNAL | flags);
   }
   /// False: the conversation has ended.
   bool receive(Room room) {

@@ -11,6 +11,8 @@
 namespace ninep::io {
 namespace {
 
+constexpr std::size_t kMemoryMax = 256;
+
 struct Queue {
   std::mutex mutex;  // guards all below
   std::condition_variable changed;
@@ -41,7 +43,11 @@ Queue& queue(Aside which) {
 
 void aside(Aside which, std::function<void()> what) {
   Queue& queue = io::queue(which);
-  const std::lock_guard lock(queue.mutex);
+  std::unique_lock lock(queue.mutex);
+  if (which == Aside::kMemory && queue.count >= kMemoryMax) {
+    lock.unlock();
+    return what();
+  }
   queue.waiting.push_back(std::move(what));
   ++queue.count;
   queue.changed.notify_one();

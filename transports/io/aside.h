@@ -15,7 +15,7 @@ enum class Aside {
             // below a FUSE mount of its own, a socket that lingers
 };
 
-/// Any thread.
+/// Any thread. Memory is given back in place where too much of it waits.
 void aside(Aside which, std::function<void()> what);
 void close_aside(Aside which, OwnedFd fd);
 /// How much of it is not done yet.

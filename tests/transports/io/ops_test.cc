@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -311,6 +312,18 @@ TEST_P(Operations, Call) {
 
 TEST(Routes, HaveANameForEachKind) {
   for (std::size_t i = 0; i < kKinds; ++i) EXPECT_FALSE(kind_name(static_cast<Kind>(i)).empty());
+}
+
+// Nobody else can make us wait, who has the file too and takes O_NONBLOCK from it.
+TEST(WithoutWaiting, ReadsNothingThere) {
+  const int fd = ::eventfd(0, EFD_CLOEXEC);
+  std::byte room[8];
+  Op op = ops::recv(fd, true, room);
+  ASSERT_EQ(perform_without_waiting(op), -EAGAIN);
+  const U64 one = 1;
+  ASSERT_EQ(::write(fd, &one, sizeof one), 8);
+  EXPECT_EQ(perform_without_waiting(op), 8);
+  ::close(fd);
 }
 
 }  // namespace

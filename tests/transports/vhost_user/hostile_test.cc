@@ -193,6 +193,37 @@ TEST_P(VhostUserBad, Descriptors) {
 }
 
 // What a running ring doesn't take.
+// A front end that gives its own end away, and goes.
+TEST_P(VhostUserBad, ItsOwnEnd) {
+  for (const bool half : {false, true}) {
+    FrontEnd front(host->connect());
+    front.negotiate();
+    const int own = front.fd();
+    if (half) {
+      front.send_raw(words(U32{21}), {own});
+    } else {
+      front.send(Request::kSetBackendReqFd, {}, {own});
+    }
+    front.hang_up();
+    host->wait_for_links();
+  }
+  expect_served();
+}
+
+// What was kicked by the descriptor before is not lost.
+TEST_P(VhostUserBad, KicksByAnotherDescriptor) {
+  FrontEnd front(host->connect());
+  Driver driver(ram);
+  front.start(ram, driver);
+  const auto bytes = frame("x");
+  const U64 out = ram.put(bytes);
+  for (int round = 0; round < 200; ++round) {
+    driver.chain({{out, static_cast<U32>(bytes.size())}, {ram.take(64), 64, kWrite}});
+    ASSERT_EQ(front.set(Request::kSetVringKick, U64{0}, {front.kick_fd()}), 0);
+    ASSERT_TRUE(front.wait_used(driver));
+  }
+}
+
 /// A network socket whose last close(2) takes an hour, until let_go().
 class Lingering {
  public:
@@ -231,15 +262,40 @@ class Lingering {
   int other_ = -1;
 };
 
+/// A loop does nothing as long as there is this.
+class Pause {
+ public:
+  explicit Pause(io::Loop& loop) {
+    loop.post([this] {
+      state_ = kPaused;
+      state_.notify_all();
+      state_.wait(kPaused);
+      state_ = kOver;
+      state_.notify_all();
+    });
+    state_.wait(kWanted);
+  }
+  ~Pause() {
+    state_ = kLetGo;
+    state_.notify_all();
+    state_.wait(kLetGo);
+  }
+
+ private:
+  enum State { kWanted, kPaused, kLetGo, kOver };
+  std::atomic<State> state_ = kWanted;
+};
+
 // Descriptors whose close(2) waits for the VMM, wherever they hide: nobody else waits.
 TEST_P(VhostUserBad, DescriptorsThatWaitForTheirPeer) {
   expect_served();
   host->wait_for_links();
   const std::size_t before = open_descriptors();
-  const auto send_to_nobody = [](int fd, std::vector<int> descriptors) {
-    MessagePeer(fd).send_raw(Bytes(std::array{std::byte{1}}), descriptors);
+  std::byte byte{1};
+  const auto send_to_nobody = [&](int fd, std::vector<int> descriptors, int flags) {
+    MessagePeer(fd).send_raw({&byte, 1}, descriptors, flags);
   };
-  for (int where = 0; where < 4; ++where) {
+  for (int where = 0; where < 6; ++where) {
     SCOPED_TRACE(where);
     Lingering lingering;
     {
@@ -249,6 +305,7 @@ TEST_P(VhostUserBad, DescriptorsThatWaitForTheirPeer) {
       std::vector<int> many(200, front.call_fd());
       many.back() = lingering.fd();
       int pair[2];
+      std::optional<Pause> pause(host->loop());  // until it has the last of them
       switch (where) {
         case 0:  // where it is looked at
           front.send(Request::kSetVringCall, words(U64{0}), {lingering.fd()});
@@ -260,14 +317,27 @@ TEST_P(VhostUserBad, DescriptorsThatWaitForTheirPeer) {
           front.send_raw(no_message);
           front.send_raw(no_message, {lingering.fd()});
           break;
-        default:  // in the channel, unread
+        case 3:  // with an urgent byte
+          front.send_raw(Bytes(no_message).first(1), {lingering.fd()}, MSG_OOB);
+          front.send_raw(no_message);
+          break;
+        case 4:  // in the channel, unread
           NINEP_CHECK(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
-          send_to_nobody(pair[0], {lingering.fd()});
+          send_to_nobody(pair[0], {lingering.fd()}, 0);
           front.send(Request::kSetBackendReqFd, {}, {pair[1]});
           ::close(pair[1]);
+          break;
+        default:  // in the channel, with an urgent byte that is read: nothing tells of it
+          NINEP_CHECK(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+          send_to_nobody(pair[0], {lingering.fd()}, MSG_OOB);
+          NINEP_CHECK(::recv(pair[1], &byte, 1, MSG_OOB) == 1);
+          front.send(Request::kSetBackendReqFd, {}, {pair[1]});
+          ::close(pair[1]);
+          front.hang_up();
       }
       lingering.forget();
-      EXPECT_TRUE(front.ends());
+      pause.reset();
+      EXPECT_TRUE(where == 5 || front.ends());
     }
     expect_served();
     lingering.let_go();

@@ -1,4 +1,8 @@
 // A guest's memory: the table of regions, and mappings that are cut short.
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+
 #include <gtest/gtest.h>
 #include <linux/memfd.h>
 #include <sys/resource.h>
@@ -140,6 +144,24 @@ TEST(Mapping, OutlivesItsFile) {
   Memory memory;
   ASSERT_TRUE(memory.add({.guest = 0, .size = 1 << 20, .user = 0, .mapping = *mapping}));
   EXPECT_TRUE(memory.broken());
+}
+
+// However much of it is touched when it is gone, it costs the system one mapping more, of which a
+// process has 65,530.
+TEST(Mapping, BreaksAsOnePiece) {
+  constexpr U64 kSize = 64 << 20;
+  const GuestRam ram(kSize);
+  const auto mapping = Mapping::make(test::another(ram.fd()), 0, kSize, true);
+  ASSERT_TRUE(mapping);
+  ASSERT_EQ(::ftruncate(ram.fd(), 0), 0);
+  const auto maps = [] {
+    std::ifstream file("/proc/self/maps");
+    return std::count(std::istreambuf_iterator<char>(file), {}, '\n');
+  };
+  const auto before = maps();
+  for (U64 at = kSize; at > 0; at -= 8192) (*mapping)->data()[at - 8192] = std::byte{7};
+  EXPECT_TRUE((*mapping)->broken());
+  EXPECT_LT(maps(), before + 16);
 }
 
 // The same with huge pages. Those that the system hasn't are refused, not missed later on.

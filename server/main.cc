@@ -1,6 +1,7 @@
 // 9pserve: options to a Server, signals to its stop, and the line to paste.
 #include <csignal>
 #include <filesystem>
+#include <set>
 #include <system_error>
 
 #include <absl/strings/ascii.h>
@@ -76,7 +77,7 @@ std::string id_of(const std::string& tag) {
 }
 
 /// How QEMU gets a device, and how its guest mounts it.
-void print_device(const Server::Place& device) {
+void print_device(const Server::Place& device, const std::string& id) {
   const auto& [kind, tag, msix] = device.protocol;
   const std::string where = device.name.substr(device.name.find(':') + 1);
   const std::string path = where.starts_with("fd=") ? "PATH" : absolute(where);
@@ -86,9 +87,9 @@ void print_device(const Server::Place& device) {
                 quoted(nlohmann::ordered_json{{"driver", "vfio-user-pci"},
                                               {"socket", {{"type", "unix"}, {"path", path}}}}
                            .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace))
-          : "-chardev socket,id=" + id_of(tag) + ",path=" + quoted(qemu_value(path)) +
+          : "-chardev socket,id=" + id + ",path=" + quoted(qemu_value(path)) +
                 (device.connects ? ",server=on,wait=on" : "") +
-                " -device vhost-user-test-device-pci,chardev=" + id_of(tag) +
+                " -device vhost-user-test-device-pci,chardev=" + id +
                 ",virtio-id=9,num_vqs=1,vq_size=128,config_size=256";
   std::fprintf(stderr,
                "qemu-system-x86_64 ... -object memory-backend-memfd,id=mem,size=SIZE,share=on "
@@ -181,10 +182,13 @@ int serve(const ninep::server::Options& options) {
                server.io_name());
   if (!server.users().acts_as_others())
     spdlog::info("not root: every client acts as the user that runs this server");
+  std::set<std::string> ids;
   for (const Server::Place& place : server.places()) {
     if (!place.connects) spdlog::info("listening on {}", place.name);
     if (place.protocol.kind != ninep::transport::Protocol::Kind::kFrames) {
-      print_device(place);
+      std::string id = id_of(place.protocol.tag);
+      while (!ids.insert(id).second) id += "-2";
+      print_device(place, id);
       continue;
     }
     const std::string line = mount_line(place.name, options);

@@ -21,6 +21,8 @@ using transport::Link;
 
 namespace {
 
+constexpr unsigned kReportsMax = 16;  // of one connection
+
 /// What came to the server, and how to serve it.
 struct Arrival {
   Ends ends;
@@ -72,8 +74,10 @@ class Server::Worker {
     };
     std::string name = transport::peer_name(arrival.ends.in);
     if (!arrival.protocol.tag.empty()) name = "device " + arrival.protocol.tag;
-    const auto report = [name](const std::string& problem) {
-      spdlog::warn("{}: {}", name, problem);
+    // Peers are not to fill the log, or a pipe that it goes to.
+    const auto report = [name, left = kReportsMax](const std::string& problem) mutable {
+      if (left == 0) return;
+      spdlog::warn("{}: {}{}", name, problem, --left == 0 ? "; no more is said of it" : "");
     };
     const auto link =
         transport::make_link(*loop_, arrival.ends, arrival.protocol, {name}, make, report);

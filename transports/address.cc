@@ -1,6 +1,7 @@
 #include "transports/address.h"
 
 #include <cstring>
+#include <set>
 
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
@@ -21,7 +22,8 @@
 namespace ninep::transport {
 namespace {
 
-constexpr int kBacklog = 4096;  // the system cuts it to net.core.somaxconn
+constexpr int kBacklog = 4096;   // the system cuts it to net.core.somaxconn
+constexpr int kPassRights = 83;  // SO_PASSRIGHTS, which Debian 12's headers don't have
 
 absl::Status wrong(const std::string& text, const std::string& what) {
   return absl::InvalidArgumentError(absl::StrCat("address '", text, "': ", what));
@@ -87,11 +89,15 @@ absl::StatusOr<Address> parse_device(const std::string& text, Protocol::Kind kin
                                      const std::string& rest) {
   std::vector<std::string> parts = absl::StrSplit(rest, ',');
   std::string socket = parts[0];
+  const bool given = socket.starts_with("fd=");
   std::string tag;
   std::string directory;
   bool read_only = false;
   bool msix = true;
+  std::set<std::string> keys;
   for (std::size_t i = 1; i < parts.size(); ++i) {
+    if (const std::string key = parts[i].substr(0, parts[i].find('=')); !keys.insert(key).second)
+      return wrong(text, absl::StrCat(key, " is there twice"));
     if (parts[i].starts_with("tag=")) {
       tag = parts[i].substr(4);
     } else if (parts[i].starts_with("dir=") && parts[i].size() > 4) {
@@ -101,7 +107,7 @@ absl::StatusOr<Address> parse_device(const std::string& text, Protocol::Kind kin
     } else if (kind == Protocol::Kind::kVfioUser &&
                (parts[i] == "msix=off" || parts[i] == "msix=on")) {
       msix = parts[i] == "msix=on";
-    } else if (parts[i].starts_with("mode=")) {
+    } else if (parts[i].starts_with("mode=") && !given) {
       absl::StrAppend(&socket, ",", parts[i]);
     } else {
       return wrong(text,
@@ -112,9 +118,11 @@ absl::StatusOr<Address> parse_device(const std::string& text, Protocol::Kind kin
   if (tag.empty() || tag.size() > virtio::kTagMax)
     return wrong(text, absl::StrCat("tag=NAME, by which the guest mounts it, has 1 to ",
                                     virtio::kTagMax, " bytes"));
-  auto address =
-      parts[0].starts_with("fd=") ? parse_fd(text, parts[0].substr(3)) : parse_unix(text, socket);
-  if (!address.ok()) return address;
+  if (tag.starts_with('-'))
+    return wrong(text, "a tag that begins with '-' would be an option of the guest's mount");
+  auto address = given ? parse_fd(text, socket.substr(3)) : parse_unix(text, socket);
+  if (!address.ok() || address->in != address->out)
+    return given ? wrong(text, "fd= takes the number of one descriptor: fd=3") : address;
   address->protocol = {kind, tag, msix};
   address->directory = directory;
   address->read_only = read_only;
@@ -243,6 +251,11 @@ absl::StatusOr<Opened> open_unix(const Address& address) {
   if (error == 0) {
     Opened opened;
     opened.listening.emplace_back(fd, address.text(), address.path);
+    // What clients of ours send has no descriptors, which may wait for them when they are closed.
+    // Linux 6.16; those before take them.
+    const int none = 0;
+    if (address.protocol.kind == Protocol::Kind::kFrames)
+      ::setsockopt(fd, SOL_SOCKET, kPassRights, &none, sizeof none);
     // Nobody can connect before listen(): the mode is right from the first moment.
     if (::chmod(name.sun_path, address.mode) == 0 && ::listen(fd, kBacklog) == 0) return opened;
     return cannot_listen(address, errno);
@@ -320,10 +333,19 @@ std::string Address::text() const {
 }
 
 absl::Status check_given(const Address& address) {
-  for (const int fd : {address.in, address.out})
-    if (fd >= 0 && ::fcntl(fd, F_GETFD) < 0)
-      return absl::UnavailableError(
-          absl::StrCat("cannot serve ", address.text(), ": descriptor ", fd, " isn't open"));
+  const auto cannot = [&](int fd, const char* why) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot serve ", address.text(), ": descriptor ", fd, " ", why));
+  };
+  for (const int fd : {address.in, address.out}) {
+    if (fd < 0) continue;
+    if (::fcntl(fd, F_GETFD) < 0) return cannot(fd, "isn't open");
+    int domain = 0;
+    socklen_t size = sizeof domain;
+    if (address.protocol.kind != Protocol::Kind::kFrames &&
+        (::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0 || domain != AF_UNIX))
+      return cannot(fd, "is no UNIX socket");
+  }
   return absl::OkStatus();
 }
 

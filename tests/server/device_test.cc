@@ -108,12 +108,17 @@ TEST_F(DeviceTest, UsageErrors) {
   for (const auto& [option, address, part] :
        std::initializer_list<std::tuple<const char*, std::string, const char*>>{
            {"--connect", "tcp:127.0.0.1:1", "vhost-user:PATH,tag=NAME"},
-           {"--connect", "vhost-user:fd=0,tag=a", "vhost-user:PATH,tag=NAME"},
+           {"--connect", "vhost-user:fd=0,tag=a", "no UNIX socket"},
            {"--connect", "vfio-user:" + path("s") + ",tag=a", "vhost-user:PATH,tag=NAME"},
            {"--connect", "vhost-user:" + path("s"), "tag=NAME"},
            {"--listen", "vhost-user:" + path("s") + ",tag=a,dir=" + path("none"), "none"},
            {"--listen", "vhost-user:" + path("s") + ",tag=a,msix=off", "msix=off"},
-           {"--listen", "vhost-user:fd=77,tag=a", "77"}}) {
+           {"--listen", "vhost-user:fd=77,tag=a", "77"},
+           {"--listen", "vhost-user:fd=0,tag=a", "no UNIX socket"},
+           {"--listen", "vhost-user:fd=x,tag=a", "fd=3"},
+           {"--listen", "vhost-user:fd=3,tag=a,mode=0600", "mode=0600"},
+           {"--listen", "vhost-user:" + path("s") + ",tag=a,tag=b", "tag is there twice"},
+           {"--listen", "vhost-user:" + path("s") + ",tag=-a", "option"}}) {
     EXPECT_EQ(run({option, address, path("one")}, said), 1) << address;
     EXPECT_NE(said.find(part), said.npos) << said;
   }

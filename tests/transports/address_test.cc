@@ -263,5 +263,31 @@ TEST_F(Opening, Descriptors) {
   EXPECT_THAT(fails("fd:4000"), HasSubstr("descriptor 4000 isn't open"));
 }
 
+// Clients can't send descriptors along, which would be closed where they are received.
+TEST(Listening, TakesNoDescriptors) {
+  const test::TempDir directory;
+  const auto address = Address::parse("unix:" + std::string(directory.path()) + "/socket");
+  const auto opened = open_address(*address);
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  int passes = 0;
+  socklen_t size = sizeof passes;
+  if (::getsockopt(opened->listening[0].fd(), SOL_SOCKET, 83, &passes, &size) != 0)
+    GTEST_SKIP() << "Linux before 6.16 has no SO_PASSRIGHTS";
+  const auto fd = connect_address(*address);
+  ASSERT_TRUE(fd);
+  iovec piece{const_cast<char*>("x"), 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  *CMSG_FIRSTHDR(&message) = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+  std::memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), &*fd, sizeof(int));
+  EXPECT_EQ(::sendmsg(*fd, &message, MSG_NOSIGNAL), -1);
+  EXPECT_EQ(errno, EPERM);
+  ::close(*fd);
+}
+
 }  // namespace
 }  // namespace ninep::transport

@@ -584,8 +584,10 @@ TEST_P(VhostUserBad, SaidAgainAndAgain) {
     for (const int fd : pair) ::close(fd);
   };
   again();
+  host->wait_aside();
   const std::size_t before = open_descriptors();
   for (int round = 0; round < 300; ++round) again();
+  host->wait_aside();
   EXPECT_EQ(open_descriptors(), before);
   EXPECT_EQ(call(front, driver, "on"), "on");
 }

@@ -46,6 +46,10 @@ class DeviceHost {
       std::unique_lock lock(mutex_);
       changed_.wait(lock, [this] { return links_ == 0; });
     }
+    wait_aside();
+  }
+  /// Until what front ends had is closed.
+  static void wait_aside() {
     while (io::waiting_aside(io::Aside::kMemory) + io::waiting_aside(io::Aside::kPeers) != 0)
       std::this_thread::yield();
   }

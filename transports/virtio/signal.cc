@@ -78,13 +78,16 @@ Result<Signal> Signal::make(io::OwnedFd&& fd) {
 
 void Signal::send() const {
   if (!fd_) return;
+  static U64 one = 1;  // a pipe keeps its page, and it never changes
+  if (!eventfd_) {
+    const iovec piece{&one, sizeof one};
+    ::vmsplice(fd_.get(), &piece, 1, SPLICE_F_NONBLOCK);
+    return;
+  }
   thread_local Completions completions;
-  if (eventfd_ && completions.tell(fd_.get())) return;
-  // A pipe; or no asynchronous I/O here, and a VMM that is out for it can stop us.
-  U64 one = 1;
-  const iovec piece{&one, sizeof one};
-  [[maybe_unused]] const auto written =
-      ::pwritev2(fd_.get(), &piece, 1, -1, eventfd_ ? 0 : RWF_NOWAIT);
+  if (completions.tell(fd_.get())) return;
+  // No asynchronous I/O here: a VMM that is out for it can stop us.
+  [[maybe_unused]] const auto written = ::write(fd_.get(), &one, sizeof one);
 }
 
 }  // namespace ninep::virtio

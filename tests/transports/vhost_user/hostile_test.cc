@@ -160,6 +160,36 @@ TEST_P(VhostUserBad, FullEventfds) {
   }
 }
 
+// A pipe is told by eight bytes, as long as it has room; it isn't waited for.
+TEST_P(VhostUserBad, FullPipes) {
+  FrontEnd front(host->connect());
+  Driver driver(ram);
+  front.start(ram, driver);
+  int pipe[2];
+  ASSERT_EQ(::pipe2(pipe, O_CLOEXEC), 0);
+  ASSERT_EQ(front.set(Request::kSetVringCall, U64{0}, {pipe[1]}), 0);
+  U64 told = 0;
+  ASSERT_EQ(::read(pipe[0], &told, sizeof told), ssize_t{sizeof told});  // of the change
+  EXPECT_EQ(told, 1u);
+  const auto ask = [&] {
+    const auto bytes = frame("x");
+    driver.chain({{ram.put(bytes), static_cast<U32>(bytes.size())}, {ram.take(64), 64, kWrite}});
+    driver.set_used_event(driver.used_index());
+    front.kick();
+  };
+  ask();
+  ASSERT_EQ(::read(pipe[0], &told, sizeof told), ssize_t{sizeof told});
+  ASSERT_TRUE(driver.used());
+  ::fcntl(pipe[1], F_SETFL, O_NONBLOCK);
+  const std::vector<char> much(65536);
+  while (::write(pipe[1], much.data(), much.size()) > 0) continue;
+  ::fcntl(pipe[1], F_SETFL, 0);  // shared: the server's waits too, if it writes
+  ask();
+  expect_served();
+  while (!driver.used()) std::this_thread::yield();
+  for (const int fd : pipe) ::close(fd);
+}
+
 // What is neither an eventfd nor a pipe is neither written to nor read.
 TEST_P(VhostUserBad, NoEventfds) {
   FrontEnd front(host->connect());

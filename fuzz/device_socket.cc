@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "fuzz/guest.h"
+#include "tests/transports/message_peer.h"
 #include "transports/make_link.h"
 
 namespace ninep {
@@ -25,25 +26,6 @@ std::vector<io::OwnedFd> descriptors(unsigned which, const fuzz::MemoryFile& mem
       for (int i = 0; i < 15; ++i) fds.push_back(memory.another());
   }
   return fds;
-}
-
-void send(int socket, Bytes bytes, const std::vector<io::OwnedFd>& fds) {
-  iovec piece{const_cast<std::byte*>(bytes.data()), bytes.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(64 * sizeof(int))];
-  msghdr message{};
-  message.msg_iov = &piece;
-  message.msg_iovlen = 1;
-  if (!fds.empty()) {
-    message.msg_control = control;
-    message.msg_controllen = CMSG_SPACE(fds.size() * sizeof(int));
-    cmsghdr* const c = CMSG_FIRSTHDR(&message);
-    *c = {CMSG_LEN(fds.size() * sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
-    for (std::size_t i = 0; i < fds.size(); ++i) {
-      const int fd = fds[i].get();
-      std::memcpy(CMSG_DATA(c) + i * sizeof fd, &fd, sizeof fd);
-    }
-  }
-  [[maybe_unused]] const auto sent = ::sendmsg(socket, &message, MSG_NOSIGNAL);
 }
 
 io::Task<void> serve(io::Loop& loop, int fd, transport::Protocol::Kind kind) {
@@ -75,19 +57,22 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
   const fuzz::MemoryFile memory({});
   int pair[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) std::abort();
-  const io::OwnedFd peer(pair[1]);
+  test::MessagePeer peer(pair[1]);
   const auto loop = io::make_portable_loop();
-  const io::Task<void> draining = drain(*loop, peer.get());
+  const io::Task<void> draining = drain(*loop, peer.fd());
   const io::Task<void> serving = serve(*loop, pair[0], kind);
   loop->post([&] {
     for (int count = 0; bytes.size() >= 2 && count < 64; ++count) {
       const auto which = static_cast<unsigned>(bytes[1]);
       const std::size_t length =
           std::min<std::size_t>(static_cast<std::size_t>(bytes[0]), bytes.size() - 2);
-      if (length != 0) send(peer.get(), bytes.subspan(2, length), descriptors(which, memory));
+      const auto along = descriptors(which, memory);
+      std::vector<int> numbers;
+      for (const io::OwnedFd& fd : along) numbers.push_back(fd.get());
+      if (length != 0) peer.send_raw(bytes.subspan(2, length), numbers);
       bytes = bytes.subspan(2 + length);
     }
-    ::shutdown(peer.get(), SHUT_WR);
+    ::shutdown(peer.fd(), SHUT_WR);
   });
   loop->run_until_stopped();
   return 0;

@@ -2,11 +2,10 @@
 
 #include <array>
 #include <condition_variable>
-#include <csignal>
 #include <deque>
 #include <mutex>
-#include <system_error>
-#include <thread>
+
+#include "transports/io/start_thread.h"
 
 namespace ninep::io {
 namespace {
@@ -52,18 +51,10 @@ void aside(Aside which, std::function<void()> what) {
   ++queue.count;
   queue.changed.notify_one();
   if (queue.running) return;
-  // Signals are for the main thread.
-  sigset_t all;
-  sigset_t before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  try {
-    std::thread([&queue] { queue.work(); }).detach();
-    queue.running = true;
-  } catch (const std::system_error&) {
-    // No threads just now; the next one tries again.
-  }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  auto thread = start_thread([&queue] { queue.work(); });
+  if (!thread) return;  // the next one tries again
+  thread->detach();
+  queue.running = true;
 }
 
 void close_aside(Aside which, OwnedFd fd) {

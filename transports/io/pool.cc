@@ -1,8 +1,8 @@
 #include "transports/io/pool.h"
 
 #include <algorithm>
-#include <csignal>
-#include <system_error>
+
+#include "transports/io/start_thread.h"
 
 namespace ninep::io {
 
@@ -30,17 +30,9 @@ void SyscallPool::submit(Op& op) {
 }
 
 void SyscallPool::add_thread(Crew& crew) {
-  // Signals are for the main thread.
-  sigset_t all;
-  sigset_t before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  try {
-    crew.threads.emplace_back([this, &crew] { work(crew); });
-  } catch (const std::system_error&) {
-    // The system has no more threads for us; those that are there do it.
-  }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  // Without one, those that are there do it.
+  if (auto thread = start_thread([this, &crew] { work(crew); }))
+    crew.threads.push_back(std::move(*thread));
 }
 
 void SyscallPool::finish(Op& op, int result) {

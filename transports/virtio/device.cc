@@ -157,7 +157,7 @@ void Device::take_requests() {
     switch (queue_.take(chain_)) {
       case Virtqueue::Take::kChain:
         begin(chain_);
-        if (!taking_) return;
+        if (!taking_ || memory_lost()) return;
         if (++taken < kChainsAtOnce) continue;
         more_ = true;
         loop_.at_turn_end(*this);

@@ -13,13 +13,12 @@ using namespace vfio_user;
 
 constexpr U64 kMiB = 1 << 20;
 
-class VfioUser : public testing::TestWithParam<Which> {
+class VfioUser : public EachLoop {
  protected:
   void SetUp() override {
-    std::string why;
-    auto loop = make_loop(GetParam(), {}, why);
-    if (!loop) GTEST_SKIP() << why;
-    host = std::make_unique<DeviceHost>(std::move(loop), transport::Protocol::Kind::kVfioUser,
+    EachLoop::SetUp();
+    if (IsSkipped()) return;
+    host = std::make_unique<DeviceHost>(std::move(loop_), transport::Protocol::Kind::kVfioUser,
                                         Echo::maker(plan));
   }
 

@@ -35,13 +35,12 @@ inline std::vector<std::byte> config_request(U32 offset, U32 size, U32 flags = 0
   return payload;
 }
 
-class VhostUser : public testing::TestWithParam<Which> {
+class VhostUser : public EachLoop {
  protected:
   void SetUp() override {
-    std::string why;
-    auto loop = make_loop(GetParam(), {}, why);
-    if (!loop) GTEST_SKIP() << why;
-    host = std::make_unique<DeviceHost>(std::move(loop), transport::Protocol::Kind::kVhostUser,
+    EachLoop::SetUp();
+    if (IsSkipped()) return;
+    host = std::make_unique<DeviceHost>(std::move(loop_), transport::Protocol::Kind::kVhostUser,
                                         Echo::maker(plan));
   }
 

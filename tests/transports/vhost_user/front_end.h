@@ -89,6 +89,19 @@ class FrontEnd : public MessagePeer {
     }
     return acknowledged(Request::kSetMemTable, payload, descriptors);
   }
+  /// kAddMemReg, kRemMemReg.
+  int change_slot(Request request, const vhost_user::MemoryRegion& region,
+                  std::vector<int> descriptors = {}) {
+    const struct {
+      U64 padding;
+      vhost_user::MemoryRegion region;
+    } slot{0, region};
+    return set(request, slot, std::move(descriptors));
+  }
+  int add_slot(const GuestRam& ram) {
+    return change_slot(Request::kAddMemReg, region_of(ram), {ram.fd()});
+  }
+  int remove_slot(const GuestRam& ram) { return change_slot(Request::kRemMemReg, region_of(ram)); }
   void negotiate(U64 features = virtio::kMountTag | virtio::kVersion1 | virtio::kIndirect |
                                 virtio::kEventIndex | vhost_user::kProtocolFeatures,
                  U64 protocol = feature::kAll) {

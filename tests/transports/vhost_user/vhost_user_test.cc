@@ -190,24 +190,19 @@ TEST_P(VhostUser, MemorySlots) {
   Driver driver(ram);
   front.start(ram, driver);
   GuestRam other(4 << 20, U64{4} << 32);
-  struct {
-    U64 padding = 0;
-    vhost_user::MemoryRegion region;
-  } slot;
-  slot.region = FrontEnd::region_of(other);
   const auto bytes = frame("far");
   const U64 room = other.take(4096);
   const U64 out = ram.put(bytes);
   for (int round = 0; round < 3; ++round) {
-    ASSERT_EQ(front.set(Request::kAddMemReg, slot, {other.fd()}), 0);
+    ASSERT_EQ(front.add_slot(other), 0);
     driver.chain({{out, static_cast<U32>(bytes.size())}, {room, 4096, kWrite}});
     front.kick();
     const auto used = front.wait_used(driver);
     ASSERT_TRUE(used);
     EXPECT_EQ(used->length, bytes.size());
-    EXPECT_NE(front.set(Request::kAddMemReg, slot, {other.fd()}), 0);  // it's there
-    ASSERT_EQ(front.set(Request::kRemMemReg, slot), 0);
-    EXPECT_NE(front.set(Request::kRemMemReg, slot), 0);  // it's gone
+    EXPECT_NE(front.add_slot(other), 0);  // it's there
+    ASSERT_EQ(front.remove_slot(other), 0);
+    EXPECT_NE(front.remove_slot(other), 0);  // it's gone
     EXPECT_EQ(call(front, driver, "on"), "on");
   }
   // Now that address is outside.

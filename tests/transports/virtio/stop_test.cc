@@ -77,13 +77,12 @@ class Files {
   std::atomic<unsigned> sessions_made_{0};
 };
 
-class Stop : public testing::TestWithParam<Which> {
+class Stop : public EachLoop {
  protected:
   void SetUp() override {
-    std::string why;
-    auto loop = make_loop(GetParam(), {}, why);
-    if (!loop) GTEST_SKIP() << why;
-    host = std::make_unique<DeviceHost>(std::move(loop), transport::Protocol::Kind::kVhostUser,
+    EachLoop::SetUp();
+    if (IsSkipped()) return;
+    host = std::make_unique<DeviceHost>(std::move(loop_), transport::Protocol::Kind::kVhostUser,
                                         files.maker());
   }
   void TearDown() override { files.answer(); }
@@ -262,17 +261,12 @@ TEST_P(Stop, SlotGoesMeanwhile) {
   Driver driver(ram);
   front.start(ram, driver);
   GuestRam other(1 << 20, U64{4} << 32);
-  struct {
-    U64 padding = 0;
-    vhost_user::MemoryRegion region;
-  } slot;
-  slot.region = FrontEnd::region_of(other);
-  ASSERT_EQ(front.set(Request::kAddMemReg, slot, {other.fd()}), 0);
+  ASSERT_EQ(front.add_slot(other), 0);
   const U64 room = other.take(64);
   const U16 head = offer(driver, slow, room);
   front.kick();
   files.wait_held(1);
-  ASSERT_EQ(front.set(Request::kRemMemReg, slot), 0);
+  ASSERT_EQ(front.remove_slot(other), 0);
   EXPECT_TRUE(served(front, driver));
   files.answer();
   const auto used = front.wait_used(driver);

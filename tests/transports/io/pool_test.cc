@@ -4,6 +4,7 @@
 #include <chrono>
 #include <set>
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -160,7 +161,7 @@ TEST_F(Pool, ItsThreadsTakeNoSignals) {
   EXPECT_EQ(op.result, 1);
 }
 
-// A system that gives no thread is no reason to end: the operation fails.
+// A system that gives no thread is no reason to end: the operation fails, but a close is made.
 void submit_without_threads() {
   const rlimit none{0, 0};
   if (::setresuid(65534, 65534, 65534) != 0 || ::setrlimit(RLIMIT_NPROC, &none) != 0) ::_exit(2);
@@ -169,7 +170,10 @@ void submit_without_threads() {
   bool woken = false;
   SyscallPool pool([&] { woken = true; });
   pool.submit(op);
-  ::_exit(woken && pool.take_finished() == &op && op.result == -EAGAIN ? 0 : 1);
+  if (!woken || pool.take_finished() != &op || op.result != -EAGAIN) ::_exit(1);
+  Op close = ops::close(Sleep::kMay, STDOUT_FILENO);
+  pool.submit(close);
+  ::_exit(close.result == 0 && ::fcntl(STDOUT_FILENO, F_GETFD) < 0 ? 0 : 1);
 }
 
 TEST(PoolWithoutThreads, FailsTheOperation) {

@@ -24,10 +24,11 @@ Server* running = nullptr;
 
 void on_signal(int) { running->stop(); }
 
-int fail(const std::string& what) {
+int fail(const std::string& what, int status = 1) {
   std::fprintf(stderr, "9pserve: %s\n", what.c_str());
-  return 1;
+  return status;
 }
+constexpr int kUsage = 2;  // the exit status
 
 ninep::io::Choice choice(const std::string& name) {
   using ninep::io::Choice;
@@ -76,8 +77,8 @@ std::string id_of(const std::string& tag) {
   return id;
 }
 
-/// How QEMU gets a device, and how its guest mounts it.
-void print_device(const Server::Place& device, const std::string& id) {
+/// How QEMU gets a device.
+std::string qemu_line(const Server::Place& device, const std::string& id) {
   const auto& [kind, tag, msix] = device.protocol;
   const std::string where = device.name.substr(device.name.find(':') + 1);
   const std::string path = where.starts_with("fd=") ? "PATH" : absolute(where);
@@ -88,14 +89,21 @@ void print_device(const Server::Place& device, const std::string& id) {
                                               {"socket", {{"type", "unix"}, {"path", path}}}}
                            .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace))
           : "-chardev socket,id=" + id + ",path=" + quoted(qemu_value(path)) +
-                (device.connects ? ",server=on,wait=on" : "") +
+                (device.how == Server::Place::How::kConnects ? ",server=on,wait=on" : "") +
                 " -device vhost-user-test-device-pci,chardev=" + id +
                 ",virtio-id=9,num_vqs=1,vq_size=128,config_size=256";
+  return "qemu-system-x86_64 ... -object memory-backend-memfd,id=mem,size=SIZE,share=on "
+         "-machine memory-backend=mem " +
+         arguments;
+}
+
+/// How QEMU gets a device, unless a VMM has it already, and how its guest mounts it.
+void print_device(const Server::Place& device, const std::string& id) {
+  if (device.how != Server::Place::How::kIsConnected)
+    std::fprintf(stderr, "%s\n", qemu_line(device, id).c_str());
   std::fprintf(stderr,
-               "qemu-system-x86_64 ... -object memory-backend-memfd,id=mem,size=SIZE,share=on "
-               "-machine memory-backend=mem %s\n"
                "in the guest: mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000 %s /mnt\n",
-               arguments.c_str(), quoted(tag).c_str());
+               quoted(device.protocol.tag).c_str());
 }
 
 /// How a Linux client mounts `address`; empty if its kernel can't by itself.
@@ -144,20 +152,30 @@ int serve(const ninep::server::Options& options) {
       if (!address.ok()) return fail(std::string(address.status().message()));
       if (const auto given = ninep::transport::check_given(*address); !given.ok())
         return fail(std::string(given.message()));
+      for (const Wanted& other : wanted)
+        if (address->collides_with(other.address))
+          return fail("address '" + text + "': that place is given twice");
+      if (address->directory.empty() && options.directory.empty())
+        return fail("DIR is missing, the directory that " + text + " shows; see 9pserve --help",
+                    kUsage);
       wanted.push_back({*address, connects});
     }
   int unused = 0;
   while (unused >= 0 && unused <= STDERR_FILENO) unused = ::open("/dev/null", O_RDWR);
   ::close(unused);
-  auto tree = ninep::fs::make_local_tree(options.directory);
-  if (!tree.ok()) return fail(std::string(tree.status().message()));
+  std::shared_ptr<ninep::fs::Tree> tree;  // none: each address has its own
+  if (!options.directory.empty()) {
+    auto made = ninep::fs::make_local_tree(options.directory);
+    if (!made.ok()) return fail(std::string(made.status().message()));
+    tree = *made;
+  }
   if (options.io == "io_uring") {
     const auto loop = ninep::io::make_uring_loop();
     if (!loop)
       return fail("io_uring is not available here (" +
                   std::string(ninep::errno_text(loop.error())) + "); --io=portable serves without");
   }
-  Server server({.exported = {*tree, options.read_only},
+  Server server({.exported = {tree, options.read_only},
                  .msize_max = options.msize,
                  .threads = options.threads,
                  .io = choice(options.io),
@@ -178,13 +196,13 @@ int serve(const ninep::server::Options& options) {
   running = &server;
   std::signal(SIGTERM, on_signal);
   std::signal(SIGINT, on_signal);
-  spdlog::info("serving {}{} with {}", options.directory, options.read_only ? " (read-only)" : "",
-               server.io_name());
+  spdlog::info("serving {}{} with {}", tree ? options.directory : "the addresses' folders",
+               options.read_only ? " (read-only)" : "", server.io_name());
   if (!server.users().acts_as_others())
     spdlog::info("not root: every client acts as the user that runs this server");
   std::set<std::string> ids;
   for (const Server::Place& place : server.places()) {
-    if (!place.connects) spdlog::info("listening on {}", place.name);
+    if (place.how == Server::Place::How::kListens) spdlog::info("listening on {}", place.name);
     if (place.protocol.kind != ninep::transport::Protocol::Kind::kFrames) {
       std::string id = id_of(place.protocol.tag);
       while (!ids.insert(id).second) id += "-2";

@@ -38,7 +38,8 @@ bool parse_options(int argc, char** argv, Options& options, int& exit_status) {
   app.set_version_flag("--version", "9pserve " NINEP_VERSION);
   app.option_defaults()->always_capture_default();
 
-  app.add_option("DIR", options.directory, "The directory to serve")->required();
+  app.add_option("DIR", options.directory,
+                 "The directory to serve; not needed where each address has a dir= of its own");
   app.add_option("--listen", options.listen,
                  "An address to serve on; repeatable (default: the loopback address, port 564 as "
                  "root and 5640 otherwise)")

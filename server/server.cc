@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "transports/make_link.h"
+#include "transports/party.h"
 
 namespace ninep::server {
 
@@ -23,11 +24,17 @@ namespace {
 
 constexpr unsigned kReportsMax = 16;  // of one connection
 
-/// What came to the server, and how to serve it.
-struct Arrival {
-  Ends ends;
+/// How to serve what comes to a place.
+struct Service {
   transport::Protocol protocol;
   Export exported;
+  std::shared_ptr<transport::Party> party = std::make_shared<transport::Party>();
+};
+
+/// What came to the server.
+struct Arrival {
+  Ends ends;
+  Service service;
   std::function<void()> ended;  // to be called at the end; may be empty
 };
 
@@ -68,19 +75,20 @@ class Server::Worker {
 
  private:
   io::Task<void> serve_one(Arrival arrival) {
-    const auto make = [this, exported = arrival.exported](io::Loop& loop,
+    const Service& service = arrival.service;
+    const auto make = [this, exported = service.exported](io::Loop& loop,
                                                           const transport::Peer& peer) {
       return std::make_unique<Session>(loop, shared_, exported, peer.name);
     };
     std::string name = transport::peer_name(arrival.ends.in);
-    if (!arrival.protocol.tag.empty()) name = "device " + arrival.protocol.tag;
+    if (!service.protocol.tag.empty()) name = "device " + service.protocol.tag;
     // Peers are not to fill the log, or a pipe that it goes to.
     const auto report = [name, left = kReportsMax](const std::string& problem) mutable {
       if (left == 0) return;
       spdlog::warn("{}: {}{}", name, problem, --left == 0 ? "; no more is said of it" : "");
     };
-    const auto link =
-        transport::make_link(*loop_, arrival.ends, arrival.protocol, {name}, make, report);
+    const auto link = transport::make_link(*loop_, arrival.ends, service.protocol,
+                                           {name, service.party}, make, report);
     links_.insert(link.get());
     spdlog::debug("{}: connected", name);
     auto serving = link->serve();
@@ -114,12 +122,11 @@ class Server::Impl {
  public:
   struct Listener {
     transport::ListeningSocket socket;
-    transport::Protocol protocol;
-    Export exported;
+    Service service;
   };
   struct Dialed {
     transport::Address address;
-    Export exported;
+    Service service;
     io::Event gone;  // the VMM, or the server is to stop
   };
 
@@ -214,7 +221,7 @@ class Server::Impl {
       op.waiter = nullptr;
       if (result >= 0) {
         transport::prepare_connection(result);
-        place({{result, result, false}, listener.protocol, listener.exported, nullptr});
+        place({{result, result, false}, listener.service, nullptr});
       } else if (result != -EINTR && result != -EAGAIN && result != -ECONNABORTED &&
                  result != -ECANCELED) {
         spdlog::warn("{}: cannot accept: {}", listener.socket.name(),
@@ -234,7 +241,7 @@ class Server::Impl {
       if (fd) {
         spdlog::info("{}: connected to the VMM", vmm.address.text());
         said = false;
-        place({{*fd, *fd, false}, vmm.address.protocol, vmm.exported, [this, &vmm] {
+        place({{*fd, *fd, false}, vmm.service, [this, &vmm] {
                  workers[0]->loop().post([&vmm] { vmm.gone.set(); });
                }});
         co_await vmm.gone;
@@ -299,11 +306,9 @@ absl::Status Server::listen(const std::string& text) {
 absl::Status Server::listen(const transport::Address& address, std::optional<Export> exported) {
   auto opened = transport::open_address(address);
   if (!opened.ok()) return opened.status();
-  const Export shown = impl_->export_of(address, std::move(exported));
-  for (auto& socket : opened->listening)
-    impl_->listening.push_back({std::move(socket), address.protocol, shown});
-  for (const Ends& ends : opened->connected)
-    impl_->connected.push_back({ends, address.protocol, shown, nullptr});
+  const Service service{address.protocol, impl_->export_of(address, std::move(exported))};
+  for (auto& socket : opened->listening) impl_->listening.push_back({std::move(socket), service});
+  for (const Ends& ends : opened->connected) impl_->connected.push_back({ends, service, nullptr});
   return absl::OkStatus();
 }
 
@@ -313,9 +318,13 @@ absl::Status Server::connect(const transport::Address& address, std::optional<Ex
     return absl::InvalidArgumentError(
         absl::StrCat("cannot connect to '", address.text(),
                      "': a VMM listens for vhost-user:PATH,tag=NAME alone"));
+  if (address.mode)
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot connect to '", address.text(),
+                     "' with mode=: the socket's file is the VMM's"));
   auto dialed = std::make_unique<Impl::Dialed>();
   dialed->address = address;
-  dialed->exported = impl_->export_of(address, std::move(exported));
+  dialed->service = {address.protocol, impl_->export_of(address, std::move(exported))};
   impl_->dialed.push_back(std::move(dialed));
   return absl::OkStatus();
 }
@@ -323,9 +332,11 @@ absl::Status Server::connect(const transport::Address& address, std::optional<Ex
 std::vector<Server::Place> Server::places() const {
   std::vector<Place> all;
   for (const auto& listener : impl_->listening)
-    all.push_back({listener.socket.name(), listener.protocol, false});
+    all.push_back({listener.socket.name(), listener.service.protocol, Place::How::kListens});
   for (const auto& dialed : impl_->dialed)
-    all.push_back({dialed->address.text(), dialed->address.protocol, true});
+    all.push_back({dialed->address.text(), dialed->address.protocol, Place::How::kConnects});
+  for (const Arrival& arrival : impl_->connected)
+    all.push_back({"", arrival.service.protocol, Place::How::kIsConnected});
   return all;
 }
 

@@ -44,7 +44,8 @@ class Server {
   struct Place {
     std::string name;
     transport::Protocol protocol;
-    bool connects = false;  // it doesn't listen there
+    enum class How { kListens, kConnects, kIsConnected };
+    How how = How::kListens;
   };
   std::vector<Place> places() const;
   /// "io_uring" or "portable".

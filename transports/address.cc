@@ -58,6 +58,8 @@ absl::StatusOr<Address> parse_unix(const std::string& text, std::string rest) {
     rest = rest.substr(0, comma);
   }
   if (rest.empty()) return wrong(text, "the path is missing");
+  if (text.starts_with("unix:") && rest.find(",tag=") != rest.npos)
+    return wrong(text, "a VM's share is vhost-user:PATH,tag=NAME or vfio-user:PATH,tag=NAME");
   if (rest.size() >= sizeof(sockaddr_un::sun_path))
     return wrong(text, absl::StrCat("a socket's path has at most ",
                                     sizeof(sockaddr_un::sun_path) - 1, " bytes"));
@@ -144,6 +146,13 @@ std::string hint(int error) {
 absl::Status cannot_listen(const Address& address, int error) {
   return absl::UnavailableError(
       absl::StrCat("cannot listen on ", address.text(), ": ", system_text(error), hint(error)));
+}
+
+// -1: it is no socket.
+int socket_option(int fd, int name) {
+  int value = -1;
+  socklen_t size = sizeof value;
+  return ::getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
 }
 
 std::string socket_text(const sockaddr_storage& storage) {
@@ -257,7 +266,7 @@ absl::StatusOr<Opened> open_unix(const Address& address) {
     if (address.protocol.kind == Protocol::Kind::kFrames)
       ::setsockopt(fd, SOL_SOCKET, kPassRights, &none, sizeof none);
     // Nobody can connect before listen(): the mode is right from the first moment.
-    if (::chmod(name.sun_path, address.mode) == 0 && ::listen(fd, kBacklog) == 0) return opened;
+    if (::chmod(name.sun_path, address.mode.value_or(kSocketMode)) == 0 && ::listen(fd, kBacklog) == 0) return opened;
     return cannot_listen(address, errno);
   }
   ::close(fd);
@@ -283,10 +292,9 @@ absl::StatusOr<Opened> open_given(const Address& address) {
   const int in = address.in;
   const int out = address.out;
   Opened opened;
-  int listens = 0;
-  socklen_t size = sizeof listens;
-  const bool socket = ::getsockopt(in, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0;
-  if (socket && listens) {
+  const int listens = socket_option(in, SO_ACCEPTCONN);
+  const bool socket = listens >= 0;
+  if (listens > 0) {
     ::fcntl(in, F_SETFL, ::fcntl(in, F_GETFL) | O_NONBLOCK);
     opened.listening.emplace_back(in, address.text(), "");
   } else {
@@ -332,6 +340,15 @@ std::string Address::text() const {
   return "";
 }
 
+bool Address::collides_with(const Address& other) const {
+  const auto given = [](const Address& a) { return a.kind == Kind::kFd || a.kind == Kind::kStdio; };
+  if (given(*this) && given(other))
+    return in == other.in || in == other.out || out == other.in || out == other.out;
+  if (kind != other.kind) return false;
+  if (kind == Kind::kUnix) return path == other.path;
+  return host == other.host && port == other.port && port != "0";
+}
+
 absl::Status check_given(const Address& address) {
   const auto cannot = [&](int fd, const char* why) {
     return absl::UnavailableError(
@@ -340,11 +357,15 @@ absl::Status check_given(const Address& address) {
   for (const int fd : {address.in, address.out}) {
     if (fd < 0) continue;
     if (::fcntl(fd, F_GETFD) < 0) return cannot(fd, "isn't open");
-    int domain = 0;
-    socklen_t size = sizeof domain;
+    const int type = socket_option(fd, SO_TYPE);
     if (address.protocol.kind != Protocol::Kind::kFrames &&
-        (::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0 || domain != AF_UNIX))
-      return cannot(fd, "is no UNIX socket");
+        (type != SOCK_STREAM || socket_option(fd, SO_DOMAIN) != AF_UNIX))
+      return cannot(fd, "is no UNIX stream socket");
+    sockaddr_storage peer;
+    socklen_t size = sizeof peer;
+    if (type >= 0 && socket_option(fd, SO_ACCEPTCONN) == 0 &&
+        ::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0)
+      return cannot(fd, "is a socket that neither listens nor is connected");
   }
   return absl::OkStatus();
 }

@@ -2,6 +2,7 @@
 // `stdio:`, `vhost-user:PATH,tag=NAME`, `vfio-user:PATH,tag=NAME`.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,8 +18,9 @@ struct Address {
   std::string host;      // tcp: name or number, empty: all addresses; vsock: the CID
   std::string port;      // tcp: name or number; vsock: number
   std::string path;      // unix
-  unsigned mode = 0600;  // unix: of the socket file
-  int in = -1;           // fd, stdio
+  /// unix: of the socket file, if it was said; else kSocketMode.
+  std::optional<unsigned> mode;
+  int in = -1;  // fd, stdio
   int out = -1;
   Protocol protocol;       // vhost-user, vfio-user: on a unix or fd address
   std::string directory;   // a device's: what it shows, if not what the server does
@@ -27,7 +29,10 @@ struct Address {
   /// Understands `text`, or says what is wrong with it.
   static absl::StatusOr<Address> parse(const std::string& text);
   std::string text() const;
+  /// Whether only one of them can be served on: they are one socket, or one place for it.
+  bool collides_with(const Address& other) const;
 };
+inline constexpr unsigned kSocketMode = 0600;
 
 /// A socket that listens; owned. Its file, if it has one, is removed with it.
 class ListeningSocket {

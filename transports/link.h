@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "transports/io/loop.h"
@@ -15,9 +16,12 @@ struct Ends {
   bool pipe = false;  // not a socket
 };
 
+struct Party;
+
 /// Who is at the other end.
 struct Peer {
-  std::string name;  // for logs: "tcp:127.0.0.1:40412"
+  std::string name;              // for logs: "tcp:127.0.0.1:40412"
+  std::shared_ptr<Party> party;  // a device's front end: one of those; null: one alone
 };
 
 /// What is spoken on a socket.

@@ -9,7 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include "transports/io/aside.h"
+#include "transports/party.h"
 #include "transports/virtio/signal.h"
 
 namespace ninep::transport {
@@ -28,38 +28,43 @@ int option(int fd, int name) {
   return ::getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
 }
 
-// Whether nothing has come that isn't read, in which there may be descriptors. What an urgent byte
-// has left is no byte, but a mark.
-bool is_empty(int fd) {
-  int unread = 1, mark = 1;
-  return ::ioctl(fd, SIOCINQ, &unread) == 0 && unread == 0 &&
-         (::ioctl(fd, SIOCATMARK, &mark) != 0 || mark == 0);
-}
-
 // A stream to tell the peer something: nothing comes by it, and nothing has. Its other end has no
-// name, as that of a pair: that of a connection to one of our own listeners has.
+// name, as that of a pair: that of a connection to one of our own listeners has. Nothing is asked that
+// waits for whoever is reading it.
 bool is_one_way(int fd) {
   sockaddr_storage other{};
   socklen_t size = sizeof other;
+  int unread = 1;
   return option(fd, SO_DOMAIN) == AF_UNIX && option(fd, SO_TYPE) == SOCK_STREAM &&
          ::getpeername(fd, reinterpret_cast<sockaddr*>(&other), &size) == 0 &&
-         size <= sizeof other.ss_family && ::shutdown(fd, SHUT_RD) == 0 && is_empty(fd);
+         size <= sizeof other.ss_family && ::shutdown(fd, SHUT_RD) == 0 &&
+         ::ioctl(fd, SIOCINQ, &unread) == 0 && unread == 0;
 }
 }  // namespace
 
-MessageSocket::MessageSocket(io::Loop& loop, int fd, Streams streams, Report report)
-    : loop_(loop), fd_(fd), streams_(streams), report_(std::move(report)) {
+MessageSocket::MessageSocket(io::Loop& loop, int fd, Streams streams, std::shared_ptr<Party> party,
+                             Report report)
+    : loop_(loop),
+      fd_(fd),
+      streams_(streams),
+      party_(std::move(party)),
+      report_(std::move(report)) {
   // An urgent byte stays where it is. Otherwise recvmsg(2) drops it, and closes what came with it.
   const int on = 1;
   ::setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
-  if (io::waiting_aside(io::Aside::kPeers) <= kAsideMax) return;
-  report_("too many descriptors of others' still wait to be closed");
+  if (party_->closing.waiting() <= kAsideMax) return;
+  report_("too many descriptors that came this way still wait to be closed");
   stopping_ = true;
 }
 
 void MessageSocket::stop() {
   stopping_ = true;
   if (wait_under_way_) loop_.cancel(waiting_);
+}
+
+void MessageSocket::abort() {
+  stop();
+  ::shutdown(fd_.get(), SHUT_RDWR);
 }
 
 io::Task<MessageSocket::Got> MessageSocket::receive(Room room,
@@ -100,7 +105,7 @@ io::Task<MessageSocket::Got> MessageSocket::receive(Room room,
     }
     if (const char* const wrong =
             refuse(message, came, descriptors ? descriptors->size() : kSystemMax)) {
-      for (io::OwnedFd& fd : came) io::close_aside(io::Aside::kPeers, std::move(fd));
+      for (io::OwnedFd& fd : came) party_->closing.close(std::move(fd));
       report_(wrong);
       co_return Got::kEnd;
     }
@@ -140,25 +145,21 @@ const char* MessageSocket::refuse(const msghdr& message, std::span<const io::Own
 }
 
 bool MessageSocket::takes(int fd) const {
-  return ::fcntl(fd, F_GET_SEALS) >= 0 || virtio::can_signal(fd) ||
+  return ::fcntl(fd, F_GET_SEALS) >= 0 || virtio::is_eventfd(fd) ||
          (streams_ == Streams::kTaken && is_one_way(fd));
 }
 
 void MessageSocket::put_away(std::vector<io::OwnedFd>& descriptors) {
-  for (io::OwnedFd& fd : descriptors) {
-    const bool socket = option(fd.get(), SO_DOMAIN) >= 0;
-    io::close_aside(socket ? io::Aside::kPeers : io::Aside::kMemory, std::move(fd));
-  }
+  for (io::OwnedFd& fd : descriptors) party_->closing.close(std::move(fd));
   descriptors.clear();
 }
 
 io::Task<void> MessageSocket::close() {
   ::shutdown(fd_.get(), SHUT_RDWR);
   // What is unread in it goes with its last descriptor, which isn't the one that the loop forgets.
-  io::OwnedFd last;
-  if (!is_empty(fd_.get())) last = io::OwnedFd(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0));
+  io::OwnedFd last(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0));
   co_await loop_.run(io::ops::close(io::Sleep::kNever, fd_.leak()));
-  io::close_aside(io::Aside::kPeers, std::move(last));
+  party_->closing.close(std::move(last));
 }
 
 }  // namespace ninep::transport

@@ -16,20 +16,23 @@ class MessageSocket {
   /// What peers hand over. Streams: UNIX sockets by which they are told something.
   enum class Streams { kNone, kTaken };
   /// `fd`: a connected UNIX socket; owned from now on.
-  MessageSocket(io::Loop& loop, int fd, Streams streams, Report report);
+  MessageSocket(io::Loop& loop, int fd, Streams streams, std::shared_ptr<Party> party,
+                Report report);
 
   enum class Got { kAll, kEnd };
   /// Fills `room`. What descriptors come along are added to `descriptors`, which are those of one
   /// message. The end: where none may, or more than a message has, or one of a kind that isn't
   /// needed. Those that are wait for nobody when they are closed; only of a stream that can't be
-  /// known (io::close_aside).
+  /// known (Party::closing).
   io::Task<Got> receive(Room room, std::vector<io::OwnedFd>* descriptors);
   /// Closes what a message brought and nobody has taken, which may be a lot of memory.
-  static void put_away(std::vector<io::OwnedFd>& descriptors);
+  void put_away(std::vector<io::OwnedFd>& descriptors);
   io::Task<Got> send(Bytes bytes);
   /// Ends the receive() that waits, and those to come.
   void stop();
   bool stopping() const { return stopping_; }
+  /// Ends the send() that waits too, though the peer has not received all of it.
+  void abort();
   io::Task<void> close();
 
  private:
@@ -40,6 +43,7 @@ class MessageSocket {
   io::Loop& loop_;
   io::OwnedFd fd_;
   const Streams streams_;
+  const std::shared_ptr<Party> party_;
   const Report report_;
   io::Op waiting_;
   unsigned at_once_ = 0;

@@ -77,6 +77,17 @@ function growth(device, msize, from, to,    what, sum, list) {
     }
     return sprintf("%.2f", exp(sum / 2))
 }
+function size(block) { return block == 4096 ? "4 KiB" : block == 65536 ? "64 KiB" : "1 MiB" }
+# lower(DEVICE, MSIZE, OTHER): the cells in which it is slower, with the ratio: "seq. read 64 KiB 0.90".
+function lower(device, msize, other,    o, w, b, case_, r, list, text) {
+    for (o = 1; o <= 2; o++) for (w = 1; w <= 2; w++) for (b = 1; b <= 3; b++) {
+        case_ = what[w] " " order[o] " " block[b]
+        list = ratios(device, msize, other, "-", case_)
+        if (list == "" || (r = median(list)) >= 1) continue
+        text = text (text == "" ? "" : ", ") (o == 1 ? "seq. " : "rnd. ") what[w] " " size(block[b]) sprintf(" %.2f", r)
+    }
+    return text == "" ? "none" : text
+}
 function conclusion(text, published, vhost, vfio) { printf "| %s | %s | %s | %s |\n", text, published, vhost, vfio }
 
 /^#/ { print_head = print_head substr($0, 3) ". " }
@@ -123,6 +134,9 @@ END {
             print ""
         }
     }
+    print "\n### Cells below other devices\n\n| | msize | ratio to virtiofsd | to virtio-blk |\n|---|---|---|---|"
+    for (i = 1; i <= devices; i++) for (m = 1; ours(device[i]) && m <= 3; m++)
+        printf "| %s | %s | %s | %s |\n", name(device[i]), msize[m], lower(device[i], msize[m], "virtiofsd"), lower(device[i], msize[m], "virtio-blk")
     head("Files per second, one after the other", "create,stat,unlink")
     for (i = 1; i <= devices; i++)
         printf "| %s | %s | %s | %s |\n", name(device[i]), cell(device[i], first[device[i]], "create", 1), cell(device[i], first[device[i]], "stat", 1), cell(device[i], first[device[i]], "unlink", 1)

@@ -93,7 +93,10 @@ class GatedFile final : public fs::File {
     auto entering = gate_.enter(ctx, "read");
     if (!co_await entering) co_return fail(EINTR);
     auto reading = inner_->read(ctx, to, offset);
-    co_return co_await reading;
+    const auto size = co_await reading;
+    auto leaving = gate_.enter(ctx, "read done");
+    if (!co_await leaving) co_return fail(EINTR);
+    co_return size;
   }
   Task<Result<U32>> write(fs::Context& ctx, std::span<const iovec> from, U64 offset) override {
     auto entering = gate_.enter(ctx, "write");

@@ -12,7 +12,8 @@
 namespace ninep::test {
 
 /// Which calls wait, and those that do. Used by the loop's thread and by the test's. Calls are
-/// named as in fs::Node and fs::File; "mkdir done" is mkdir() with its work done and committed.
+/// named as in fs::Node and fs::File; "mkdir done" is mkdir() with its work done and committed,
+/// "read done" is read() with the data where they belong.
 class Gate {
  public:
   /// From now on calls of this name wait. Those that are `interruptible` end with EINTR when their

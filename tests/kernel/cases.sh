@@ -31,10 +31,13 @@ together/6.12   three guests of one server: by vhost-user, by vfio-user and over
 life_vhost_user/6.12 a device's life: mounts, drivers, memory and devices that come and go
 life_vhost_user/6.12/microvm the same, as far as it goes on virtio-mmio
 life_vfio_user/6.12 the same
+reboot/6.12     a guest that is reset by itself and by its VMM, at work, by both protocols
+paste/6.12      QEMU's arguments and the mount line that 9pserve prints, pasted, by both protocols
 libvirt/6.12    docs/libvirt.xml, by both protocols: start, suspend, reset, reboot, destroy, shutdown
 uml/6.1         the same by vhost-user with User-Mode Linux, which kicks by messages
 counters/6.1    kicks and interrupts for each request, with 32 requests under way
 bench/6.1       bench/vm/run once through, for as short as can be
+boot_time/6.1   bench/vm/boot once
 front_ends/6.12 front ends that die at their work: QEMU, User-Mode Linux, and scripted ones
 rootfs/6.1      Debian with a share as its root: boots, works on itself, powers off
 kata/6.1        a container's root, and the files over it, in a share as Kata lays it out
@@ -160,9 +163,9 @@ eventually() {
     done
     return 1
 }
-# held: what the server has of its clients: descriptors, and maps of memory that others have too.
-# released: it is what it was, as $before says.
-held() { echo "$(ls "/proc/$server_pid/fd" | wc -l) descriptors, $(grep -c memfd "/proc/$server_pid/maps") maps"; }
+# held: what the server has of its clients: descriptors, and maps of files or of memory that others have
+# too. released: it is what it was, as $before says.
+held() { echo "$(ls "/proc/$server_pid/fd" | wc -l) descriptors, $(grep -cE ' /|^[^ ]+ ...s ' "/proc/$server_pid/maps") maps"; }
 released() { [ "$(held)" = "$before" ]; }
 # compile NAME SOURCE...: a static program, which --extra brings into the guest by $(program NAME).
 compile() {
@@ -214,28 +217,32 @@ case_session() {
         --env CHECKS="${NINEP_CHECKS:-}" "${session[@]}"
     stop_server
 }
-# device_session PROTOCOL OPTIONS BOOT_OPTION...: a session by two devices, as it looks at one folder
-# by two mounts.
+# interrupts PROTOCOL OPTIONS: the kind that a PCI device has, as /proc/interrupts names it. QEMU gives a
+# vhost-user device one vector, and Linux wants two for MSI-X.
+interrupts() { if [ "$1$2" = vfio-user ]; then echo PCI-MSI; else echo IO-APIC; fi; }
+# device_session PROTOCOL OPTIONS KERNEL BOOT_OPTION...: a session by two devices, as it looks at one
+# folder by two mounts.
 device_session() {
     prepare_session
     serve "$work/export" --listen "$1:$work/a.sock,tag=a$2" --listen "$1:$work/b.sock,tag=b$2"
     reach=("--$1" "$work/a.sock" "--$1" "$work/b.sock"
         --env MOUNT=trans=virtio,version=9p2000.L --env DEVICE=)
-    local matrix='none:user:512000 mmap:client:512000 loose:any:512000'
+    local matrix='none:user:512000 mmap:client:512000 loose:any:512000 none:client:default'
     if [ -n "$reduced" ]; then
         matrix=none:user:512000
-        echo 'count: 1 of 3 mounts'
+        [ "$3" != 6.12 ] || matrix+=' none:client:default'
+        echo "count: $(wc -w <<<"$matrix") of 4 mounts"
     fi
-    guest session.sh "${@:3}" --timeout 1500 --env CHECKS="${NINEP_CHECKS:-}" --env VIRTIO=yes --tool lspci \
+    guest session.sh --kernel "${@:3}" --env INTERRUPTS="$(interrupts "$1" "$2")" --timeout 1500 --env CHECKS="${NINEP_CHECKS:-}" --env VIRTIO=yes --tool lspci \
         --env MATRIX="${NINEP_MATRIX:-$matrix}" "${session[@]}"
     stop_server
 }
-case_uml() { device_session vhost-user '' --uml --kernel "$1"; }
+case_uml() { device_session vhost-user '' "$1" --uml; }
 newer_qemu() { provide get-qemu; }
 # qemu_session PROTOCOL OPTIONS KERNEL MACHINE BOOT_OPTION...
 qemu_session() {
     newer_qemu
-    device_session "$1" "$2" --kernel "$3" --machine "$4" "${@:5}"
+    device_session "$1" "$2" "$3" --machine "$4" "${@:5}"
 }
 case_vhost_user() { qemu_session vhost-user '' "$@"; }
 case_vfio_user() { qemu_session vfio-user '' "$@"; }
@@ -246,7 +253,8 @@ case_vhost_user_connect() {
     mkdir "$work/export"
     echo 'from the host' >"$work/export/file"
     serve "$work/export" --connect "vhost-user:$work/a.sock,tag=a"
-    reach=(--vhost-user "$work/a.sock,server=on,wait=on" --env PLUG=)
+    reach=(--vhost-user "$work/a.sock,server=on,wait=on" --env PLUG= --env INTERRUPTS="$(interrupts vhost-user '')"
+        --env FSTAB="$(guide_fstab)")
     guest life.sh --kernel "$1" --tool lspci
     guest life.sh --kernel "$1" --tool lspci       # the next VMM
     stop_server
@@ -265,6 +273,8 @@ case_together() {
     wait_for_guests
     stop_server
 }
+# The line of fstab that docs/vm.md has.
+guide_fstab() { grep -m 1 -E '^share +/mnt +9p ' "$top/docs/vm.md"; }
 # life PROTOCOL KERNEL MACHINE. The device that is plugged and unplugged has no MSI-X: QEMU 11.1 aborts
 # when such a one goes.
 life() {
@@ -295,7 +305,8 @@ QMP
             at "unplug-device-$i" <<<"{\"execute\": \"device_del\", \"arguments\": {\"id\": \"device-$i\"}}"
         done
     fi
-    guest life.sh --kernel "$2" --machine "$3" --tool lspci
+    guest life.sh --kernel "$2" --machine "$3" --tool lspci --env INTERRUPTS="$(interrupts "$1" '')" \
+        --env FSTAB="$(guide_fstab)"
     stop_server
 }
 # at LINE: what QEMU is told when the guest says LINE is on standard input.
@@ -305,13 +316,49 @@ at() {
 }
 case_life_vhost_user() { life vhost-user "$@"; }
 case_life_vfio_user() { life vfio-user "$@"; }
+case_reboot() {
+    local protocol
+    newer_qemu
+    for protocol in vhost-user vfio-user; do
+        rm -rf "$work/export"
+        mkdir "$work/export"
+        serve "$work/export" --listen "$protocol:$work/$protocol.sock,tag=a"
+        reach=("--$protocol" "$work/$protocol.sock" --reboot on --env MOUNT=trans=virtio,version=9p2000.L --env DEVICE=)
+        at reset <<<'{"execute": "system_reset"}'
+        guest reboot.sh --kernel "$1" --tool flock
+        if [ "$(cat "$work/export/boot")" = 3 ]; then echo "PASS $protocol: three boots"; else echo "FAIL $protocol: $(cat "$work/export/boot") boots"; fi
+        stop_server
+    done
+}
+# What 9pserve prints, pasted: QEMU's arguments, and the guest's mount line.
+case_paste() {
+    local lines=() mounts=() arguments=() i
+    newer_qemu
+    mkdir "$work/export"
+    echo 'from the host' >"$work/export/file"
+    serve "$work/export" --listen "vhost-user:$work/a.sock,tag=my-share" --listen "vfio-user:$work/b.sock,tag=other"
+    mapfile -t lines < <(sed -n 's/^qemu-system-x86_64 \.\.\. //p' "$work/said")
+    mapfile -t mounts < <(sed -n 's/^in the guest: //p' "$work/said")
+    [ ${#lines[@]} = 2 ] && [ ${#mounts[@]} = 2 ] || { echo "FAIL ${#lines[@]} lines for QEMU"; exit 1; }
+    for i in 0 1; do
+        eval "arguments=(${lines[i]//SIZE/1G})"
+        reach=(--emulator "$(newer_emulator)")
+        for argument in "${arguments[@]}"; do reach+=(--qemu "$argument"); done
+        rm -f "$work/export/file2"
+        guest paste.sh --kernel "$1" --env LINE="${mounts[i]}"
+        if [ "$(cat "$work/export/file2")" = 'from the guest' ]; then echo "PASS ${lines[i]}"; else echo "FAIL ${lines[i]}"; fi
+    done
+    stop_server
+}
+newer_emulator() { echo "$("$kernel_tests/get-qemu")/qemu"; }
 # counted TAG: what 9pserve has said of the device that has left.
 counted() { grep -oP "device $1: left: \\K[1-9].*" "$work/said"; }
-# few NAME LINE MOST: PASS with less than that many interrupts for each request.
+# few NAME LINE MOST: PASS with less than that many kicks and interrupts for each request.
 few() {
     awk -v line="$2" -v most="$3" -v name="$1" 'BEGIN {
-        split(line, word, " "); each = word[5] / word[1]
-        print (each < most ? "PASS" : "FAIL"), name ": " line ", " sprintf("%.2f", each) " for each request" }'
+        split(line, word, " "); kicks = word[3] / word[1]; interrupts = word[5] / word[1]
+        print (kicks < most && interrupts < most ? "PASS" : "FAIL"), name ": " line ";",
+            sprintf("%.2f kicks and %.2f interrupts each", kicks, interrupts) }'
 }
 case_counters() {
     local tag how i rate device=(--env MOUNT=trans=virtio,version=9p2000.L,msize=512000 --env DEVICE=)
@@ -327,7 +374,7 @@ case_counters() {
     stop_server
     few 'scripted, 32 under way' "$(counted ring | tail -n 1)" 0.25
     for tag in a b; do
-        for how in held free; do
+        for how in held free killed; do
             serve "$work/export" --log-level debug --listen "vhost-user:$work/a.sock,tag=a" \
                 --listen "vfio-user:$work/b.sock,tag=b"
             reach=("${device[@]}" --env TAG=$tag --env HOW=$how)
@@ -337,18 +384,35 @@ case_counters() {
             done
             guest counters.sh --kernel "$1"
             stop_server
-            if [ $how = held ]; then i=0.5; else i=1; fi
-            few "$tag, $how" "$(counted $tag)" $i
+            case $how in
+                held) few "$tag, $how" "$(counted $tag)" 0.2 ;;
+                free) few "$tag, $how" "$(counted $tag)" 0.8 ;;
+            esac
         done
     done
 }
 case_bench() {
     newer_qemu
     if ! unshare --net ip tuntap add dev any mode tap; then echo 'SKIP (no tap devices here)'; exit 0; fi
-    "$top/bench/vm/run" --kernel "$1" --io-size 1M --repeats 1 --seconds 0.01 --files 10 --raw "$work/raw" >"$work/table"
+    echo 'count: 1 MiB of 4 GiB, 1 repeat of 5'
+    "$top/bench/vm/run" --kernel "$1" --io-size 1M --repeats 1 --seconds 0.01 --files 10 --raw "$work/raw" \
+        --plot "$work/plot.svg" >"$work/table"
+    if [ "$(grep -c '<path' "$work/plot.svg")" -gt 20 ]; then echo 'PASS plot'; else echo 'FAIL plot'; fi
     # 7 devices by 15 figures, 4 of them by 12 more at each of two message sizes.
     if [ "$(grep -cE '^@ .* [0-9.]+$' "$work/raw")" = 201 ]; then echo 'PASS figures'; else echo 'FAIL figures'; fi
-    if [ "$(grep -c '^| ' "$work/table")" = 79 ]; then echo 'PASS tables'; else echo "FAIL tables: $(grep -c '^| ' "$work/table")"; fi
+    if [ "$(grep -c '^| ' "$work/table")" = 86 ]; then echo 'PASS tables'; else echo "FAIL tables: $(grep -c '^| ' "$work/table")"; fi
+}
+case_boot_time() {
+    newer_qemu
+    provide get-rootfs
+    echo 'count: 1 boot of 5'
+    "$top/bench/vm/boot" 1 >"$work/table"
+    if [ "$(grep -cE '^\| a (share|disk image) \|.*[0-9.]+ \([0-9.]+ to [0-9.]+\) \|$' "$work/table")" = 2 ]; then
+        echo 'PASS both roots boot'
+    else
+        echo 'FAIL no times'
+    fi
+    sed 's/^/  /' "$work/table"
 }
 # Front ends that die at their work: a tenth of them QEMUs, two tenths User-Mode Linux, the others
 # scripted. Nothing is left of them: not their locks (busy.sh), nor descriptors, nor memory.
@@ -378,19 +442,21 @@ case_front_ends() {
         local i
         for ((i = 0; i < $1; i++)); do guest busy.sh --uml --kernel 6.1 "${busy[@]}" --env TAG=a --vhost-user "$work/a.sock"; done
     }
-    # Kilobytes.
+    # Kilobytes; and maps of memory of its own, which those that broke have become.
     resident() { awk '$1 == "VmRSS:" { print $2 }' "/proc/$server_pid/status"; }
-    local before resident_before
+    own_maps() { wc -l <"/proc/$server_pid/maps"; }
+    local before resident_before maps_before
     before=$(held)
     qemus 2; umls 1; "$tool" "$work/a.sock" "$work/b.sock" 100 "$seed"
     eventually released || { echo "FAIL $(held), at first $before"; exit 1; }
-    resident_before=$(resident)
+    resident_before=$(resident) maps_before=$(own_maps)
     qemus $((count / 10))
     umls $((count / 5))
     "$tool" "$work/a.sock" "$work/b.sock" $((count - count / 10 - count / 5)) "$((seed + 1))"
     if eventually released; then echo "PASS left: $before"; else echo "FAIL left: $(held), at first $before"; fi
-    echo "  resident: $resident_before KiB after the first few, $(resident) KiB after $count"
-    if [ "$(resident)" -lt $((resident_before + 16384)) ]; then echo 'PASS memory'; else echo 'FAIL memory'; fi
+    echo "  resident: $resident_before KiB after the first few, $(resident) KiB after $count; maps: $maps_before, $(own_maps)"
+    if [ "$(resident)" -lt $((resident_before + 4096)) ]; then echo 'PASS memory'; else echo 'FAIL memory'; fi
+    if [ "$(own_maps)" -lt $((maps_before + 16)) ]; then echo 'PASS maps'; else echo 'FAIL maps'; fi
     stop_server
 }
 . "$kernel_tests/libvirt.sh"

@@ -111,6 +111,7 @@ TEST_F(DeviceTest, UsageErrors) {
            {"--connect", "vhost-user:fd=0,tag=a", "no UNIX socket"},
            {"--connect", "vfio-user:" + path("s") + ",tag=a", "vhost-user:PATH,tag=NAME"},
            {"--connect", "vhost-user:" + path("s"), "tag=NAME"},
+           {"--connect", "vhost-user:" + path("s") + ",tag=a,mode=0600", "mode="},
            {"--listen", "vhost-user:" + path("s") + ",tag=a,dir=" + path("none"), "none"},
            {"--listen", "vhost-user:" + path("s") + ",tag=a,msix=off", "msix=off"},
            {"--listen", "vhost-user:fd=77,tag=a", "77"},
@@ -133,16 +134,47 @@ TEST_F(DeviceTest, ATagIsAFolder) {
   ASSERT_TRUE(program.says("b /mnt\n"));
   EXPECT_EQ(content(Guest<FrontEnd>(connected_to(vhost)).client()), "one");
   EXPECT_EQ(content(Guest<VfioClient>(connected_to(vfio)).client()), "two");
-  const std::string outside = path("two");
-  for (const char* aname : {"..", "../two", "/../two", outside.c_str(), "f", "none"}) {
-    const std::string got = content(Guest<FrontEnd>(connected_to(vhost)).client(), aname);
-    EXPECT_TRUE(got.starts_with("error ") || got == "one") << aname << ": " << got;
+  for (const auto& [own, other] : {std::pair{"one", "two"}, std::pair{"two", "one"}}) {
+    const std::string outside = path(other);
+    const std::string beside = std::string("../") + other;
+    for (const std::string& aname : {std::string(".."), beside, "/" + beside, outside,
+                                     std::string("f"), std::string("none")}) {
+      const bool first = own == std::string("one");
+      const std::string got =
+          first ? content(Guest<FrontEnd>(connected_to(vhost)).client(), aname.c_str())
+                : content(Guest<VfioClient>(connected_to(vfio)).client(), aname.c_str());
+      EXPECT_TRUE(got.starts_with("error ") || got == own) << aname << ": " << got;
+    }
   }
   Guest<VfioClient> guest(connected_to(vfio));
   Client c = guest.client();
   c.version();
   c.attach(0);
   EXPECT_EQ(c.call(Tmkdir{Fid{0}, "d", 0755, 0}).error(), EROFS);
+}
+
+// No directory but the addresses' own.
+TEST_F(DeviceTest, FoldersOfTheirOwn) {
+  const std::string socket = path("a.sock");
+  Program program({"--listen", "vhost-user:" + socket + ",tag=a,dir=" + path("two")});
+  ASSERT_TRUE(program.says("a /mnt\n"));
+  EXPECT_EQ(content(Guest<FrontEnd>(connected_to(socket)).client()), "two");
+  EXPECT_EQ(run({"--listen", "vhost-user:" + path("b.sock") + ",tag=b"}, said), 2);
+  EXPECT_NE(said.find("DIR is missing"), said.npos) << said;
+}
+
+// A socket that cannot be a VMM's is no reason to end without a word.
+TEST_F(DeviceTest, DescriptorsOfTheWrongKind) {
+  int datagrams[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, datagrams), 0);
+  const int alone = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  for (const auto& [fd, part] :
+       {std::pair{datagrams[0], "no UNIX stream socket"}, std::pair{alone, "neither listens nor"}}) {
+    Program program({"--listen", "vhost-user:fd=0,tag=a", path("one")}, {.in = fd});
+    EXPECT_EQ(program.wait(), 1);
+    EXPECT_NE(program.said.find(part), program.said.npos) << program.said;
+  }
+  for (const int fd : {datagrams[0], datagrams[1], alone}) ::close(fd);
 }
 
 // As Kata starts virtiofsd with --fd=3: a socket that listens, or one that is connected.
@@ -162,6 +194,7 @@ TEST_F(DeviceTest, DescriptorsThatAreThere) {
   ::close(pair[0]);
   EXPECT_EQ(content(Guest<VfioClient>(pair[1]).client()), "one");
   EXPECT_EQ(program.wait(), 0);  // there was no other way to reach it
+  EXPECT_NE(program.said.find("msize=512000 a /mnt\n"), program.said.npos) << program.said;
 }
 
 // A VMM that listens, before the server comes or after; the next one; and none.
@@ -177,6 +210,34 @@ TEST_F(DeviceTest, Connects) {
   }
   program.signal(SIGTERM);
   EXPECT_EQ(program.wait(), 0);
+}
+
+// A front end that asks and asks and takes no answer is no reason to stay for ever.
+TEST_F(DeviceTest, SigtermWithAFrontEndThatDoesNotRead) {
+  for (const char* kind : {"vhost-user:", "vfio-user:"}) {
+    Program program({"--listen", kind + path("a") + ",tag=a", path("one")});
+    ASSERT_TRUE(program.says("a /mnt\n"));
+    MessagePeer peer(connected_to(path("a")));
+    std::vector<std::byte> ask;
+    if (kind[1] == 'h') {
+      ask = vhost_user::bytes_of(vhost_user::Header{1, 1, 0});  // GET_FEATURES
+    } else {
+      VfioClient client(::dup(peer.fd()));
+      ASSERT_EQ(client.version(), 0);
+      ask = vhost_user::bytes_of(vfio_user::Header{9, 4, 32, 0, 0});  // DEVICE_GET_INFO
+      ask.resize(32, std::byte{0});
+    }
+    for (int full = 0; full < 50;) {
+      if (::send(peer.fd(), ask.data(), ask.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+        ++full;
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      } else {
+        full = 0;
+      }
+    }
+    program.signal(SIGTERM);
+    EXPECT_EQ(program.wait(), 0);
+  }
 }
 
 // Two VMs, by one protocol each, and a network client: one tree, one table of locks.

@@ -59,6 +59,8 @@ TEST_F(MainTest, UsageErrors) {
   EXPECT_NE(said.find("--io"), said.npos) << said;
   EXPECT_EQ(run({"--no-such-option", dir}, said), 2);
   EXPECT_EQ(run({dir, dir}, said), 2);
+  EXPECT_EQ(run({"--listen", kAnyPort}, said), 2);
+  EXPECT_NE(said.find(kAnyPort), said.npos) << said;
 }
 
 // What can't be done: status 1, and the text says what was tried.
@@ -93,6 +95,13 @@ TEST_F(MainTest, BadAddresses) {
     EXPECT_EQ(run({"--listen", address, share.path()}, said), 1) << address;
     EXPECT_NE(said.find(address), said.npos) << said;
   }
+  for (const std::string& place :
+       {"unix:" + share / "a", std::string("tcp:127.0.0.1:5999"), std::string("fd:0")}) {
+    EXPECT_EQ(run({"--listen", place, "--listen", place, share.path()}, said), 1) << place;
+    EXPECT_NE(said.find("twice"), said.npos) << said;
+  }
+  EXPECT_EQ(run({"--listen", "unix:" + share / "a" + ",tag=share", share.path()}, said), 1);
+  EXPECT_NE(said.find("vhost-user:PATH,tag=NAME"), said.npos) << said;
   const std::string long_path = "unix:/tmp/" + std::string(200, 'x');
   EXPECT_EQ(run({"--listen", long_path, share.path()}, said), 1);
   EXPECT_NE(said.find("bytes"), said.npos) << said;

@@ -1,6 +1,6 @@
 #include "transports/io/aside.h"
 
-#include <array>
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -9,62 +9,70 @@
 
 namespace ninep::io {
 namespace {
-
 constexpr std::size_t kMemoryMax = 256;
+std::atomic<std::size_t> everywhere{0};
+}  // namespace
 
-struct Queue {
+struct Aside::Queue {
   std::mutex mutex;  // guards all below
   std::condition_variable changed;
   std::deque<std::function<void()>> waiting;
   std::size_t count = 0;
   bool running = false;
+  bool ending = false;
 
   void work() {
     std::unique_lock lock(mutex);
     while (true) {
-      changed.wait(lock, [&] { return !waiting.empty(); });
+      changed.wait(lock, [&] { return ending || !waiting.empty(); });
+      if (waiting.empty()) return;
       const auto what = std::move(waiting.front());
       waiting.pop_front();
       lock.unlock();
       what();
       lock.lock();
       --count;
+      --everywhere;
     }
   }
 };
 
-Queue& queue(Aside which) {
-  static auto& queues = *new std::array<Queue, 2>;  // their threads outlive all else
-  return queues[static_cast<std::size_t>(which)];
+Aside::Aside() : queue_(std::make_shared<Queue>()) {}
+
+Aside::~Aside() {
+  const std::lock_guard lock(queue_->mutex);
+  queue_->ending = true;
+  queue_->changed.notify_one();
 }
 
-}  // namespace
-
-void aside(Aside which, std::function<void()> what) {
-  Queue& queue = io::queue(which);
-  std::unique_lock lock(queue.mutex);
-  if (which == Aside::kMemory && queue.count >= kMemoryMax) {
-    lock.unlock();
-    return what();
-  }
-  queue.waiting.push_back(std::move(what));
-  ++queue.count;
-  queue.changed.notify_one();
-  if (queue.running) return;
-  auto thread = start_thread([&queue] { queue.work(); });
+void Aside::run(std::function<void()> what) {
+  const std::lock_guard lock(queue_->mutex);
+  queue_->waiting.push_back(std::move(what));
+  ++queue_->count;
+  ++everywhere;
+  queue_->changed.notify_one();
+  if (queue_->running) return;
+  auto thread = start_thread([queue = queue_] { queue->work(); });
   if (!thread) return;  // the next one tries again
   thread->detach();
-  queue.running = true;
+  queue_->running = true;
 }
 
-void close_aside(Aside which, OwnedFd fd) {
-  if (fd) aside(which, [fd = fd.leak()] { ::close(fd); });
+void Aside::close(OwnedFd fd) {
+  if (fd) run([fd = fd.leak()] { ::close(fd); });
 }
 
-std::size_t waiting_aside(Aside which) {
-  Queue& queue = io::queue(which);
-  const std::lock_guard lock(queue.mutex);
-  return queue.count;
+std::size_t Aside::waiting() const {
+  const std::lock_guard lock(queue_->mutex);
+  return queue_->count;
+}
+
+std::size_t Aside::waiting_everywhere() { return everywhere; }
+
+void give_back_aside(std::function<void()> what) {
+  static Aside& memory = *new Aside;  // its thread outlives all else
+  if (memory.waiting() >= kMemoryMax) return what();
+  memory.run(std::move(what));
 }
 
 }  // namespace ninep::io

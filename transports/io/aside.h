@@ -1,24 +1,37 @@
-// Threads for ends that may take long and that nobody waits for, the program's end neither.
+// Aside: a thread for ends that may take long and that nobody waits for, the program's end neither.
 #pragma once
 
 #include <cstddef>
 #include <functional>
+#include <memory>
 
 #include "transports/io/owned_fd.h"
 
 namespace ninep::io {
 
-/// Each is one thread, which takes one thing after the other.
-enum class Aside {
-  kMemory,  // giving memory back: it takes as long as there is much of it
-  kPeers,   // closing what a peer has handed over, which may take as long as the peer likes: a file
-            // below a FUSE mount of its own, a socket that lingers
+/// It takes one thing after the other, on a thread that is there from the first one on. Any thread
+/// may hand something over. What is left when an Aside goes is done all the same.
+class Aside {
+ public:
+  Aside();
+  Aside(const Aside&) = delete;
+  Aside& operator=(const Aside&) = delete;
+  ~Aside();
+
+  void run(std::function<void()> what);
+  void close(OwnedFd fd);
+  /// How much is not done yet.
+  std::size_t waiting() const;
+  /// Of all that there are.
+  static std::size_t waiting_everywhere();
+
+ private:
+  struct Queue;
+  const std::shared_ptr<Queue> queue_;
 };
 
-/// Any thread. Memory is given back in place where too much of it waits.
-void aside(Aside which, std::function<void()> what);
-void close_aside(Aside which, OwnedFd fd);
-/// How much of it is not done yet.
-std::size_t waiting_aside(Aside which);
+/// For giving memory back, which takes as long as there is much of it. Where too much waits it is
+/// done in place.
+void give_back_aside(std::function<void()> what);
 
 }  // namespace ninep::io

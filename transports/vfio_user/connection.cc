@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "transports/party.h"
+
 namespace ninep::vfio_user {
 
 using Got = transport::MessageSocket::Got;
@@ -9,9 +11,9 @@ using Got = transport::MessageSocket::Got;
 Connection::Connection(io::Loop& loop, int fd, const transport::Protocol& protocol,
                        transport::Peer peer, const transport::MakeHandler& make_handler,
                        transport::Report report)
-    : peer_(std::move(peer)),
+    : peer_{std::move(peer.name), transport::known(std::move(peer.party))},
       report_(std::move(report)),
-      socket_(loop, fd, transport::MessageSocket::Streams::kNone, report_),
+      socket_(loop, fd, transport::MessageSocket::Streams::kNone, peer_.party, report_),
       device_(loop, *this, protocol.tag, protocol.msix, peer_, make_handler) {}
 
 io::Task<void> Connection::serve() {

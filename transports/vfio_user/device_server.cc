@@ -88,10 +88,17 @@ Status DeviceServer::map(Message& message) {
   std::vector<Shadow::Part> not_shared = pci_.not_shared();
   if (message.descriptors.empty()) {
     if (not_shared.size() >= virtio::Memory::kRegionsMax) return fail(ENOSPC);
+    const auto overlaps = [&](const auto& part) {
+      return map.address <= part.guest + (part.size - 1) &&
+             part.guest <= map.address + (map.size - 1);
+    };
+    if (std::ranges::any_of(not_shared, overlaps) ||
+        std::ranges::any_of(memory.regions(), overlaps))
+      return fail(EEXIST);
     not_shared.push_back({map.address, map.size, writable});
   } else {
-    auto mapping =
-        virtio::Mapping::make(std::move(message.descriptors[0]), map.offset, map.size, writable);
+    auto mapping = virtio::Mapping::make(std::move(message.descriptors[0]), map.offset, map.size,
+                                         writable, transport::memory_of(party_));
     NINEP_RETURN_IF_ERROR(mapping);
     const auto added = memory.add({.guest = map.address,
                                    .size = map.size,
@@ -103,7 +110,8 @@ Status DeviceServer::map(Message& message) {
 }
 
 // Requests under way keep what they use; it is the client's memory, not the guest's address, that
-// they end in.
+// they end in. The protocol wants them to be over: but QEMU unmaps all of a guest's memory and maps it
+// again when a part of it changes, as firmware does, and the guest waits for its replies.
 Status DeviceServer::unmap(Bytes payload, Answer& answer) {
   DmaUnmap unmap;
   if (!read(payload, unmap)) return fail(EINVAL);
@@ -166,9 +174,17 @@ Status DeviceServer::set_irqs(Message& message) {
       pci_.set_msix(vector, std::move(signal));
     }
   };
+  if (data == kIrqDataNone && set.count == 0) {  // none of them any more
+    for (U32 i = 0; i < count; ++i) change(i, {});
+    return {};
+  }
   if (data == kIrqDataNone) {
-    if (set.count == 0)  // all of them
-      for (U32 i = 0; i < count; ++i) change(i, {});
+    for (U32 i = set.start; i < set.start + set.count; ++i)
+      if (set.index == kIntx) {
+        pci_.send_intx();
+      } else {
+        pci_.send_msix(i);
+      }
     return {};
   }
   if (data != kIrqDataEventfd) return fail(EOPNOTSUPP);

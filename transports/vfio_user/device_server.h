@@ -26,7 +26,7 @@ class DeviceServer {
  public:
   DeviceServer(io::Loop& loop, Dma& dma, std::string_view tag, bool msix,
                const transport::Peer& peer, const transport::MakeHandler& make_handler)
-      : pci_(loop, dma, tag, msix, peer, make_handler) {}
+      : party_(transport::known(peer.party)), pci_(loop, dma, tag, msix, party_, peer, make_handler) {}
 
   /// Descriptors that stay in the message are not needed.
   Answer handle(Message& message);
@@ -46,6 +46,7 @@ class DeviceServer {
   Status region_write(Bytes payload, Answer& answer);
   U32 irq_count(U32 index) const;
 
+  const std::shared_ptr<transport::Party> party_;
   PciDevice pci_;
   bool agreed_ = false;  // on a version
 };

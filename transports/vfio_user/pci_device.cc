@@ -38,10 +38,11 @@ constexpr U32 kFirstCapability = 0x40;
 }  // namespace
 
 PciDevice::PciDevice(io::Loop& loop, Dma& dma, std::string_view tag, bool msix,
-                     const transport::Peer& peer, const transport::MakeHandler& make_handler)
+                     const std::shared_ptr<transport::Party>& party, const transport::Peer& peer,
+                     const transport::MakeHandler& make_handler)
     : msix_(msix),
       device_(loop, *this, tag, peer, make_handler),
-      shadow_(dma, device_, [this] { interrupt(); }, [this] { queue_broken(); }) {
+      shadow_(dma, device_, transport::memory_of(party), [this] { interrupt(); }, [this] { queue_broken(); }) {
   make_config();
   reset();
 }
@@ -94,6 +95,13 @@ void PciDevice::make_config() {
   virtio_part(VIRTIO_PCI_CAP_DEVICE_CFG, kDeviceAt, virtio::kConfigSize, sizeof(virtio_pci_cap));
   constant(at + sizeof(virtio_pci_cap), U32{4});  // notify_off_multiplier
   virtio_part(VIRTIO_PCI_CAP_NOTIFY_CFG, kNotifyAt, 4, sizeof(virtio_pci_notify_cap));
+  window_ = at;
+  put(at + offsetof(virtio_pci_cap, bar), U8{0}, U8{0xFF});
+  virtio_part(VIRTIO_PCI_CAP_PCI_CFG, 0, 0, sizeof(virtio_pci_cap) + sizeof(U32));
+  const U32 ones = ~U32{0};
+  std::memcpy(&config_writable_[window_ + offsetof(virtio_pci_cap, offset)], &ones, sizeof ones);
+  std::memcpy(&config_writable_[window_ + offsetof(virtio_pci_cap, length)], &ones, sizeof ones);
+  std::memcpy(&config_writable_[window_ + sizeof(virtio_pci_cap)], &ones, sizeof ones);
   if (msix_) {
     constant(at + PCI_CAP_LIST_ID, U8{PCI_CAP_ID_MSIX});
     put(at + PCI_MSIX_FLAGS, U16{kVectors - 1},
@@ -104,12 +112,41 @@ void PciDevice::make_config() {
   }
 }
 
+U16 PciDevice::command() const {
+  U16 command;
+  std::memcpy(&command, &config_[PCI_COMMAND], sizeof command);
+  return command;
+}
+
 void PciDevice::write_config(U64 offset, Bytes data) {
+  const U16 before = command();
+  const U64 begin = offset;
   for (const std::byte byte : data) {
     const std::byte writable = config_writable_[offset];
     config_[offset] = (config_[offset] & ~writable) | (byte & writable);
     ++offset;
   }
+  if (before & ~command() & PCI_COMMAND_MASTER) master_lost();
+  if ((before & ~command() & PCI_COMMAND_INTX_DISABLE) && isr_ != 0) raise_intx();
+  if (touches_window(begin, data.size())) {
+    if (const auto window = window_at())
+      static_cast<void>(write(window->region, window->offset, window->data));
+  }
+}
+
+// VIRTIO_PCI_CAP_PCI_CFG: a window of the configuration space on the registers.
+bool PciDevice::touches_window(U64 offset, std::size_t size) const {
+  const U64 data = window_ + sizeof(virtio_pci_cap);
+  return offset < data + sizeof(U32) && data < offset + size;
+}
+
+std::optional<PciDevice::Window> PciDevice::window_at() {
+  virtio_pci_cap to;
+  std::memcpy(&to, &config_[window_], sizeof to);
+  const bool fits = to.length == 1 || to.length == 2 || to.length == 4;
+  if (!fits || to.offset % to.length != 0 || to.bar != kRegistersBar) return {};
+  return Window{to.bar, to.offset,
+                std::span(config_).subspan(window_ + sizeof(virtio_pci_cap), to.length)};
 }
 
 // ------------------------------------------------------------------ regions
@@ -132,6 +169,10 @@ Status PciDevice::read(U32 region, U64 offset, Room out) {
     }
   };
   if (region == kConfigRegion) {
+    if (touches_window(offset, out.size())) {
+      if (const auto window = window_at())
+        static_cast<void>(read(window->region, window->offset, window->data));
+    }
     const U8 pending = isr_ != 0 ? PCI_STATUS_INTERRUPT : 0;
     config_[PCI_STATUS] = std::byte{static_cast<U8>(PCI_STATUS_CAP_LIST | pending)};
     copy(config_, 0);
@@ -275,6 +316,7 @@ Status PciDevice::set_memory(virtio::Memory shared, std::vector<Shadow::Part> no
   if (shadow_.in_use()) {
     const auto added = shadow_.add(not_shared, shared);
     NINEP_RETURN_IF_ERROR(added);
+    if (shadow_.is_cut_by(shared)) lose_ring();
   }
   device_.set_memory(std::move(shared));
   not_shared_ = std::move(not_shared);
@@ -291,21 +333,40 @@ void PciDevice::reset() {
   queue_enabled_ = false;
   place_ = {.size = kQueueSize};
   isr_ = 0;
+  reset_ = true;
+  let_go();
+}
+
+// The status of a reset device is 0 when it has let go of the ring.
+void PciDevice::let_go() {
   shadow_.end();
   if (!device_.running()) {
-    status_ = 0;
+    if (reset_) status_ = 0;
   } else if (!ending_) {
     ending_ = true;
     resets_.spawn(ending());
   }
 }
 
-// The status says 0 when the device has let go of the ring.
 io::Task<void> PciDevice::ending() {
   auto resetting = device_.reset();
   co_await resetting;
+  shadow_.drop_all();
   ending_ = false;
-  status_ = 0;
+  if (reset_) status_ = 0;
+}
+
+// The ring is of no use until a reset; nothing is read or written any more.
+void PciDevice::lose_ring() {
+  queue_broken();
+  reset_ = false;
+  let_go();
+}
+
+// Whoever takes it from a device at work (a kernel that starts another one does) is to find the
+// guest's memory as it leaves it.
+void PciDevice::master_lost() {
+  if (device_.running() && !ending_) lose_ring();
 }
 
 io::Task<void> PciDevice::close() {
@@ -330,6 +391,9 @@ void PciDevice::set_msix(U32 vector, virtio::Signal signal) {
   vectors_[vector] = std::move(signal);
 }
 
+void PciDevice::send_intx() { intx_.send(); }
+void PciDevice::send_msix(U32 vector) { vectors_[vector].send(); }
+
 void PciDevice::mask_intx(bool masked) {
   intx_masked_ = masked;
   if (!masked && isr_ != 0) raise_intx();  // the line is still up
@@ -344,9 +408,7 @@ void PciDevice::raise(U16 vector) {
 }
 
 void PciDevice::raise_intx() {
-  U16 command;
-  std::memcpy(&command, &config_[PCI_COMMAND], sizeof command);
-  if (!intx_ || intx_masked_ || (command & PCI_COMMAND_INTX_DISABLE)) return;
+  if (!intx_ || intx_masked_ || (command() & PCI_COMMAND_INTX_DISABLE)) return;
   intx_masked_ = true;  // as the line stays up, until the client has seen to it
   intx_.send();
 }
@@ -361,11 +423,13 @@ void PciDevice::given_back() {
 }
 
 void PciDevice::interrupt() {
+  if (ending_) return;  // whoever is to hear of it has gone
   isr_ |= kIsrQueue;
   raise(queue_vector_);
 }
 
 void PciDevice::queue_broken() {
+  if (ending_) return;
   status_ |= kNeedsReset;
   isr_ |= kIsrConfig;
   if (status_ & kDriverOk) raise(config_vector_);

@@ -5,6 +5,7 @@
 
 #include <array>
 
+#include "transports/party.h"
 #include "transports/vfio_user/shadow.h"
 #include "transports/virtio/signal.h"
 
@@ -21,7 +22,8 @@ class PciDevice final : public virtio::Bus {
   static constexpr U16 kVectors = 2;
 
   /// `msix`: with MSI-X, else with an interrupt line.
-  PciDevice(io::Loop& loop, Dma& dma, std::string_view tag, bool msix, const transport::Peer& peer,
+  PciDevice(io::Loop& loop, Dma& dma, std::string_view tag, bool msix,
+            const std::shared_ptr<transport::Party>& party, const transport::Peer& peer,
             const transport::MakeHandler& make_handler);
   ~PciDevice();
 
@@ -40,6 +42,9 @@ class PciDevice final : public virtio::Bus {
   /// not at all.
   void set_intx(virtio::Signal signal);
   void set_msix(U32 vector, virtio::Signal signal);
+  /// As if the device had: the client tries whether it hears it.
+  void send_intx();
+  void send_msix(U32 vector);
   /// An interrupt line that was heard stays quiet until it is unmasked.
   void mask_intx(bool masked);
 
@@ -75,7 +80,17 @@ class PciDevice final : public virtio::Bus {
   };
   static_assert(sizeof(Common) == 56);
 
+  /// What the window in the configuration space shows.
+  struct Window {
+    U32 region;
+    U64 offset;
+    Room data;
+  };
+
   void make_config();
+  U16 command() const;
+  bool touches_window(U64 offset, std::size_t size) const;
+  std::optional<Window> window_at();
   Common common() const;
   void write_config(U64 offset, Bytes data);
   void write_common(U64 offset, Bytes data);
@@ -83,8 +98,10 @@ class PciDevice final : public virtio::Bus {
   void start();
   Status start_ring();
   void interrupt();
-  void end();
+  void let_go();
   io::Task<void> ending();
+  void lose_ring();
+  void master_lost();
   void raise(U16 vector);
   void raise_intx();
 
@@ -92,6 +109,7 @@ class PciDevice final : public virtio::Bus {
   std::array<std::byte, kConfigSize> config_{};
   std::array<std::byte, kConfigSize> config_writable_{};
   std::array<std::byte, kMsixSize> msix_table_{};
+  U32 window_ = 0;  // where the capability is that is a window
 
   U32 device_feature_select_ = 0;
   U32 driver_feature_select_ = 0;
@@ -108,7 +126,8 @@ class PciDevice final : public virtio::Bus {
   virtio::Signal intx_;
   bool intx_masked_ = false;
   std::array<virtio::Signal, kVectors> vectors_;
-  bool ending_ = false;  // a reset waits for requests under way
+  bool ending_ = false;  // it waits for requests under way
+  bool reset_ = true;    // for a reset
   io::Scope resets_;
   virtio::Device device_;
   Shadow shadow_;

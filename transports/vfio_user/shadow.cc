@@ -27,7 +27,7 @@ Status Shadow::add(const std::vector<Part>& parts, virtio::Memory& memory) const
       if (region.guest == part.guest && region.size == part.size && region.mapping->own())
         mapping = region.mapping;
     if (!mapping) {
-      auto fresh = virtio::Mapping::make_private(part.size);
+      auto fresh = virtio::Mapping::make_private(part.size, allowance_);
       NINEP_RETURN_IF_ERROR(fresh);
       mapping = std::move(*fresh);
     }
@@ -45,6 +45,10 @@ void Shadow::begin(const virtio::RingPlace& place) {
   place_ = place;
   seen_ = 0;
   sent_ = 0;
+  drop_all();
+}
+
+void Shadow::drop_all() {
   bytes_ = 0;
   for (const virtio::Region& region : device_.memory().regions()) region.mapping->drop();
 }
@@ -52,6 +56,7 @@ void Shadow::begin(const virtio::RingPlace& place) {
 void Shadow::end() {
   ++generation_;
   in_use_ = false;
+  heads_.clear();
   pull_again_ = false;
   full_ = false;
 }
@@ -62,6 +67,23 @@ std::vector<iovec> Shadow::here(U64 guest, U64 size) const {
   std::vector<iovec> pieces;
   if (!device_.memory().pieces(guest, size, virtio::Access::kRead, 1024, pieces)) pieces.clear();
   return pieces;
+}
+
+bool Shadow::is_cut_by(const virtio::Memory& next) const {
+  const auto is_lost = [&](U64 guest, U64 size) {
+    std::vector<iovec> there;
+    if (!next.pieces(guest, size, virtio::Access::kRead, 1024, there)) there.clear();
+    return !std::ranges::equal(here(guest, size), there, [](const iovec& a, const iovec& b) {
+      return a.iov_base == b.iov_base && a.iov_len == b.iov_len;
+    });
+  };
+  if (is_lost(place_.descriptors, table_size()) || is_lost(place_.available, available_size()) ||
+      is_lost(place_.used, used_size()))
+    return true;
+  return std::ranges::any_of(heads_, [&](U16 head) {
+    return std::ranges::any_of(
+        chain_of(head), [&](const Descriptor& d) { return is_lost(d.address, d.length); });
+  });
 }
 
 template <class T>
@@ -106,7 +128,10 @@ std::vector<Shadow::Descriptor> Shadow::chain_of(U16 head) const {
 std::vector<Shadow::Copy> Shadow::copies(U64 guest, U64 size) const {
   std::vector<Copy> copies;
   if (here(guest, size).empty()) return copies;
-  for (const virtio::Region& region : device_.memory().regions()) {
+  const auto regions = device_.memory().regions();
+  const auto behind = std::ranges::upper_bound(regions, guest, {}, &virtio::Region::guest);
+  for (auto at = std::prev(behind); at != regions.end() && at->guest < guest + size; ++at) {
+    const virtio::Region& region = *at;
     if (!region.mapping->own()) continue;
     U64 from = std::max(guest, region.guest);
     const U64 to = std::min(guest + size, region.guest + region.size);
@@ -138,7 +163,6 @@ io::Task<Status> Shadow::bring(U64 guest, U64 size) {
   const auto held = device_.hold_memory();  // it may be unmapped meanwhile
   const auto wanted = copies(guest, size);
   for (const Copy& copy : wanted) {
-    bytes_ += cost(copy.room);
     auto writing = dma_.write(copy.guest, copy.room);
     const auto written = co_await writing;
     if (!written || generation != generation_) co_return written;
@@ -171,6 +195,11 @@ io::Task<void> Shadow::pull() {
 // The index that the device looks at goes up when all that is before it is here.
 io::Task<Status> Shadow::pull_some() {
   const unsigned generation = generation_;
+  // The index before the entries: in one transfer they would come in any order.
+  U16 index = 0;
+  auto asking_index = dma_.read(available_index(), std::as_writable_bytes(std::span(&index, 1)));
+  const auto index_came = co_await asking_index;
+  if (!index_came || generation != generation_) co_return index_came;
   std::vector<std::byte> ring(available_size());
   for (std::size_t done = 0; done < ring.size();) {
     const std::size_t part = std::min(ring.size() - done, Dma::kSizeMax);
@@ -179,8 +208,6 @@ io::Task<Status> Shadow::pull_some() {
     if (!read || generation != generation_) co_return read;
     done += part;
   }
-  U16 index;
-  std::memcpy(&index, &ring[2], sizeof index);
   std::memcpy(&ring[2], &seen_, sizeof seen_);
   scatter(ring, here(place_.available, ring.size()));
   if (index == seen_) co_return Status();
@@ -194,6 +221,7 @@ io::Task<Status> Shadow::pull_some() {
     auto pulling = pull_chain(head);
     const auto pulled = co_await pulling;
     if (!pulled || generation != generation_) co_return pulled;
+    heads_.insert(head);
   }
   scatter(std::as_bytes(std::span(&seen_, 1)), here(available_index(), sizeof seen_));
   device_.kicked();
@@ -212,9 +240,15 @@ io::Task<Status> Shadow::pull_chain(U16 head) {
     if (!fetched || generation != generation_) co_return fetched;
   }
   U64 left = kChainBytesMax;
+  U64 room_left = kChainBytesMax;
   const auto chain = chain_of(head);
   for (const Descriptor& descriptor : chain) {
-    if (descriptor.flags & kWrite) continue;
+    if (descriptor.flags & kWrite) {  // a reply may fill it
+      const U64 part = std::min<U64>(descriptor.length, room_left);
+      room_left -= part;
+      if (part != 0) bytes_ += (descriptor.address % 4096 + part + 4095) / 4096 * 4096;
+      continue;
+    }
     if (descriptor.length > left) break;
     left -= descriptor.length;
     auto fetching = fetch(descriptor.address, descriptor.length);
@@ -284,6 +318,7 @@ io::Task<Status> Shadow::push_all() {
       auto element_going = bring(at, 8);
       const auto element_gone = co_await element_going;
       if (!element_gone || generation != generation_) co_return element_gone;
+      heads_.erase(static_cast<U16>(head));
     }
     auto writing = dma_.write(used_index(), std::as_bytes(std::span(&index, 1)));
     const auto written = co_await writing;
@@ -293,6 +328,7 @@ io::Task<Status> Shadow::push_all() {
 }
 
 io::Task<Status> Shadow::push_chain(U16 head, U32 written) {
+  const unsigned generation = generation_;
   const auto chain = chain_of(head);
   for (const Descriptor& descriptor : chain) {
     if (!(descriptor.flags & kWrite)) continue;
@@ -300,7 +336,7 @@ io::Task<Status> Shadow::push_chain(U16 head, U32 written) {
     if (part == 0) break;
     auto bringing = bring(descriptor.address, part);
     const auto brought = co_await bringing;
-    if (!brought) co_return brought;
+    if (!brought || generation != generation_) co_return brought;
     written -= part;
   }
   co_return Status();

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <set>
 
 #include "transports/virtio/device.h"
 
@@ -40,9 +41,13 @@ class Shadow {
   static constexpr U64 kBytesMax = 32 << 20;
 
   /// `pushed` is called when replies have got to the guest; `broken` when they can't.
-  Shadow(Dma& dma, virtio::Device& device, std::function<void()> pushed,
-         std::function<void()> broken)
-      : dma_(dma), device_(device), pushed_(std::move(pushed)), broken_(std::move(broken)) {}
+  Shadow(Dma& dma, virtio::Device& device, std::shared_ptr<virtio::Allowance> allowance,
+         std::function<void()> pushed, std::function<void()> broken)
+      : dma_(dma),
+        device_(device),
+        allowance_(std::move(allowance)),
+        pushed_(std::move(pushed)),
+        broken_(std::move(broken)) {}
 
   /// Whether the ring is here.
   bool in_use() const { return in_use_; }
@@ -53,6 +58,11 @@ class Shadow {
   void begin(const virtio::RingPlace& place);
   /// It has stopped.
   void end();
+  /// Nothing of the device's is left: copies cost nothing any more.
+  void drop_all();
+  /// Whether without what `next` lacks of the device's memory the ring would be somewhere else, or
+  /// a chain that is under way.
+  bool is_cut_by(const virtio::Memory& next) const;
 
   void kicked();
   void given_back();
@@ -94,6 +104,7 @@ class Shadow {
 
   Dma& dma_;
   virtio::Device& device_;
+  const std::shared_ptr<virtio::Allowance> allowance_;
   const std::function<void()> pushed_;
   const std::function<void()> broken_;
   bool in_use_ = false;
@@ -101,7 +112,8 @@ class Shadow {
   virtio::RingPlace place_;
   U16 seen_ = 0;   // of the available ring
   U16 sent_ = 0;   // of the used ring
-  U64 bytes_ = 0;  // copied here or written by the device since all was dropped
+  U64 bytes_ = 0;  // copied here, or what the device may write, since all was dropped
+  std::set<U16> heads_;  // of chains that are under way
   // One pull and one push at a time: those of a later ring wait until what an earlier one has asked
   // for is answered.
   bool pulling_ = false;

@@ -5,8 +5,6 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
-#include "transports/io/aside.h"
-
 namespace ninep::vhost_user {
 namespace {
 
@@ -68,7 +66,9 @@ T payload_of(const Message& message) {
 
 BackEnd::BackEnd(io::Loop& loop, std::string_view tag, const transport::Peer& peer,
                  const transport::MakeHandler& make_handler)
-    : loop_(loop), device_(loop, *this, tag, peer, make_handler) {}
+    : loop_(loop),
+      party_(transport::known(peer.party)),
+      device_(loop, *this, tag, peer, make_handler) {}
 
 BackEnd::~BackEnd() { NINEP_CHECK(!kick_under_way_); }
 
@@ -221,7 +221,7 @@ io::Task<Status> BackEnd::carry_out(Message& message, Answer& answer) {
         // Without a descriptor: in messages. Polling instead is not offered.
         if (none && !(protocol_features_ & feature::kInbandNotifications))
           co_return fail(EOPNOTSUPP);
-        if (fd && !virtio::can_signal(fd.get())) co_return fail(EINVAL);
+        if (fd && !virtio::is_eventfd(fd.get())) co_return fail(EINVAL);
         auto setting = set_kick(std::move(fd));
         co_await setting;
         ring_.has_kick = true;
@@ -311,7 +311,8 @@ Status BackEnd::set_memory(virtio::Memory memory) {
 
 Status BackEnd::add_region(virtio::Memory& memory, const MemoryRegion& region,
                            io::OwnedFd&& fd) const {
-  auto mapping = virtio::Mapping::make(std::move(fd), region.offset, region.size, true);
+  auto mapping = virtio::Mapping::make(std::move(fd), region.offset, region.size, true,
+                                       transport::memory_of(party_));
   NINEP_RETURN_IF_ERROR(mapping);
   return memory.add({.guest = region.guest,
                      .size = region.size,
@@ -336,7 +337,12 @@ io::Task<void> BackEnd::watch_kick() {
     kick_reading_ =
         io::ops::recv(kick_.get(), true, std::as_writable_bytes(std::span(&kick_count_, 1)));
     kick_under_way_ = true;
-    const int size = co_await loop_.run(kick_reading_);
+    int size = co_await loop_.run(kick_reading_);
+    if (size == -EAGAIN && !kick_changes_) {  // O_NONBLOCK, on older systems
+      kick_reading_ = io::ops::readable(kick_.get());
+      size = co_await loop_.run(kick_reading_);
+      if (size >= 0) size = -EAGAIN;
+    }
     kick_under_way_ = false;
     if (size == -EINTR || size == -EAGAIN) continue;
     if (size <= 0) co_return;  // cancelled; or no eventfd, and at its end
@@ -358,7 +364,7 @@ io::Task<void> BackEnd::reset() {
 io::Task<void> BackEnd::close() {
   auto resetting = reset();
   co_await resetting;
-  io::close_aside(io::Aside::kPeers, std::move(backend_channel_));
+  party_->closing.close(std::move(backend_channel_));
   auto closing = device_.close();
   co_await closing;
 }

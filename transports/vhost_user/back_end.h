@@ -5,6 +5,7 @@
 #include <string>
 
 #include "transports/io/owned_fd.h"
+#include "transports/party.h"
 #include "transports/vhost_user/message.h"
 #include "transports/virtio/device.h"
 #include "transports/virtio/signal.h"
@@ -64,6 +65,7 @@ class BackEnd final : public virtio::Bus {
   io::Task<void> reset();
 
   io::Loop& loop_;
+  const std::shared_ptr<transport::Party> party_;
   virtio::Device device_;
   U64 features_ = 0;
   U64 protocol_features_ = 0;

@@ -2,15 +2,17 @@
 
 #include <algorithm>
 
+#include "transports/party.h"
+
 namespace ninep::vhost_user {
 
 using Got = transport::MessageSocket::Got;
 
 Connection::Connection(io::Loop& loop, int fd, std::string_view tag, transport::Peer peer,
                        const transport::MakeHandler& make_handler, transport::Report report)
-    : peer_(std::move(peer)),
+    : peer_{std::move(peer.name), transport::known(std::move(peer.party))},
       report_(std::move(report)),
-      socket_(loop, fd, transport::MessageSocket::Streams::kTaken, report_),
+      socket_(loop, fd, transport::MessageSocket::Streams::kTaken, peer_.party, report_),
       back_end_(loop, tag, peer_, make_handler) {}
 
 io::Task<void> Connection::serve() {

@@ -15,7 +15,7 @@ class Connection final : public transport::Link {
   io::Task<void> serve() override;
   /// What is under way is given back to the guest before the conversation ends.
   void stop() override { socket_.stop(); }
-  void abort() override { stop(); }
+  void abort() override { socket_.abort(); }
   const transport::Peer& peer() const override { return peer_; }
   std::string account() const override { return back_end_.device().counters().text(); }
 

@@ -63,6 +63,8 @@ class Device::QueueRequest final : public transport::Request {
 
   // After a cut: in_ and out_ are copies of the guest's pages.
   const Memory& memory() const { return *memory_; }
+  /// What is to be written to a file isn't what the guest writes there from now on.
+  void keep_payload() const { Mapping::keep(payload_); }
   /// The chain is in the ring again, and its reply belongs into `chain`.
   void come_back(const Chain& chain) {
     in_again_.assign(chain.in.begin(), chain.in.end());
@@ -323,7 +325,10 @@ bool Device::cut_off() {
     return false;
   }
   memory_ = std::make_shared<const Memory>(std::move(fresh));
-  for (QueueRequest* request : under_way_) request->where = QueueRequest::Where::kCutOff;
+  for (QueueRequest* request : under_way_) {
+    request->where = QueueRequest::Where::kCutOff;
+    request->keep_payload();
+  }
   cut_off_.insert(cut_off_.end(), under_way_.begin(), under_way_.end());
   under_way_.clear();
   copied_bytes_ = 0;

@@ -42,7 +42,6 @@ struct BusErrors {
   static inline std::array<Slot, kSlots> slots{};
   static inline std::mutex mutex;  // guards what follows, and who changes slots
   static inline std::size_t hint = 0;
-  static inline std::size_t count = 0;
   static inline struct sigaction before = {};
 
   static void handle(int number, siginfo_t* info, void*) {
@@ -74,8 +73,8 @@ struct BusErrors {
     return std::min<std::size_t>(kSlots, descriptors.rlim_cur / 4);
   }
 
-  /// The slot. None: there are too many.
-  static std::optional<std::size_t> add(const void* data, U64 size, U64 page) {
+  /// The slot. No more than limit() are asked for.
+  static std::size_t add(const void* data, U64 size, U64 page) {
     const std::lock_guard lock(mutex);
     static const bool installed = [] {
       struct sigaction action = {};
@@ -84,16 +83,13 @@ struct BusErrors {
       return ::sigaction(SIGBUS, &action, &before) == 0;
     }();
     NINEP_CHECK(installed);
-    if (count >= limit()) return {};
     while (slots[hint].begin != 0) hint = (hint + 1) % kSlots;
     slots[hint].change(reinterpret_cast<std::uintptr_t>(data), size, page);
-    ++count;
     return hint;
   }
   static void remove(std::size_t at) {
     const std::lock_guard lock(mutex);
     slots[at].change(0, 0, 0);
-    --count;
   }
 };
 
@@ -107,65 +103,122 @@ bool fits(U64 from, U64 size) { return size != 0 && from <= ~U64{0} - (size - 1)
 Mapping::~Mapping() {
   if (slot_) BusErrors::remove(*slot_);
   // 0.16 s for each GiB, if nobody else has it.
-  io::aside(io::Aside::kMemory, [data = data_, size = size_, fd = fd_.leak()] {
+  io::give_back_aside([data = data_, size = size_, of = of_, fd = fd_.leak()] {
     ::munmap(data, size);
     if (fd >= 0) ::close(fd);
+    of->give_back(size);
   });
 }
 
 bool Mapping::broken() const { return slot_ && BusErrors::slots[*slot_].broken; }
 
-Result<std::shared_ptr<Mapping>> Mapping::make(io::OwnedFd&& fd, U64 offset, U64 size,
-                                               bool writable) {
+Allowance Allowance::all_;
+
+bool Allowance::take_of(U64 bytes, unsigned shares) {
+  const U64 bytes_max = shares * kBytesMax;
+  const U64 mappings_max = BusErrors::limit() * shares / kShares;
+  const bool fits = bytes <= bytes_max;
+  const U64 before = fits ? bytes_.fetch_add(bytes) : 0;
+  if (fits && before <= bytes_max - bytes) {
+    if (mappings_.fetch_add(1) < mappings_max) return true;
+    --mappings_;
+  }
+  if (fits) bytes_ -= bytes;
+  return false;
+}
+
+bool Allowance::take(U64 bytes) {
+  if (!all_.take_of(bytes, kShares)) return false;
+  if (take_of(bytes, 1)) return true;
+  --all_.mappings_;
+  all_.bytes_ -= bytes;
+  return false;
+}
+
+void Allowance::give_back(U64 bytes) {
+  for (Allowance* const one : {this, &all_}) {
+    --one->mappings_;
+    one->bytes_ -= bytes;
+  }
+}
+
+// Counted as long as it is there.
+Result<std::shared_ptr<Mapping>> Mapping::map(std::shared_ptr<Allowance> of, U64 size,
+                                              int protection, int flags, int fd, U64 offset) {
+  if (!of) of = std::make_shared<Allowance>();
+  if (!of->take(size)) return fail(ENOSPC);
+  void* const data = ::mmap(nullptr, size, protection, flags, fd, static_cast<off_t>(offset));
+  if (data != MAP_FAILED)
+    return std::shared_ptr<Mapping>(
+        new Mapping(static_cast<std::byte*>(data), size, std::move(of)));
+  const int error = errno;
+  of->give_back(size);
+  return fail(error);
+}
+
+Result<std::shared_ptr<Mapping>> Mapping::make(io::OwnedFd&& fd, U64 offset, U64 size, bool writable,
+                                               std::shared_ptr<Allowance> of) {
   // Memory alone, which has seals: a file system of the VMM's own could keep us waiting.
   if (::fcntl(fd.get(), F_GET_SEALS) < 0) return fail(errno);
   struct stat status;
   struct statfs system;
   if (::fstat(fd.get(), &status) != 0 || ::fstatfs(fd.get(), &system) != 0) return fail(errno);
   const bool huge = system.f_type == HUGETLBFS_MAGIC;
-  const U64 page = huge ? static_cast<U64>(system.f_bsize) : 4096;
+  const U64 page =
+      huge ? static_cast<U64>(system.f_bsize) : static_cast<U64>(::sysconf(_SC_PAGESIZE));
   if (!fits(offset, size) || offset % page != 0 || size % page != 0) return fail(EINVAL);
-  if (offset + size > static_cast<U64>(status.st_size)) return fail(EINVAL);
-  void* const data =
-      ::mmap(nullptr, size, writable ? PROT_READ | PROT_WRITE : PROT_READ,
-             // Huge pages that there are too few of are refused now, or never.
-             huge ? MAP_SHARED : MAP_SHARED | MAP_NORESERVE, fd.get(), static_cast<off_t>(offset));
-  if (data == MAP_FAILED) return fail(errno);
-  ::madvise(data, size, MADV_DONTDUMP);
-  std::shared_ptr<Mapping> mapping(new Mapping(static_cast<std::byte*>(data), size));
-  mapping->slot_ = BusErrors::add(data, size, page);
-  if (!mapping->slot_) return fail(ENOSPC);
+  const auto file_size = static_cast<U64>(status.st_size);
+  if (size > file_size || offset > file_size - size) return fail(EINVAL);
+  // Huge pages that there are too few of are refused now, or never.
+  auto mapped = map(std::move(of), size, writable ? PROT_READ | PROT_WRITE : PROT_READ,
+                    huge ? MAP_SHARED : MAP_SHARED | MAP_NORESERVE, fd.get(), offset);
+  NINEP_RETURN_IF_ERROR(mapped);
+  std::shared_ptr<Mapping> mapping = std::move(*mapped);
+  ::madvise(mapping->data_, size, MADV_DONTDUMP);
+  mapping->slot_ = BusErrors::add(mapping->data_, size, page);
   mapping->fd_ = std::move(fd);
   mapping->offset_ = offset;
   mapping->writable_ = writable;
   return mapping;
 }
 
-Result<std::shared_ptr<Mapping>> Mapping::make_private(U64 size) {
+Result<std::shared_ptr<Mapping>> Mapping::make_private(U64 size, std::shared_ptr<Allowance> of) {
   if (size == 0) return fail(EINVAL);
-  void* const data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (data == MAP_FAILED) return fail(errno);
-  ::madvise(data, size, MADV_NOHUGEPAGE);  // what it costs is counted in small ones
-  return std::shared_ptr<Mapping>(new Mapping(static_cast<std::byte*>(data), size));
+  auto mapping = map(std::move(of), size, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  NINEP_RETURN_IF_ERROR(mapping);
+  // What it costs is counted in small pages.
+  ::madvise((*mapping)->data_, size, MADV_NOHUGEPAGE);
+  return mapping;
 }
 
 Result<std::shared_ptr<Mapping>> Mapping::again() const {
-  if (!fd_) return make_private(size_);
+  if (!fd_) return make_private(size_, of_);
   io::OwnedFd fd(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0));
   if (!fd) return fail(errno);
-  return make(std::move(fd), offset_, size_, writable_);
+  return make(std::move(fd), offset_, size_, writable_, of_);
 }
 
 void Mapping::drop() {
   if (own()) ::madvise(data_, size_, MADV_DONTNEED);
 }
 
-// Pages that were never written here come from the file, the others are copies.
+// Pages that were never written here come from the file, the others are copies: hence only once.
 bool Mapping::cut_off() {
+  if (!fd_ || cut_) return true;
   const int flags = MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE;
-  return !fd_ || ::mmap(data_, size_, PROT_READ | PROT_WRITE, flags, fd_.get(),
-                        static_cast<off_t>(offset_)) != MAP_FAILED;
+  cut_ = ::mmap(data_, size_, PROT_READ | PROT_WRITE, flags, fd_.get(),
+                static_cast<off_t>(offset_)) != MAP_FAILED;
+  return cut_;
+}
+
+void Mapping::keep(std::span<const iovec> pieces) {
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  for (const iovec& piece : pieces) {
+    const auto begin = reinterpret_cast<std::uintptr_t>(piece.iov_base);
+    for (auto at = begin; at < begin + piece.iov_len; at = (at / page + 1) * page)
+      std::atomic_ref(*reinterpret_cast<U8*>(at)).fetch_add(0);
+  }
 }
 
 Status Memory::add(Region region) {
@@ -173,11 +226,12 @@ Status Memory::add(Region region) {
   if (!region.mapping || region.offset > region.mapping->size() ||
       region.size > region.mapping->size() - region.offset)
     return fail(EINVAL);
-  if (regions_.size() >= kRegionsMax) return fail(ENOSPC);
+  if (regions_.size() >= kRegionsMax || region.size > kBytesMax - bytes_) return fail(ENOSPC);
   const auto next = std::ranges::upper_bound(regions_, region.guest, {}, &Region::guest);
-  if (next != regions_.end() && next->guest - region.guest < region.size) return fail(EINVAL);
+  if (next != regions_.end() && next->guest - region.guest < region.size) return fail(EEXIST);
   if (next != regions_.begin() && region.guest - std::prev(next)->guest < std::prev(next)->size)
-    return fail(EINVAL);
+    return fail(EEXIST);
+  bytes_ += region.size;
   regions_.insert(next, std::move(region));
   return {};
 }
@@ -185,6 +239,7 @@ Status Memory::add(Region region) {
 Status Memory::remove(U64 guest, U64 size) {
   const auto at = std::ranges::lower_bound(regions_, guest, {}, &Region::guest);
   if (at == regions_.end() || at->guest != guest || at->size != size) return fail(ENOENT);
+  bytes_ -= size;
   regions_.erase(at);
   return {};
 }
@@ -216,9 +271,10 @@ const Region* Memory::find(U64 guest) const {
 }
 
 bool Memory::pieces(U64 guest, U64 size, Access access, std::size_t max,
-                    std::vector<iovec>& pieces) const {
+                    std::vector<iovec>& pieces, std::size_t& steps) const {
   if (size != 0 && !fits(guest, size)) return false;
   while (size != 0) {
+    if (++steps > 2 * max) return false;
     const Region* const region = find(guest);
     if (!region || (access == Access::kWrite && !region->writable)) return false;
     const U64 into = guest - region->guest;

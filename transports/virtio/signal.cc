@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <linux/aio_abi.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "proto/types.h"
@@ -22,8 +21,6 @@ std::string target_of(int fd) {
   const ssize_t size = ::readlink(link.c_str(), target, sizeof target);
   return {target, static_cast<std::size_t>(std::max<ssize_t>(size, 0))};
 }
-
-bool is_eventfd(int fd) { return target_of(fd) == "anon_inode:[eventfd]"; }
 
 /// Asynchronous reads of no bytes, which an eventfd refuses: it is the kernel that tells an
 /// eventfd of their end, and it doesn't wait for room.
@@ -64,13 +61,12 @@ class Completions {
 
 }  // namespace
 
-bool can_signal(int fd) { return is_eventfd(fd) || target_of(fd).starts_with("pipe:["); }
+bool is_eventfd(int fd) { return target_of(fd) == "anon_inode:[eventfd]"; }
 
 Result<Signal> Signal::make(io::OwnedFd&& fd) {
   Signal signal;
   if (!fd) return signal;
-  if (!can_signal(fd.get())) return fail(EINVAL);
-  signal.eventfd_ = is_eventfd(fd.get());
+  if (!is_eventfd(fd.get())) return fail(EINVAL);
   ::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) | O_NONBLOCK);
   signal.fd_ = std::move(fd);
   return signal;
@@ -78,15 +74,10 @@ Result<Signal> Signal::make(io::OwnedFd&& fd) {
 
 void Signal::send() const {
   if (!fd_) return;
-  static U64 one = 1;  // a pipe keeps its page, and it never changes
-  if (!eventfd_) {
-    const iovec piece{&one, sizeof one};
-    ::vmsplice(fd_.get(), &piece, 1, SPLICE_F_NONBLOCK);
-    return;
-  }
   thread_local Completions completions;
   if (completions.tell(fd_.get())) return;
   // No asynchronous I/O here: a VMM that is out for it can stop us.
+  const U64 one = 1;
   [[maybe_unused]] const auto written = ::write(fd_.get(), &one, sizeof one);
 }
 

@@ -6,16 +6,16 @@
 
 namespace ninep::virtio {
 
-/// Whether it is an eventfd, or a pipe, which User-Mode Linux has. It asks no file system, since
-/// that may be the VMM's own.
-bool can_signal(int fd);
+/// Whether it can be a kick's or a Signal's. It asks no file system, since that may be the VMM's own.
+/// Nothing else is taken: reading and writing a pipe waits for whoever reads or writes it too.
+bool is_eventfd(int fd);
 
 /// Loop thread only.
 class Signal {
  public:
   /// None: send() does nothing.
   Signal() = default;
-  /// EINVAL: can_signal() says no, and `fd` stays the caller's. No descriptor: none.
+  /// EINVAL: it is none, and `fd` stays the caller's. No descriptor: none.
   static Result<Signal> make(io::OwnedFd&& fd);
 
   explicit operator bool() const { return bool(fd_); }
@@ -25,7 +25,6 @@ class Signal {
 
  private:
   io::OwnedFd fd_;
-  bool eventfd_ = false;
 };
 
 }  // namespace ninep::virtio

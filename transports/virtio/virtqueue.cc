@@ -94,6 +94,7 @@ Virtqueue::Take Virtqueue::take(Chain& chain) {
 Virtqueue::Take Virtqueue::take_chain(U16 head, Chain& chain) {
   chain.out.clear();
   chain.in.clear();
+  chain.steps = 0;
   chain.head = head;
   if (chain.head >= size_ || heads_out_[chain.head]) return Take::kBroken;
   U16 at = chain.head;
@@ -124,7 +125,7 @@ bool Virtqueue::collect(const Descriptor& descriptor, Chain& chain) const {
     return false;  // "any device-writable ... after any device-readable"
   return memory_->pieces(descriptor.address, descriptor.length,
                          write ? Access::kWrite : Access::kRead, kChainMax,
-                         write ? chain.in : chain.out);
+                         write ? chain.in : chain.out, chain.steps);
 }
 
 bool Virtqueue::collect_table(const Descriptor& table, std::size_t seen, Chain& chain) {

@@ -30,6 +30,7 @@ struct Chain {
   U16 head = 0;
   std::vector<iovec> out;  // the driver's bytes
   std::vector<iovec> in;   // to be written
+  std::size_t steps = 0;   // that it took to find them
 };
 
 class Virtqueue {

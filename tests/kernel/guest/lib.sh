@@ -45,7 +45,8 @@ ok() {
     shift
     if "$@" >/tmp/said 2>&1; then pass "$name"; else fail "$name: $*"; sed 's/^/  /' /tmp/said; fi
 }
-# shown: the first virtio-9p device, as tools show it. Sets `device`, and on a PCI bus `pci` and `slot`.
+# shown: the first virtio-9p device, as tools show it; on a PCI bus its interrupts are of the kind that
+# $INTERRUPTS says. Sets `device`, and on a PCI bus `pci` and `slot`.
 shown() {
     device=$(echo /sys/bus/virtio/drivers/9pnet_virtio/virtio*)
     device=${device##*/}
@@ -56,6 +57,7 @@ shown() {
         ok 'lspci' sh -c "lspci -nn -s $slot | grep -F '[1af4:1049]'"
         ok 'its driver' [ -d "/sys/bus/pci/drivers/virtio-pci/$slot/$device" ]
         echo "  $(lspci -nn -s "$slot")"
+        ok "interrupts: $INTERRUPTS" sh -c "grep -F $device /proc/interrupts | grep -F '$INTERRUPTS'"
         grep -F "$device" /proc/interrupts | sed 's/^/  /'
     fi
 }

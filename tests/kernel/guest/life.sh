@@ -25,6 +25,11 @@ shown
 ok "the kernel's own version and msize" used a access=user
 ok 'version=9p2000.L, msize=512000' used a version=9p2000.L,msize=512000
 for msize in 4096 8192 65536; do ok "msize=$msize" used a version=9p2000.L,msize=$msize; done
+fstab() {
+    echo "$FSTAB" | sed 's/^share /a /; s|/mnt|/mnt/a|' >/etc/fstab
+    mount /mnt/a && grep -qx 'from the host' /mnt/a/file && umount /mnt/a
+}
+ok "the guide's line of fstab: $FSTAB" fstab
 again() { for i in 1 2 3 4 5 6 7 8 9 10; do used a version=9p2000.L,msize=512000 || return; done; }
 ok 'unmounted and mounted, ten times' again
 one_only() { try a version=9p2000.L && ! mount -t 9p -o trans=virtio a /mnt/b && umount /mnt/a; }

@@ -1,11 +1,13 @@
 #!/bin/sh
-# Sessions on one export, by many mounts: $MATRIX, in rows of CACHE:ACCESS:MSIZE.
+# Sessions on one export, by many mounts: $MATRIX, in rows of CACHE:ACCESS:MSIZE. An MSIZE of `default`
+# is what the kernel takes when it is told neither that nor a version.
 # Each is two clients: the one that is tested, and an uncached one that looks at what it did.
 . /guest/lib.sh
 
 # try CACHE ACCESS MSIZE
 try() {
     rest=access=$2,msize=$3
+    if [ "$3" = default ]; then rest=access=$2 MOUNT=${MOUNT%,version=*}; fi
     case $2 in
         any) rest=$rest,uname=root ;;
         client) rest=$rest,posixacl ;;
@@ -64,5 +66,5 @@ if [ -n "$VIRTIO" ]; then
 fi
 for row in $MATRIX; do
     # shellcheck disable=SC2046
-    try $(echo "$row" | tr : ' ')
+    (try $(echo "$row" | tr : ' ')) || exit
 done

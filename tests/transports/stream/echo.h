@@ -42,6 +42,8 @@ class Echo final : public transport::Handler {
   }
 
   void request(transport::Request& request) override {
+    // What was checked is what is handed on, whatever the peer has written there since.
+    NINEP_CHECK(request.header().size == request.frame().size() + total(request.payload()));
     ++plan_.seen;
     plan_.under_way_max = std::max(plan_.under_way_max, ++plan_.under_way);
     const When when = plan_.when == When::kAny ? static_cast<When>(random_() % 3) : plan_.when;

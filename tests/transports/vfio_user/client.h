@@ -2,6 +2,8 @@
 // VMM and its guest's driver do together.
 #pragma once
 
+#include <functional>
+
 #include <linux/pci_regs.h>
 #include <linux/virtio_pci.h>
 #include <poll.h>
@@ -209,6 +211,10 @@ class VfioClient : public MessagePeer {
   unsigned served = 0;                   // such messages
   U32 memory_error = 0;                  // what they are answered, if not with memory
   bool holding = false;                  // answers to them are held back
+  U64 hold_at = 0;                       // from the write to this address on
+  std::vector<U64> written;              // the addresses of writes
+  std::function<void()> between;         // once, between the first bytes of a read and the others
+  U64 between_at = 0;                    // of the read at this address
   std::vector<std::vector<std::byte>> held;
   bool line = false;  // interrupts come by INTx
   unsigned interrupts = 0;
@@ -226,12 +232,19 @@ class VfioClient : public MessagePeer {
     NINEP_CHECK(access.address >= not_shared->guest() &&
                 access.address - not_shared->guest() + access.count <= not_shared->size());
     ++served;
+    if (!reads) written.push_back(access.address);
+    if (!reads && access.address == hold_at) holding = true;
     std::byte* const at = not_shared->at(access.address);
     std::vector<std::byte> answer(payload.begin(), payload.begin() + sizeof access);
     if (memory_error != 0) {
       answer.clear();
     } else if (reads) {
-      answer.insert(answer.end(), at, at + access.count);
+      std::vector<std::byte> data(at, at + access.count);
+      if (between && access.address == between_at) {  // as a copy from its end to its start
+        std::exchange(between, nullptr)();
+        std::copy_n(at, std::min<U64>(4, access.count), data.begin());
+      }
+      answer.insert(answer.end(), data.begin(), data.end());
     } else {
       NINEP_CHECK(payload.size() == sizeof access + access.count);
       std::copy(payload.begin() + sizeof access, payload.end(), at);

@@ -25,6 +25,30 @@ U64 resident(U64 size, const std::byte* near) {
 
 class NotShared : public VfioUser {
  protected:
+  /// A request whose reply goes into three pieces at `room`, when the first of them is on its way to
+  /// the client's memory, and isn't taken there.
+  void hold_reply(VfioClient& client, Driver& driver, Bytes request, U64 room) {
+    std::fill_n(ram.at(room), 3072, std::byte{0xAA});
+    driver.indirect({{ram.put(request), static_cast<U32>(request.size())},
+                     {room, 1024, kWrite},
+                     {room + 1024, 1024, kWrite},
+                     {room + 2048, 1024, kWrite}});
+    client.hold_at = room;
+    client.kick();
+    while (!client.holding) client.read<U8>(0, 0);
+  }
+  /// What was held is answered, and all that comes of it is over.
+  static void release(VfioClient& client) {
+    client.holding = false;
+    client.hold_at = 0;
+    client.written.clear();
+    for (const auto& answer : std::exchange(client.held, {})) client.send_raw(answer);
+    for (int i = 0; i < 20; ++i) client.read<U8>(0, 0);
+  }
+  bool is_untouched(U64 at, std::size_t size) const {
+    return std::ranges::all_of(Bytes(ram.at(at), size),
+                               [](std::byte b) { return b == std::byte{0xAA}; });
+  }
   void begin_not_shared(VfioClient& client) { begin_not_shared(client, ram); }
   static void begin_not_shared(VfioClient& client, const GuestRam& guest) {
     client.not_shared = &guest;
@@ -164,6 +188,103 @@ TEST_P(NotShared, Unanswered) {
   ASSERT_EQ(client.start(driver), 15);
   for (const auto& answer : client.held) client.send_raw(answer);
   ASSERT_EQ(call(client, driver, "x"), "x");
+}
+
+// A reset in the middle of a reply: the guest uses the pages for something else, and its driver comes
+// again. Nothing more of the reply gets there.
+TEST_P(NotShared, ResetAmidAReply) {
+  VfioClient client(host->connect());
+  begin_not_shared(client);
+  Driver driver(ram);
+  ASSERT_EQ(client.start(driver), 15);
+  const U64 room = ram.take(3072, 4096);
+  hold_reply(client, driver, echo_frame(7, 3000), room);
+  client.reset();
+  std::fill_n(ram.at(room), 3072, std::byte{0xAA});
+  Driver again(ram);
+  ASSERT_EQ(client.start(again), 15);
+  release(client);
+  EXPECT_TRUE(is_untouched(room, 3072));
+  EXPECT_EQ(call(client, again, "again"), "again");
+}
+
+// Memory that goes, and comes again, in the middle of a reply: there is nothing left to bring there,
+// and what is there now isn't what the guest waits for. The device says that it needs a reset.
+TEST_P(NotShared, MemoryGoesAmidAReply) {
+  for (const bool comes_again : {false, true}) {
+    VfioClient client(host->connect());
+    begin_not_shared(client);
+    const U32 status = client.part(VIRTIO_PCI_CAP_COMMON_CFG) + VIRTIO_PCI_COMMON_STATUS;
+    Driver driver(ram);
+    ASSERT_EQ(client.start(driver), 15);
+    const U64 room = ram.take(3072, 4096);
+    hold_reply(client, driver, echo_frame(7, 3000), room);
+    ASSERT_EQ(client.unmap(ram.guest(), ram.size()), 0);
+    if (comes_again) {
+      ASSERT_EQ(client.tell(Command::kDmaMap, DmaMap{32, 3, 0, ram.guest(), ram.size()}), 0);
+    }
+    release(client);
+    EXPECT_TRUE(client.written.empty());
+    EXPECT_FALSE(driver.used());
+    EXPECT_TRUE(is_untouched(room + 1024, 2048));
+    EXPECT_EQ(client.read<U8>(0, status), 15 | 64);
+  }
+}
+
+// Memory beside it may come and go.
+TEST_P(NotShared, OtherMemoryGoesAmidAReply) {
+  VfioClient client(host->connect());
+  begin_not_shared(client);
+  Driver driver(ram);
+  ASSERT_EQ(client.start(driver), 15);
+  const DmaMap other{32, 3, 0, U64{8} << 32, 1 << 20};
+  ASSERT_EQ(client.tell(Command::kDmaMap, other), 0);
+  const U64 room = ram.take(3072, 4096);
+  const auto bytes = echo_frame(7, 3000);
+  hold_reply(client, driver, bytes, room);
+  ASSERT_EQ(client.unmap(other.address, other.size), 0);
+  ASSERT_EQ(client.tell(Command::kDmaMap, other), 0);
+  release(client);
+  const auto used = client.wait_used(driver);
+  ASSERT_TRUE(used);
+  EXPECT_TRUE(std::ranges::equal(Bytes(ram.at(room), used->length), bytes));
+}
+
+// A client copies from its memory in any order: the index is asked for before what it counts.
+TEST_P(NotShared, IndexBeforeEntries) {
+  plan.when = When::kLater;
+  VfioClient client(host->connect());
+  begin_not_shared(client);
+  Driver driver(ram);
+  ASSERT_EQ(client.start(driver), 15);
+  offer(driver, ram, frame("one"), ram.take(4096));
+  client.between_at = driver.place().available;
+  client.between = [&] { offer(driver, ram, frame("two"), ram.take(4096)); };
+  client.kick();
+  ASSERT_TRUE(client.wait_used(driver));
+  ASSERT_TRUE(client.wait_used(driver));
+  EXPECT_FALSE(client.between);
+}
+
+// However much the replies of many requests at once may be, what is kept is little.
+TEST_P(NotShared, KeepsLittleOfManyAtOnce) {
+  plan.msize = 1 << 20;
+  plan.reply_min = 1 << 20;
+  GuestRam large(U64{1} << 30, 0x40000000);
+  VfioClient client(host->connect());
+  begin_not_shared(client, large);
+  Driver driver(large);
+  ASSERT_EQ(client.start(driver), 15);
+  const auto bytes = frame("x");
+  const U64 request = large.put(bytes);
+  for (int i = 0; i < 128; ++i)
+    driver.indirect({{request, static_cast<U32>(bytes.size())},
+                     {large.take(1 << 20, 4096), 1 << 20, kWrite}});
+  client.kick();
+  for (int i = 0; i < 128; ++i) {
+    ASSERT_TRUE(client.wait_used(driver));
+    ASSERT_LT(resident(large.size(), large.at(0x40000000)), 48 * kMiB);
+  }
 }
 
 TEST_P(NotShared, BadChains) {

@@ -2,7 +2,11 @@
 #include <atomic>
 #include <thread>
 
+#include <linux/userfaultfd.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 
 #include "tests/transports/vhost_user/fixture.h"
 
@@ -36,43 +40,74 @@ TEST_P(VhostUserDescriptors, FullEventfds) {
   }
 }
 
-// A pipe is told by eight bytes, as long as it has room; it isn't waited for.
-TEST_P(VhostUserDescriptors, FullPipes) {
-  FrontEnd front(host->connect());
-  Driver driver(ram);
-  front.start(ram, driver);
-  int pipe[2];
-  ASSERT_EQ(::pipe2(pipe, O_CLOEXEC), 0);
-  ASSERT_EQ(front.set(Request::kSetVringCall, U64{0}, {pipe[1]}), 0);
-  U64 told = 0;
-  ASSERT_EQ(::read(pipe[0], &told, sizeof told), ssize_t{sizeof told});  // of the change
-  EXPECT_EQ(told, 1u);
-  const auto ask = [&] {
-    const auto bytes = frame("x");
-    driver.chain({{ram.put(bytes), static_cast<U32>(bytes.size())}, {ram.take(64), 64, kWrite}});
-    driver.set_used_event(driver.used_index());
-    front.kick();
-  };
-  ask();
-  ASSERT_EQ(::read(pipe[0], &told, sizeof told), ssize_t{sizeof told});
-  ASSERT_TRUE(driver.used());
-  ::fcntl(pipe[1], F_SETFL, O_NONBLOCK);
-  const std::vector<char> much(65536);
-  while (::write(pipe[1], much.data(), much.size()) > 0) continue;
-  ::fcntl(pipe[1], F_SETFL, 0);  // shared: the server's waits too, if it writes
-  ask();
-  expect_served();
-  while (!driver.used()) std::this_thread::yield();
-  for (const int fd : pipe) ::close(fd);
+// What is no eventfd is neither written to nor read: memory is refused, and what waits for whoever
+// else has it isn't looked at.
+TEST_P(VhostUserDescriptors, NoEventfds) {
+  for (const auto request :
+       {Request::kSetVringCall, Request::kSetVringErr, Request::kSetVringKick}) {
+    FrontEnd front(host->connect());
+    front.negotiate();
+    EXPECT_EQ(front.set(request, U64{0}, {ram.fd()}), 1);
+    int pipe[2];
+    ASSERT_EQ(::pipe2(pipe, O_CLOEXEC), 0);
+    EXPECT_EQ(front.set(request, U64{0}, {pipe[request != Request::kSetVringKick]}), -1);
+    for (const int fd : pipe) ::close(fd);
+  }
 }
 
-// What is neither an eventfd nor a pipe is neither written to nor read.
-TEST_P(VhostUserDescriptors, NoEventfds) {
+/// A page whose first touch waits until let_go().
+class SlowPage {
+ public:
+  SlowPage() : fd_(static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK))) {
+    uffdio_api api{.api = UFFD_API, .features = 0, .ioctls = 0};
+    if (fd_ < 0 || ::ioctl(fd_, UFFDIO_API, &api) != 0) return;
+    at_ = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uffdio_register place{};
+    place.range = {reinterpret_cast<U64>(at_), 4096};
+    place.mode = UFFDIO_REGISTER_MODE_MISSING;
+    NINEP_CHECK(::ioctl(fd_, UFFDIO_REGISTER, &place) == 0);
+  }
+  SlowPage(const SlowPage&) = delete;
+  SlowPage& operator=(const SlowPage&) = delete;
+  ~SlowPage() {
+    if (at_) ::munmap(at_, 4096);
+    ::close(fd_);
+  }
+  bool is_there() const { return at_ != nullptr; }
+  void* at() const { return at_; }
+  void wait_touched() const {
+    pollfd polled{fd_, POLLIN, 0};
+    NINEP_CHECK(::poll(&polled, 1, 60'000) == 1);
+  }
+  void let_go() const {
+    uffdio_zeropage zero{};
+    zero.range = {reinterpret_cast<U64>(at_), 4096};
+    ::ioctl(fd_, UFFDIO_ZEROPAGE, &zero);
+  }
+
+ private:
+  int fd_;
+  void* at_ = nullptr;
+};
+
+// A channel that the VMM is reading meanwhile, into memory that isn't there yet: the system's lock of
+// it is held as long as the VMM likes.
+TEST_P(VhostUserDescriptors, ChannelsHeldByTheirReader) {
+  const SlowPage page;
+  if (!page.is_there()) GTEST_SKIP() << "no userfaultfd(2) here";
+  int pair[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+  std::byte byte{1};
+  ASSERT_EQ(::send(pair[0], &byte, 1, MSG_OOB), 1);
+  std::thread reader([&] { [[maybe_unused]] auto n = ::recv(pair[1], page.at(), 1, MSG_OOB); });
+  page.wait_touched();
   FrontEnd front(host->connect());
   front.negotiate();
-  EXPECT_EQ(front.set(Request::kSetVringCall, U64{0}, {ram.fd()}), 1);
-  EXPECT_EQ(front.set(Request::kSetVringErr, U64{0}, {ram.fd()}), 1);
-  EXPECT_EQ(front.set(Request::kSetVringKick, U64{0}, {ram.fd()}), 1);
+  front.send(Request::kSetBackendReqFd, {}, {pair[1]});
+  expect_served();
+  page.let_go();
+  reader.join();
+  for (const int fd : pair) ::close(fd);
 }
 
 // A message has 16 descriptors at most, in its header; none with its payload.
@@ -98,7 +133,6 @@ TEST_P(VhostUserDescriptors, Descriptors) {
   EXPECT_EQ(host->reports(), std::vector<std::string>(3, "too many descriptors"));
 }
 
-// What a running ring doesn't take.
 // A front end that gives its own end away, and goes.
 TEST_P(VhostUserDescriptors, ItsOwnEnd) {
   for (const bool half : {false, true}) {
@@ -250,6 +284,53 @@ TEST_P(VhostUserDescriptors, DescriptorsThatWaitForTheirPeer) {
     host->wait_for_links();
     EXPECT_EQ(open_descriptors(), before);
   }
+}
+
+// One whose descriptors are never closed keeps itself away, and those that come by the same listener:
+// no others.
+TEST_P(VhostUserDescriptors, OneKeepsNoOthersAway) {
+  Lingering lingering;
+  const auto party = std::make_shared<transport::Party>();
+  std::vector<std::unique_ptr<FrontEnd>> fronts;
+  for (int i = 0; i < 8; ++i) {
+    FrontEnd front(host->connect(party));
+    front.send(Request::kGetFeatures);
+    std::vector<int> many(250, front.call_fd());
+    if (i == 0) many = {lingering.fd()};
+    front.send(Request::kSetVringCall, words(U64{0}), many);
+    if (i == 0) lingering.forget();
+    EXPECT_TRUE(front.ends());
+  }
+  FrontEnd same(host->connect(party));
+  EXPECT_TRUE(same.ended());
+  expect_served();
+  lingering.let_go();
+}
+
+// One front end's mappings are a part of what there may be.
+TEST_P(VhostUserDescriptors, OneLeavesMappingsForOthers) {
+  rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  rlimit less = before;
+  less.rlim_cur = 1024;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &less), 0);
+  {
+    const auto party = std::make_shared<transport::Party>();
+    std::vector<std::unique_ptr<FrontEnd>> fronts;
+    U64 number = 0;
+    for (int i = 0; i < 3; ++i) {
+      fronts.push_back(std::make_unique<FrontEnd>(host->connect(party)));
+      fronts.back()->negotiate();
+      while (number < 1024 && fronts.back()->change_slot(
+                                  Request::kAddMemReg,
+                                  {U64{1} << 40 | number << 20, 4096, U64{1} << 41 | number << 20, 0},
+                                  {ram.fd()}) == 0)
+        ++number;
+    }
+    EXPECT_EQ(number, 64u);
+    expect_served();
+  }
+  ::setrlimit(RLIMIT_NOFILE, &before);
 }
 
 // What is said twice takes the place of the former: no descriptor stays behind.

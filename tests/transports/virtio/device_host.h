@@ -9,8 +9,8 @@
 
 #include <sys/socket.h>
 
-#include "transports/io/aside.h"
 #include "transports/make_link.h"
+#include "transports/party.h"
 
 namespace ninep::test {
 
@@ -30,14 +30,19 @@ class DeviceHost {
 
   /// The front end's side of a new connection.
   int connect(std::string tag = "share") { return connect({.kind = kind_, .tag = std::move(tag)}); }
-  int connect(transport::Protocol protocol) {
+  int connect(std::shared_ptr<transport::Party> party) {
+    return connect({.kind = kind_, .tag = "share"}, std::move(party));
+  }
+  int connect(transport::Protocol protocol, std::shared_ptr<transport::Party> party = nullptr) {
     int pair[2];
     NINEP_CHECK(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
     {
       const std::lock_guard lock(mutex_);
       ++links_;
     }
-    loop_->post([this, fd = pair[0], protocol] { scope_.spawn(serve_one(fd, protocol)); });
+    loop_->post([this, fd = pair[0], protocol, party] {
+      scope_.spawn(serve_one(fd, protocol, {"test", party}));
+    });
     return pair[1];
   }
   /// Until all front ends have been let go of, and of what they had.
@@ -50,8 +55,7 @@ class DeviceHost {
   }
   /// Until what front ends had is closed.
   static void wait_aside() {
-    while (io::waiting_aside(io::Aside::kMemory) + io::waiting_aside(io::Aside::kPeers) != 0)
-      std::this_thread::yield();
+    while (io::Aside::waiting_everywhere() != 0) std::this_thread::yield();
   }
   std::vector<std::string> reports() {
     const std::lock_guard lock(mutex_);
@@ -60,14 +64,14 @@ class DeviceHost {
   io::Loop& loop() { return *loop_; }
 
  private:
-  io::Task<void> serve_one(int fd, transport::Protocol protocol) {
+  io::Task<void> serve_one(int fd, transport::Protocol protocol, transport::Peer peer) {
     const auto report = [this](const std::string& problem) {
       const std::lock_guard lock(mutex_);
       reports_.push_back(problem);
     };
     {
       const auto link =
-          transport::make_link(*loop_, {fd, fd, false}, protocol, {"test"}, make_handler_, report);
+          transport::make_link(*loop_, {fd, fd, false}, protocol, peer, make_handler_, report);
       auto serving = link->serve();
       co_await serving;
     }

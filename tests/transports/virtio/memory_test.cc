@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 
 #include "tests/transports/virtio/driver.h"
+#include "transports/io/aside.h"
 
 namespace ninep::virtio {
 namespace {
@@ -48,7 +49,7 @@ TEST(Memory, RefusesOverlaps) {
                                     {0xF000, 0x1001},
                                     {0, 0x80000},
                                     {0x12000, 0x1000}})
-    EXPECT_EQ(memory.add(region(ram, guest, size)).error(), Errno{EINVAL}) << guest;
+    EXPECT_EQ(memory.add(region(ram, guest, size)).error(), Errno{EEXIST}) << guest;
   EXPECT_TRUE(memory.add(region(ram, 0xF000, 0x1000)));
   EXPECT_TRUE(memory.add(region(ram, 0x20000, 0x1000)));
   EXPECT_EQ(memory.size(), 3u);
@@ -214,6 +215,7 @@ TEST(Mapping, AreBounded) {
   rlimit less = limit;
   less.rlim_cur = 400;
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &less), 0);
+  while (io::Aside::waiting_everywhere() != 0) std::this_thread::yield();
   std::vector<std::shared_ptr<Mapping>> mappings;
   for (int i = 0; i < 100; ++i) {
     const auto mapping = Mapping::make(test::another(ram.fd()), 0, 4096, true);
@@ -222,6 +224,7 @@ TEST(Mapping, AreBounded) {
   }
   EXPECT_EQ(Mapping::make(test::another(ram.fd()), 0, 4096, true).error(), Errno{ENOSPC});
   mappings.pop_back();
+  while (io::Aside::waiting_everywhere() != 0) std::this_thread::yield();
   EXPECT_TRUE(Mapping::make(test::another(ram.fd()), 0, 4096, true));
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
@@ -244,7 +247,40 @@ TEST(Mapping, IsCutOff) {
   EXPECT_EQ((*again)->data()[4096], std::byte{0});
   (*again)->data()[1] = std::byte{4};
   EXPECT_EQ(*ram.at(ram.guest() + 4097), std::byte{4});
-  ASSERT_TRUE((*mapping)->cut_off());  // once more: nothing more to lose than the copies
+  ASSERT_TRUE((*mapping)->cut_off());  // once more: the copies stay
+  EXPECT_EQ(at[0], std::byte{2});
+  EXPECT_EQ(at[4096], std::byte{3});
+}
+
+// What is kept is as it was, whatever the guest does to its pages; the others are the guest's.
+TEST(Mapping, KeepsWhatIsReadLater) {
+  const GuestRam ram(1 << 20);
+  const auto mapping = Mapping::make(test::another(ram.fd()), 0, 4 * 4096, true);
+  ASSERT_TRUE(mapping);
+  std::byte* const at = (*mapping)->data();
+  const auto write = [&](std::byte value) { std::fill_n(ram.at(ram.guest()), 4 * 4096, value); };
+  write(std::byte{1});
+  ASSERT_TRUE((*mapping)->cut_off());
+  const iovec pieces[]{{at + 4095, 2}, {at + 3 * 4096 + 4095, 1}};
+  Mapping::keep(pieces);
+  write(std::byte{2});
+  EXPECT_EQ(at[4095], std::byte{1});
+  EXPECT_EQ(at[4096], std::byte{1});
+  EXPECT_EQ(at[2 * 4096], std::byte{2});
+  EXPECT_EQ(at[4 * 4096 - 1], std::byte{1});
+}
+
+// One party's mappings, and bytes, leave some for the others.
+TEST(Mapping, OfOneParty) {
+  const GuestRam ram(1 << 20);
+  const auto one = std::make_shared<Allowance>();
+  const auto other = std::make_shared<Allowance>();
+  EXPECT_EQ(Mapping::make_private(Allowance::kBytesMax + 4096, one).error(), Errno{ENOSPC});
+  const auto half = Mapping::make_private(Allowance::kBytesMax / 2, one);
+  ASSERT_TRUE(half);
+  EXPECT_EQ(Mapping::make_private(Allowance::kBytesMax / 2 + 4096, one).error(), Errno{ENOSPC});
+  EXPECT_TRUE((*half)->again());
+  ASSERT_TRUE(Mapping::make_private(Allowance::kBytesMax / 2, other));
 }
 
 TEST(Mapping, OtherBusErrorsEndTheProgram) {

@@ -169,6 +169,32 @@ TEST_F(VirtqueueTest, BuffersAcrossRegions) {
 
 // ---- notifications
 
+// Regions that lie side by side are one piece in the end; looking for it is work all the same.
+TEST_F(VirtqueueTest, RegionsWithoutEnd) {
+  constexpr U64 kPages = 400;
+  const U64 side_by_side = U64{1} << 40;
+  for (const U32 descriptors : {5u, 6u}) {
+    Memory many;
+    ASSERT_TRUE(many.add(ram.region()));
+    GuestRam other(kPages * 4096, side_by_side);
+    const auto mapping = other.region().mapping;
+    for (U64 i = 0; i < kPages; ++i)
+      ASSERT_TRUE(many.add({.guest = side_by_side + 4096 * i,
+                            .size = 4096,
+                            .mapping = mapping,
+                            .offset = 4096 * i}));
+    Driver driver(ram);
+    Virtqueue queue;
+    ASSERT_TRUE(queue.start(std::make_shared<const Memory>(std::move(many)), driver.place(),
+                            kIndirect | kVersion1, 0));
+    driver.indirect(
+        std::vector<Piece>(descriptors, Piece{side_by_side, static_cast<U32>(4096 * kPages)}));
+    Chain chain;
+    EXPECT_EQ(queue.take(chain), descriptors == 5 ? Virtqueue::Take::kChain
+                                                  : Virtqueue::Take::kBroken);
+  }
+}
+
 TEST_F(VirtqueueTest, InterruptsUnlessSuppressed) {
   driver.chain({room(1)});
   driver.chain({room(1)});

@@ -319,9 +319,8 @@ absl::Status Server::connect(const transport::Address& address, std::optional<Ex
         absl::StrCat("cannot connect to '", address.text(),
                      "': a VMM listens for vhost-user:PATH,tag=NAME alone"));
   if (address.mode)
-    return absl::InvalidArgumentError(
-        absl::StrCat("cannot connect to '", address.text(),
-                     "' with mode=: the socket's file is the VMM's"));
+    return absl::InvalidArgumentError(absl::StrCat("cannot connect to '", address.text(),
+                                                   "' with mode=: the socket's file is the VMM's"));
   auto dialed = std::make_unique<Impl::Dialed>();
   dialed->address = address;
   dialed->service = {address.protocol, impl_->export_of(address, std::move(exported))};

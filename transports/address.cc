@@ -266,7 +266,9 @@ absl::StatusOr<Opened> open_unix(const Address& address) {
     if (address.protocol.kind == Protocol::Kind::kFrames)
       ::setsockopt(fd, SOL_SOCKET, kPassRights, &none, sizeof none);
     // Nobody can connect before listen(): the mode is right from the first moment.
-    if (::chmod(name.sun_path, address.mode.value_or(kSocketMode)) == 0 && ::listen(fd, kBacklog) == 0) return opened;
+    if (::chmod(name.sun_path, address.mode.value_or(kSocketMode)) == 0 &&
+        ::listen(fd, kBacklog) == 0)
+      return opened;
     return cannot_listen(address, errno);
   }
   ::close(fd);

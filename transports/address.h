@@ -15,9 +15,9 @@ namespace ninep::transport {
 struct Address {
   enum class Kind { kTcp, kUnix, kVsock, kFd, kStdio };
   Kind kind = Kind::kTcp;
-  std::string host;      // tcp: name or number, empty: all addresses; vsock: the CID
-  std::string port;      // tcp: name or number; vsock: number
-  std::string path;      // unix
+  std::string host;  // tcp: name or number, empty: all addresses; vsock: the CID
+  std::string port;  // tcp: name or number; vsock: number
+  std::string path;  // unix
   /// unix: of the socket file, if it was said; else kSocketMode.
   std::optional<unsigned> mode;
   int in = -1;  // fd, stdio

@@ -29,8 +29,8 @@ int option(int fd, int name) {
 }
 
 // A stream to tell the peer something: nothing comes by it, and nothing has. Its other end has no
-// name, as that of a pair: that of a connection to one of our own listeners has. Nothing is asked that
-// waits for whoever is reading it.
+// name, as that of a pair: that of a connection to one of our own listeners has. Nothing is asked
+// that waits for whoever is reading it.
 bool is_one_way(int fd) {
   sockaddr_storage other{};
   socklen_t size = sizeof other;

@@ -1,6 +1,6 @@
-// Party: those who come by one listener, which is whoever can reach its socket. What they have of this
-// process they have together, so that others keep theirs; and what one of them keeps waiting keeps
-// nobody else.
+// Party: those who come by one listener, which is whoever can reach its socket. What they have of
+// this process they have together, so that others keep theirs; and what one of them keeps waiting
+// keeps nobody else.
 #pragma once
 
 #include "transports/io/aside.h"

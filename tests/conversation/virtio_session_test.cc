@@ -1,5 +1,5 @@
-// A session whose replies go into a guest's memory: what is flushed, what doesn't fit, and that data
-// go there without a copy.
+// A session whose replies go into a guest's memory: what is flushed, what doesn't fit, and that
+// data go there without a copy.
 #include <algorithm>
 
 #include <gtest/gtest.h>
@@ -32,8 +32,8 @@ class VirtioSession : public EachLoop {
     const auto make = [this](io::Loop& loop, const transport::Peer& peer) {
       return std::make_unique<server::Session>(loop, shared, exported, peer.name);
     };
-    host = std::make_unique<DeviceHost>(std::move(loop_), transport::Protocol::Kind::kVhostUser,
-                                        make);
+    host =
+        std::make_unique<DeviceHost>(std::move(loop_), transport::Protocol::Kind::kVhostUser, make);
     front.emplace(host->connect());
     front->start(ram, driver);
     ask<Rversion>(Tversion{kMsize, "9P2000.L"});
@@ -99,11 +99,11 @@ class VirtioSession : public EachLoop {
   std::unique_ptr<DeviceHost> host;
   std::optional<FrontEnd> front;
 };
-INSTANTIATE_TEST_SUITE_P(, VirtioSession,
-                         testing::Values(Which{"io_uring"}, Which{"portable"}), loop_name);
+INSTANTIATE_TEST_SUITE_P(, VirtioSession, testing::Values(Which{"io_uring"}, Which{"portable"}),
+                         loop_name);
 
-// What is flushed and can be interrupted: its chain comes back with nothing in it, before Rflush, and
-// its room is never written to again, for the guest uses the pages for something else.
+// What is flushed and can be interrupted: its chain comes back with nothing in it, before Rflush,
+// and its room is never written to again, for the guest uses the pages for something else.
 TEST_P(VirtioSession, AFlushedChainComesBackEmpty) {
   gate.hold("read");
   const Asked read = offer(7, Tread{Fid{1}, 0, 4096});

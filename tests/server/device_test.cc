@@ -108,14 +108,14 @@ TEST_F(DeviceTest, UsageErrors) {
   for (const auto& [option, address, part] :
        std::initializer_list<std::tuple<const char*, std::string, const char*>>{
            {"--connect", "tcp:127.0.0.1:1", "vhost-user:PATH,tag=NAME"},
-           {"--connect", "vhost-user:fd=0,tag=a", "no UNIX socket"},
+           {"--connect", "vhost-user:fd=0,tag=a", "no UNIX stream socket"},
            {"--connect", "vfio-user:" + path("s") + ",tag=a", "vhost-user:PATH,tag=NAME"},
            {"--connect", "vhost-user:" + path("s"), "tag=NAME"},
            {"--connect", "vhost-user:" + path("s") + ",tag=a,mode=0600", "mode="},
            {"--listen", "vhost-user:" + path("s") + ",tag=a,dir=" + path("none"), "none"},
            {"--listen", "vhost-user:" + path("s") + ",tag=a,msix=off", "msix=off"},
            {"--listen", "vhost-user:fd=77,tag=a", "77"},
-           {"--listen", "vhost-user:fd=0,tag=a", "no UNIX socket"},
+           {"--listen", "vhost-user:fd=0,tag=a", "no UNIX stream socket"},
            {"--listen", "vhost-user:fd=x,tag=a", "fd=3"},
            {"--listen", "vhost-user:fd=3,tag=a,mode=0600", "mode=0600"},
            {"--listen", "vhost-user:" + path("s") + ",tag=a,tag=b", "tag is there twice"},
@@ -168,8 +168,8 @@ TEST_F(DeviceTest, DescriptorsOfTheWrongKind) {
   int datagrams[2];
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, datagrams), 0);
   const int alone = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  for (const auto& [fd, part] :
-       {std::pair{datagrams[0], "no UNIX stream socket"}, std::pair{alone, "neither listens nor"}}) {
+  for (const auto& [fd, part] : {std::pair{datagrams[0], "no UNIX stream socket"},
+                                 std::pair{alone, "neither listens nor"}}) {
     Program program({"--listen", "vhost-user:fd=0,tag=a", path("one")}, {.in = fd});
     EXPECT_EQ(program.wait(), 1);
     EXPECT_NE(program.said.find(part), program.said.npos) << program.said;

@@ -110,8 +110,8 @@ Status DeviceServer::map(Message& message) {
 }
 
 // Requests under way keep what they use; it is the client's memory, not the guest's address, that
-// they end in. The protocol wants them to be over: but QEMU unmaps all of a guest's memory and maps it
-// again when a part of it changes, as firmware does, and the guest waits for its replies.
+// they end in. The protocol wants them to be over: but QEMU unmaps all of a guest's memory and maps
+// it again when a part of it changes, as firmware does, and the guest waits for its replies.
 Status DeviceServer::unmap(Bytes payload, Answer& answer) {
   DmaUnmap unmap;
   if (!read(payload, unmap)) return fail(EINVAL);

@@ -26,7 +26,8 @@ class DeviceServer {
  public:
   DeviceServer(io::Loop& loop, Dma& dma, std::string_view tag, bool msix,
                const transport::Peer& peer, const transport::MakeHandler& make_handler)
-      : party_(transport::known(peer.party)), pci_(loop, dma, tag, msix, party_, peer, make_handler) {}
+      : party_(transport::known(peer.party)),
+        pci_(loop, dma, tag, msix, party_, peer, make_handler) {}
 
   /// Descriptors that stay in the message are not needed.
   Answer handle(Message& message);

@@ -42,7 +42,9 @@ PciDevice::PciDevice(io::Loop& loop, Dma& dma, std::string_view tag, bool msix,
                      const transport::MakeHandler& make_handler)
     : msix_(msix),
       device_(loop, *this, tag, peer, make_handler),
-      shadow_(dma, device_, transport::memory_of(party), [this] { interrupt(); }, [this] { queue_broken(); }) {
+      shadow_(
+          dma, device_, transport::memory_of(party), [this] { interrupt(); },
+          [this] { queue_broken(); }) {
   make_config();
   reset();
 }

@@ -81,8 +81,8 @@ bool Shadow::is_cut_by(const virtio::Memory& next) const {
       is_lost(place_.used, used_size()))
     return true;
   return std::ranges::any_of(heads_, [&](U16 head) {
-    return std::ranges::any_of(
-        chain_of(head), [&](const Descriptor& d) { return is_lost(d.address, d.length); });
+    return std::ranges::any_of(chain_of(head),
+                               [&](const Descriptor& d) { return is_lost(d.address, d.length); });
   });
 }
 

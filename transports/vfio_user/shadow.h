@@ -110,9 +110,9 @@ class Shadow {
   bool in_use_ = false;
   unsigned generation_ = 0;  // of begin(): what belongs to an earlier one stops
   virtio::RingPlace place_;
-  U16 seen_ = 0;   // of the available ring
-  U16 sent_ = 0;   // of the used ring
-  U64 bytes_ = 0;  // copied here, or what the device may write, since all was dropped
+  U16 seen_ = 0;         // of the available ring
+  U16 sent_ = 0;         // of the used ring
+  U64 bytes_ = 0;        // copied here, or what the device may write, since all was dropped
   std::set<U16> heads_;  // of chains that are under way
   // One pull and one push at a time: those of a later ring wait until what an earlier one has asked
   // for is answered.

@@ -156,8 +156,8 @@ Result<std::shared_ptr<Mapping>> Mapping::map(std::shared_ptr<Allowance> of, U64
   return fail(error);
 }
 
-Result<std::shared_ptr<Mapping>> Mapping::make(io::OwnedFd&& fd, U64 offset, U64 size, bool writable,
-                                               std::shared_ptr<Allowance> of) {
+Result<std::shared_ptr<Mapping>> Mapping::make(io::OwnedFd&& fd, U64 offset, U64 size,
+                                               bool writable, std::shared_ptr<Allowance> of) {
   // Memory alone, which has seals: a file system of the VMM's own could keep us waiting.
   if (::fcntl(fd.get(), F_GET_SEALS) < 0) return fail(errno);
   struct stat status;
@@ -270,8 +270,8 @@ const Region* Memory::find(U64 guest) const {
   return guest - region.guest < region.size ? &region : nullptr;
 }
 
-bool Memory::pieces(U64 guest, U64 size, Access access, std::size_t max,
-                    std::vector<iovec>& pieces, std::size_t& steps) const {
+bool Memory::pieces(U64 guest, U64 size, Access access, std::size_t max, std::vector<iovec>& pieces,
+                    std::size_t& steps) const {
   if (size != 0 && !fits(guest, size)) return false;
   while (size != 0) {
     if (++steps > 2 * max) return false;

@@ -44,7 +44,8 @@ class Mapping {
   /// `of`: whose it is, if it is one party's. EINVAL: no file in memory (memfd, tmpfs, huge pages),
   /// not whole pages, or more than it has; ENOSPC: more than is allowed. Then `fd` stays the
   /// caller's.
-  static Result<std::shared_ptr<Mapping>> make(io::OwnedFd&& fd, U64 offset, U64 size, bool writable,
+  static Result<std::shared_ptr<Mapping>> make(io::OwnedFd&& fd, U64 offset, U64 size,
+                                               bool writable,
                                                std::shared_ptr<Allowance> of = nullptr);
   /// Memory of our own, zero until it is written: a copy of what can't be mapped.
   static Result<std::shared_ptr<Mapping>> make_private(U64 size,

@@ -6,8 +6,8 @@
 
 namespace ninep::virtio {
 
-/// Whether it can be a kick's or a Signal's. It asks no file system, since that may be the VMM's own.
-/// Nothing else is taken: reading and writing a pipe waits for whoever reads or writes it too.
+/// Whether it can be a kick's or a Signal's. It asks no file system, since that may be the VMM's
+/// own. Nothing else is taken: reading and writing a pipe waits for whoever reads or writes it too.
 bool is_eventfd(int fd);
 
 /// Loop thread only.

@@ -25,8 +25,8 @@ U64 resident(U64 size, const std::byte* near) {
 
 class NotShared : public VfioUser {
  protected:
-  /// A request whose reply goes into three pieces at `room`, when the first of them is on its way to
-  /// the client's memory, and isn't taken there.
+  /// A request whose reply goes into three pieces at `room`, when the first of them is on its way
+  /// to the client's memory, and isn't taken there.
   void hold_reply(VfioClient& client, Driver& driver, Bytes request, U64 room) {
     std::fill_n(ram.at(room), 3072, std::byte{0xAA});
     driver.indirect({{ram.put(request), static_cast<U32>(request.size())},
@@ -190,8 +190,8 @@ TEST_P(NotShared, Unanswered) {
   ASSERT_EQ(call(client, driver, "x"), "x");
 }
 
-// A reset in the middle of a reply: the guest uses the pages for something else, and its driver comes
-// again. Nothing more of the reply gets there.
+// A reset in the middle of a reply: the guest uses the pages for something else, and its driver
+// comes again. Nothing more of the reply gets there.
 TEST_P(NotShared, ResetAmidAReply) {
   VfioClient client(host->connect());
   begin_not_shared(client);
@@ -208,8 +208,9 @@ TEST_P(NotShared, ResetAmidAReply) {
   EXPECT_EQ(call(client, again, "again"), "again");
 }
 
-// Memory that goes, and comes again, in the middle of a reply: there is nothing left to bring there,
-// and what is there now isn't what the guest waits for. The device says that it needs a reset.
+// Memory that goes, and comes again, in the middle of a reply: there is nothing left to bring
+// there, and what is there now isn't what the guest waits for. The device says that it needs a
+// reset.
 TEST_P(NotShared, MemoryGoesAmidAReply) {
   for (const bool comes_again : {false, true}) {
     VfioClient client(host->connect());
@@ -278,8 +279,8 @@ TEST_P(NotShared, KeepsLittleOfManyAtOnce) {
   const auto bytes = frame("x");
   const U64 request = large.put(bytes);
   for (int i = 0; i < 128; ++i)
-    driver.indirect({{request, static_cast<U32>(bytes.size())},
-                     {large.take(1 << 20, 4096), 1 << 20, kWrite}});
+    driver.indirect(
+        {{request, static_cast<U32>(bytes.size())}, {large.take(1 << 20, 4096), 1 << 20, kWrite}});
   client.kick();
   for (int i = 0; i < 128; ++i) {
     ASSERT_TRUE(client.wait_used(driver));

@@ -18,12 +18,12 @@ class Registers : public VfioUser {
 
   /// A client of a device with MSI-X or a line alone, its interrupts by one eventfd.
   void come(bool msix) {
-    client.emplace(
-        host->connect({.kind = transport::Protocol::Kind::kVfioUser, .tag = "share", .msix = msix}));
+    client.emplace(host->connect(
+        {.kind = transport::Protocol::Kind::kVfioUser, .tag = "share", .msix = msix}));
     ASSERT_EQ(client->version(), 0);
     ASSERT_EQ(client->map(ram), 0);
-    ASSERT_EQ(client->set_irqs(msix ? kMsix : kIntx, kIrqDataEventfd | kIrqTrigger, 0,
-                               msix ? 2 : 1, std::vector<int>(msix ? 2 : 1, client->irq())),
+    ASSERT_EQ(client->set_irqs(msix ? kMsix : kIntx, kIrqDataEventfd | kIrqTrigger, 0, msix ? 2 : 1,
+                               std::vector<int>(msix ? 2 : 1, client->irq())),
               0);
     common = client->part(VIRTIO_PCI_CAP_COMMON_CFG);
     isr = client->part(VIRTIO_PCI_CAP_ISR_CFG);
@@ -217,8 +217,8 @@ TEST_P(Registers, Window) {
   EXPECT_EQ(status(), 1);
   EXPECT_EQ(client->read<U8>(kConfigRegion, data), 1);
   // What no register is, is nothing.
-  for (const auto& [offset, length] : {std::pair{0u, 0u}, {0u, 3u}, {1u, 2u}, {0u, 8u},
-                                       {0x4000u, 4u}, {~0u - 3, 4u}}) {
+  for (const auto& [offset, length] :
+       {std::pair{0u, 0u}, {0u, 3u}, {1u, 2u}, {0u, 8u}, {0x4000u, 4u}, {~0u - 3, 4u}}) {
     look_at(offset, length);
     client->read<U32>(kConfigRegion, data);
     client->write<U32>(kConfigRegion, data, 0);

@@ -69,8 +69,9 @@ TEST_P(VfioUser, AsQemu) {
     ASSERT_EQ(call(client, driver, std::to_string(i)), std::to_string(i));
 }
 
-/// rust-vmm's client, which cloud-hypervisor has: for each command it reads as many bytes as it thinks
-/// that the reply has, whatever the reply's header says, and takes what follows for the next reply.
+/// rust-vmm's client, which cloud-hypervisor has: for each command it reads as many bytes as it
+/// thinks that the reply has, whatever the reply's header says, and takes what follows for the next
+/// reply.
 class RustVmm : public VfioClient {
  public:
   using VfioClient::VfioClient;
@@ -107,8 +108,9 @@ TEST_P(VfioUser, AsCloudHypervisor) {
     client.ask(Command::kIrqInfo, IrqInfo{16, 0, i, 0}, sizeof(IrqInfo));
   client.ask(Command::kDmaMap, DmaMap{sizeof(DmaMap), 3, 0, ram.guest(), ram.size()}, 0,
              {ram.fd()});
-  client.ask(Command::kSetIrqs, SetIrqs{sizeof(SetIrqs), kIrqDataEventfd | kIrqTrigger, kMsix, 0, 2},
-             0, {client.irq(), client.irq()});
+  client.ask(Command::kSetIrqs,
+             SetIrqs{sizeof(SetIrqs), kIrqDataEventfd | kIrqTrigger, kMsix, 0, 2}, 0,
+             {client.irq(), client.irq()});
   client.ask(Command::kReset, Bytes(), 0);
   for (const U32 count : {1u, 2u, 4u, 255u, 256u}) {
     const auto got = client.ask(Command::kRegionRead, RegionAccess{0, kConfigRegion, count},
@@ -125,7 +127,8 @@ TEST_P(VfioUser, AsCloudHypervisor) {
   ASSERT_EQ(client.start(driver), 15);
   EXPECT_EQ(call(client, driver, "by cloud-hypervisor"), "by cloud-hypervisor");
   client.reset();
-  client.ask(Command::kSetIrqs, SetIrqs{sizeof(SetIrqs), kIrqDataNone | kIrqTrigger, kMsix, 0, 0}, 0);
+  client.ask(Command::kSetIrqs, SetIrqs{sizeof(SetIrqs), kIrqDataNone | kIrqTrigger, kMsix, 0, 0},
+             0);
   client.ask(Command::kDmaUnmap, DmaUnmap{sizeof(DmaUnmap), 0, ram.guest(), ram.size()},
              sizeof(DmaUnmap));
 }

@@ -90,8 +90,8 @@ class SlowPage {
   void* at_ = nullptr;
 };
 
-// A channel that the VMM is reading meanwhile, into memory that isn't there yet: the system's lock of
-// it is held as long as the VMM likes.
+// A channel that the VMM is reading meanwhile, into memory that isn't there yet: the system's lock
+// of it is held as long as the VMM likes.
 TEST_P(VhostUserDescriptors, ChannelsHeldByTheirReader) {
   const SlowPage page;
   if (!page.is_there()) GTEST_SKIP() << "no userfaultfd(2) here";
@@ -286,8 +286,8 @@ TEST_P(VhostUserDescriptors, DescriptorsThatWaitForTheirPeer) {
   }
 }
 
-// One whose descriptors are never closed keeps itself away, and those that come by the same listener:
-// no others.
+// One whose descriptors are never closed keeps itself away, and those that come by the same
+// listener: no others.
 TEST_P(VhostUserDescriptors, OneKeepsNoOthersAway) {
   Lingering lingering;
   const auto party = std::make_shared<transport::Party>();
@@ -321,10 +321,10 @@ TEST_P(VhostUserDescriptors, OneLeavesMappingsForOthers) {
     for (int i = 0; i < 3; ++i) {
       fronts.push_back(std::make_unique<FrontEnd>(host->connect(party)));
       fronts.back()->negotiate();
-      while (number < 1024 && fronts.back()->change_slot(
-                                  Request::kAddMemReg,
-                                  {U64{1} << 40 | number << 20, 4096, U64{1} << 41 | number << 20, 0},
-                                  {ram.fd()}) == 0)
+      while (number < 1024 && fronts.back()->change_slot(Request::kAddMemReg,
+                                                         {U64{1} << 40 | number << 20, 4096,
+                                                          U64{1} << 41 | number << 20, 0},
+                                                         {ram.fd()}) == 0)
         ++number;
     }
     EXPECT_EQ(number, 64u);

@@ -190,8 +190,8 @@ TEST_F(VirtqueueTest, RegionsWithoutEnd) {
     driver.indirect(
         std::vector<Piece>(descriptors, Piece{side_by_side, static_cast<U32>(4096 * kPages)}));
     Chain chain;
-    EXPECT_EQ(queue.take(chain), descriptors == 5 ? Virtqueue::Take::kChain
-                                                  : Virtqueue::Take::kBroken);
+    EXPECT_EQ(queue.take(chain),
+              descriptors == 5 ? Virtqueue::Take::kChain : Virtqueue::Take::kBroken);
   }
 }
 

@@ -298,10 +298,9 @@ QMP
             else
                 device="\"driver\": \"vfio-user-pci\", \"socket\": {\"type\": \"unix\", \"path\": \"$work/b.sock\"}"
             fi
-            at "plug-device-$i" < <(
-                [ "$1" = vfio-user ] || echo "{\"execute\": \"chardev-add\", \"arguments\": {\"id\": \"plugged-$i\", \"backend\": {\"type\": \"socket\", \"data\": {\"server\": false, \"addr\": {\"type\": \"unix\", \"data\": {\"path\": \"$work/b.sock\"}}}}}}"
-                echo "{\"execute\": \"device_add\", \"arguments\": {\"id\": \"device-$i\", \"bus\": \"slot-1\", $device}}"
-            )
+            [ "$1" = vfio-user ] || at "plug-device-$i" <<<"{\"execute\": \"chardev-add\", \"arguments\": {\"id\": \"plugged-$i\", \"backend\": {\"type\": \"socket\", \"data\": {\"server\": false, \"addr\": {\"type\": \"unix\", \"data\": {\"path\": \"$work/b.sock\"}}}}}}"
+            # QEMU has the former one still for a moment after the guest has let it go.
+            at "plug-device-$i" retry <<<"{\"execute\": \"device_add\", \"arguments\": {\"id\": \"device-$i\", \"bus\": \"slot-1\", $device}}"
             at "unplug-device-$i" <<<"{\"execute\": \"device_del\", \"arguments\": {\"id\": \"device-$i\"}}"
         done
     fi
@@ -309,10 +308,14 @@ QMP
         --env FSTAB="$(guide_fstab)"
     stop_server
 }
-# at LINE: what QEMU is told when the guest says LINE is on standard input.
+# at LINE [retry]: what QEMU is told when the guest says LINE is on standard input; `retry`: as often as
+# it takes. Behind what the line has already.
 at() {
-    cat >"$work/$1"
-    reach+=(--at "$1" "'$kernel_tests/qmp' \"\$QMP\" <'$work/$1'")
+    local file=$work/$1-${#reach[@]} command
+    cat >"$file"
+    command="'$kernel_tests/qmp' \"\$QMP\" <'$file'"
+    [ "${2:-}" != retry ] || command="for _ in {1..100}; do ! $command || exit 0; sleep 0.3; done; exit 1"
+    reach+=(--at "$1" "$command")
 }
 case_life_vhost_user() { life vhost-user "$@"; }
 case_life_vfio_user() { life vfio-user "$@"; }

@@ -80,6 +80,7 @@ function growth(device, msize, from, to,    what, sum, list) {
 function size(block) { return block == 4096 ? "4 KiB" : block == 65536 ? "64 KiB" : "1 MiB" }
 # lower(DEVICE, MSIZE, OTHER): the cells in which it is slower, with the ratio: "seq. read 64 KiB 0.90".
 function lower(device, msize, other,    o, w, b, case_, r, list, text) {
+    if (of(other, "-", "read sequential 4096") == "") return "-"
     for (o = 1; o <= 2; o++) for (w = 1; w <= 2; w++) for (b = 1; b <= 3; b++) {
         case_ = what[w] " " order[o] " " block[b]
         list = ratios(device, msize, other, "-", case_)

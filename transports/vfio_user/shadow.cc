@@ -45,6 +45,10 @@ void Shadow::begin(const virtio::RingPlace& place) {
   place_ = place;
   seen_ = 0;
   sent_ = 0;
+  of_ring_.clear();
+  add_mappings(place.descriptors, table_size(), of_ring_);
+  add_mappings(place.available, available_size(), of_ring_);
+  add_mappings(place.used, used_size(), of_ring_);
   drop_all();
 }
 
@@ -56,7 +60,7 @@ void Shadow::drop_all() {
 void Shadow::end() {
   ++generation_;
   in_use_ = false;
-  heads_.clear();
+  of_chains_.clear();
   pull_again_ = false;
   full_ = false;
 }
@@ -70,20 +74,25 @@ std::vector<iovec> Shadow::here(U64 guest, U64 size) const {
 }
 
 bool Shadow::is_cut_by(const virtio::Memory& next) const {
-  const auto is_lost = [&](U64 guest, U64 size) {
-    std::vector<iovec> there;
-    if (!next.pieces(guest, size, virtio::Access::kRead, 1024, there)) there.clear();
-    return !std::ranges::equal(here(guest, size), there, [](const iovec& a, const iovec& b) {
-      return a.iov_base == b.iov_base && a.iov_len == b.iov_len;
-    });
+  Mappings there;
+  for (const virtio::Region& region : next.regions()) there.insert(region.mapping.get());
+  const auto are_lost = [&](const Mappings& mappings) {
+    return !std::ranges::includes(there, mappings);
   };
-  if (is_lost(place_.descriptors, table_size()) || is_lost(place_.available, available_size()) ||
-      is_lost(place_.used, used_size()))
-    return true;
-  return std::ranges::any_of(heads_, [&](U16 head) {
-    return std::ranges::any_of(chain_of(head),
-                               [&](const Descriptor& d) { return is_lost(d.address, d.length); });
-  });
+  return are_lost(of_ring_) ||
+         std::ranges::any_of(of_chains_, [&](const auto& chain) { return are_lost(chain.second); });
+}
+
+// Copies alone: what is shared may go, and is held by requests.
+void Shadow::add_mappings(U64 guest, U64 size, Mappings& mappings) const {
+  for (const Copy& copy : copies(guest, size)) mappings.insert(copy.of);
+}
+
+// More than the device takes of a chain, of whose descriptors `steps` counts what they come to.
+bool Shadow::is_too_much(const Descriptor& descriptor, std::size_t& steps) const {
+  std::vector<iovec> pieces;
+  return !device_.memory().pieces(descriptor.address, descriptor.length, virtio::Access::kRead,
+                                  virtio::Virtqueue::kChainMax, pieces, steps);
 }
 
 template <class T>
@@ -137,6 +146,7 @@ std::vector<Shadow::Copy> Shadow::copies(U64 guest, U64 size) const {
     const U64 to = std::min(guest + size, region.guest + region.size);
     for (; from < to; from += Dma::kSizeMax)
       copies.push_back({from,
+                        region.mapping.get(),
                         {region.mapping->data() + region.offset + (from - region.guest),
                          std::min<U64>(to - from, Dma::kSizeMax)}});
   }
@@ -221,7 +231,6 @@ io::Task<Status> Shadow::pull_some() {
     auto pulling = pull_chain(head);
     const auto pulled = co_await pulling;
     if (!pulled || generation != generation_) co_return pulled;
-    heads_.insert(head);
   }
   scatter(std::as_bytes(std::span(&seen_, 1)), here(available_index(), sizeof seen_));
   device_.kicked();
@@ -241,8 +250,12 @@ io::Task<Status> Shadow::pull_chain(U16 head) {
   }
   U64 left = kChainBytesMax;
   U64 room_left = kChainBytesMax;
+  std::size_t steps = 0;
+  Mappings mappings;
   const auto chain = chain_of(head);
   for (const Descriptor& descriptor : chain) {
+    if (is_too_much(descriptor, steps)) break;  // the device refuses it
+    add_mappings(descriptor.address, std::min<U64>(descriptor.length, kChainBytesMax), mappings);
     if (descriptor.flags & kWrite) {  // a reply may fill it
       const U64 part = std::min<U64>(descriptor.length, room_left);
       room_left -= part;
@@ -255,6 +268,7 @@ io::Task<Status> Shadow::pull_chain(U16 head) {
     const auto fetched = co_await fetching;
     if (!fetched || generation != generation_) co_return fetched;
   }
+  of_chains_[head] = std::move(mappings);
   co_return Status();
 }
 
@@ -318,7 +332,7 @@ io::Task<Status> Shadow::push_all() {
       auto element_going = bring(at, 8);
       const auto element_gone = co_await element_going;
       if (!element_gone || generation != generation_) co_return element_gone;
-      heads_.erase(static_cast<U16>(head));
+      of_chains_.erase(static_cast<U16>(head));
     }
     auto writing = dma_.write(used_index(), std::as_bytes(std::span(&index, 1)));
     const auto written = co_await writing;
@@ -329,8 +343,10 @@ io::Task<Status> Shadow::push_all() {
 
 io::Task<Status> Shadow::push_chain(U16 head, U32 written) {
   const unsigned generation = generation_;
+  std::size_t steps = 0;
   const auto chain = chain_of(head);
   for (const Descriptor& descriptor : chain) {
+    if (is_too_much(descriptor, steps)) break;
     if (!(descriptor.flags & kWrite)) continue;
     const U32 part = std::min(descriptor.length, written);
     if (part == 0) break;

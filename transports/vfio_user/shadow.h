@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <set>
 
 #include "transports/virtio/device.h"
@@ -60,8 +61,8 @@ class Shadow {
   void end();
   /// Nothing of the device's is left: copies cost nothing any more.
   void drop_all();
-  /// Whether without what `next` lacks of the device's memory the ring would be somewhere else, or
-  /// a chain that is under way.
+  /// Whether `next` lacks copies of the device's memory in which the ring is, or a chain that is
+  /// under way.
   bool is_cut_by(const virtio::Memory& next) const;
 
   void kicked();
@@ -77,9 +78,14 @@ class Shadow {
   };
   struct Copy {
     U64 guest;
+    const virtio::Mapping* of;
     Room room;
   };
+  using Mappings = std::set<const virtio::Mapping*>;
+
   std::vector<Copy> copies(U64 guest, U64 size) const;
+  void add_mappings(U64 guest, U64 size, Mappings& mappings) const;
+  bool is_too_much(const Descriptor& descriptor, std::size_t& steps) const;
   io::Task<void> pull();
   io::Task<Status> pull_some();
   io::Task<Status> pull_chain(U16 head);
@@ -110,10 +116,11 @@ class Shadow {
   bool in_use_ = false;
   unsigned generation_ = 0;  // of begin(): what belongs to an earlier one stops
   virtio::RingPlace place_;
-  U16 seen_ = 0;         // of the available ring
-  U16 sent_ = 0;         // of the used ring
-  U64 bytes_ = 0;        // copied here, or what the device may write, since all was dropped
-  std::set<U16> heads_;  // of chains that are under way
+  U16 seen_ = 0;      // of the available ring
+  U16 sent_ = 0;      // of the used ring
+  U64 bytes_ = 0;     // copied here, or what the device may write, since all was dropped
+  Mappings of_ring_;  // that it lies in
+  std::map<U16, Mappings> of_chains_;  // that those under way lie in, by their heads
   // One pull and one push at a time: those of a later ring wait until what an earlier one has asked
   // for is answered.
   bool pulling_ = false;

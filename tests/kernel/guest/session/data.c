@@ -34,6 +34,9 @@ void create_read_back(void) {
 }
 
 void append(void) {
+  // Client limit: docs/mount.md. What it appends is the page, from the file's start.
+  if (mount_is("kernel=7") && mount_is("cache=mmap"))
+    left_out("7.2 writes pages back through the descriptor that appends");
   must(close(new_file("file", 10)));
   int fd = (int)must(open("file", O_RDWR | O_APPEND));
   that(write(fd, "one", 3) == 3);
@@ -125,6 +128,12 @@ void open_exclusive(void) {
   }
   char made[2 * kNames];
   that(read(results[0], made, sizeof made) == kNames);
+  // 7.2 with cache=loose lists names that it remembers not to be there, and can't remove those.
+  for (int i = 0; i < kNames; i++) {
+    char name[30];
+    snprintf(name, sizeof name, "race%d", i);
+    must(unlink(other(name)));
+  }
 }
 
 void open_direct(void) {

@@ -270,17 +270,22 @@ TEST(Mapping, KeepsWhatIsReadLater) {
   EXPECT_EQ(at[4 * 4096 - 1], std::byte{1});
 }
 
-// One party's mappings, and bytes, leave some for the others.
+// One party's bytes leave some for the others.
 TEST(Mapping, OfOneParty) {
-  const GuestRam ram(1 << 20);
-  const auto one = std::make_shared<Allowance>();
-  const auto other = std::make_shared<Allowance>();
-  EXPECT_EQ(Mapping::make_private(Allowance::kBytesMax + 4096, one).error(), Errno{ENOSPC});
-  const auto half = Mapping::make_private(Allowance::kBytesMax / 2, one);
-  ASSERT_TRUE(half);
-  EXPECT_EQ(Mapping::make_private(Allowance::kBytesMax / 2 + 4096, one).error(), Errno{ENOSPC});
-  EXPECT_TRUE((*half)->again());
-  ASSERT_TRUE(Mapping::make_private(Allowance::kBytesMax / 2, other));
+  Allowance one;
+  Allowance other;
+  const U64 half = Allowance::kBytesMax / 2;
+  EXPECT_FALSE(one.take(Allowance::kBytesMax + 1));
+  EXPECT_FALSE(one.take(~U64{0}));
+  ASSERT_TRUE(one.take(half));
+  ASSERT_TRUE(one.take(half));
+  EXPECT_FALSE(one.take(1));
+  EXPECT_TRUE(other.take(half));
+  one.give_back(half);
+  EXPECT_TRUE(one.take(half));
+  for (int i = 0; i < 2; ++i) one.give_back(half);
+  other.give_back(half);
+  EXPECT_EQ(Mapping::make_private(Allowance::kBytesMax + 4096).error(), Errno{ENOSPC});
 }
 
 TEST(Mapping, OtherBusErrorsEndTheProgram) {

@@ -163,9 +163,9 @@ eventually() {
     done
     return 1
 }
-# held: what the server has of its clients: descriptors, and maps of files or of memory that others have
-# too. released: it is what it was, as $before says.
-held() { echo "$(ls "/proc/$server_pid/fd" | wc -l) descriptors, $(grep -cE ' /|^[^ ]+ ...s ' "/proc/$server_pid/maps") maps"; }
+# held: what the server has of its clients: descriptors, and maps of memory that others have too, other
+# than its own of the system's. released: it is what it was, as $before says.
+held() { echo "$(ls "/proc/$server_pid/fd" | wc -l) descriptors, $(grep -E '^[^ ]+ ...s ' "/proc/$server_pid/maps" | grep -cv 'anon_inode:\|/\[aio\]') maps"; }
 released() { [ "$(held)" = "$before" ]; }
 # compile NAME SOURCE...: a static program, which --extra brings into the guest by $(program NAME).
 compile() {

@@ -28,20 +28,23 @@ std::vector<io::OwnedFd> descriptors(unsigned which, const fuzz::MemoryFile& mem
   return fds;
 }
 
-io::Task<void> serve(io::Loop& loop, int fd, transport::Protocol::Kind kind) {
+// Replies, until the end.
+io::Task<void> drain(io::Loop& loop, int fd) {
+  std::byte room[4096];
+  while (co_await loop.run(io::ops::recv(fd, false, room)) > 0) continue;
+}
+
+/// Both ends, until each has seen the other's end.
+io::Task<void> converse(io::Loop& loop, int fd, int peer, transport::Protocol::Kind kind) {
+  auto draining = drain(loop, peer);
   {
     const auto link = transport::make_link(loop, {fd, fd, false}, {.kind = kind, .tag = "tag"},
                                            {"fuzz"}, fuzz::Echo::maker(), [](const auto&) {});
     auto serving = link->serve();
     co_await serving;
   }
+  co_await draining;
   loop.stop();
-}
-
-// Replies, until the end.
-io::Task<void> drain(io::Loop& loop, int fd) {
-  std::byte room[4096];
-  while (co_await loop.run(io::ops::recv(fd, false, room)) > 0) continue;
 }
 
 }  // namespace
@@ -59,8 +62,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) std::abort();
   test::MessagePeer peer(pair[1]);
   const auto loop = io::make_portable_loop();
-  const io::Task<void> draining = drain(*loop, peer.fd());
-  const io::Task<void> serving = serve(*loop, pair[0], kind);
+  const io::Task<void> conversing = converse(*loop, pair[0], peer.fd(), kind);
   loop->post([&] {
     for (int count = 0; bytes.size() >= 2 && count < 64; ++count) {
       const auto which = static_cast<unsigned>(bytes[1]);

@@ -20,6 +20,8 @@ constexpr std::size_t kSystemMax = 253;      // what the system takes of one sen
 constexpr std::size_t kAsideMax = 1024;
 constexpr unsigned kAtOnce = 64;  // pieces; then others on the loop have a turn
 
+const char* const kTooMuchAside = "too many descriptors that came this way still wait to be closed";
+
 ssize_t answer(ssize_t result) { return result < 0 ? -errno : result; }
 
 int option(int fd, int name) {
@@ -53,7 +55,7 @@ MessageSocket::MessageSocket(io::Loop& loop, int fd, Streams streams, std::share
   const int on = 1;
   ::setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
   if (party_->closing.waiting() <= kAsideMax) return;
-  report_("too many descriptors that came this way still wait to be closed");
+  report_(kTooMuchAside);
   stopping_ = true;
 }
 
@@ -132,6 +134,7 @@ io::Task<MessageSocket::Got> MessageSocket::send(Bytes bytes) {
 // Why what came is not taken; none: it is. `taken`: how many descriptors the message has already.
 const char* MessageSocket::refuse(const msghdr& message, std::span<const io::OwnedFd> came,
                                   std::size_t taken) const {
+  if (!came.empty() && party_->closing.waiting() > kAsideMax) return kTooMuchAside;
   if ((message.msg_flags & MSG_CTRUNC) ||
       (!came.empty() && (taken > kDescriptorsMax || came.size() > kDescriptorsMax - taken)))
     return "too many descriptors";

@@ -13,13 +13,22 @@ constexpr std::size_t kMemoryMax = 256;
 std::atomic<std::size_t> everywhere{0};
 }  // namespace
 
-struct Aside::Queue {
+struct Aside::Queue : std::enable_shared_from_this<Queue> {
   std::mutex mutex;  // guards all below
   std::condition_variable changed;
   std::deque<std::function<void()>> waiting;
   std::size_t count = 0;
   bool running = false;
   bool ending = false;
+
+  /// Under the mutex. Where the system has no thread just now, the next one tries again.
+  void start() {
+    if (running) return;
+    auto thread = start_thread([self = shared_from_this()] { self->work(); });
+    if (!thread) return;
+    thread->detach();
+    running = true;
+  }
 
   void work() {
     std::unique_lock lock(mutex);
@@ -43,6 +52,7 @@ Aside::~Aside() {
   const std::lock_guard lock(queue_->mutex);
   queue_->ending = true;
   queue_->changed.notify_one();
+  if (!queue_->waiting.empty()) queue_->start();
 }
 
 void Aside::run(std::function<void()> what) {
@@ -51,11 +61,7 @@ void Aside::run(std::function<void()> what) {
   ++queue_->count;
   ++everywhere;
   queue_->changed.notify_one();
-  if (queue_->running) return;
-  auto thread = start_thread([queue = queue_] { queue->work(); });
-  if (!thread) return;  // the next one tries again
-  thread->detach();
-  queue_->running = true;
+  queue_->start();
 }
 
 void Aside::close(OwnedFd fd) {

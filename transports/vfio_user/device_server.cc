@@ -86,15 +86,14 @@ Status DeviceServer::map(Message& message) {
   const bool writable = map.flags & kDmaWritable;
   virtio::Memory memory = pci_.shared();
   std::vector<Shadow::Part> not_shared = pci_.not_shared();
+  const auto overlaps = [&](const auto& part) {
+    return map.address <= part.guest + (part.size - 1) &&
+           part.guest <= map.address + (map.size - 1);
+  };
+  if (std::ranges::any_of(not_shared, overlaps) || std::ranges::any_of(memory.regions(), overlaps))
+    return fail(EEXIST);
   if (message.descriptors.empty()) {
     if (not_shared.size() >= virtio::Memory::kRegionsMax) return fail(ENOSPC);
-    const auto overlaps = [&](const auto& part) {
-      return map.address <= part.guest + (part.size - 1) &&
-             part.guest <= map.address + (map.size - 1);
-    };
-    if (std::ranges::any_of(not_shared, overlaps) ||
-        std::ranges::any_of(memory.regions(), overlaps))
-      return fail(EEXIST);
     not_shared.push_back({map.address, map.size, writable});
   } else {
     auto mapping = virtio::Mapping::make(std::move(message.descriptors[0]), map.offset, map.size,

@@ -139,7 +139,7 @@ void PciDevice::write_config(U64 offset, Bytes data) {
 // VIRTIO_PCI_CAP_PCI_CFG: a window of the configuration space on the registers.
 bool PciDevice::touches_window(U64 offset, std::size_t size) const {
   const U64 data = window_ + sizeof(virtio_pci_cap);
-  return offset < data + sizeof(U32) && data < offset + size;
+  return size != 0 && offset < data + sizeof(U32) && data < offset + size;
 }
 
 std::optional<PciDevice::Window> PciDevice::window_at() {
@@ -318,7 +318,10 @@ Status PciDevice::set_memory(virtio::Memory shared, std::vector<Shadow::Part> no
   if (shadow_.in_use()) {
     const auto added = shadow_.add(not_shared, shared);
     NINEP_RETURN_IF_ERROR(added);
-    if (shadow_.is_cut_by(shared)) lose_ring();
+    if (shadow_.is_cut_by(shared)) {
+      queue_broken();
+      lose_ring();
+    }
   }
   device_.set_memory(std::move(shared));
   not_shared_ = std::move(not_shared);
@@ -336,39 +339,40 @@ void PciDevice::reset() {
   place_ = {.size = kQueueSize};
   isr_ = 0;
   reset_ = true;
-  let_go();
+  let_go(virtio::Device::Patience::kSome);
 }
 
 // The status of a reset device is 0 when it has let go of the ring.
-void PciDevice::let_go() {
+void PciDevice::let_go(virtio::Device::Patience patience) {
   shadow_.end();
   if (!device_.running()) {
     if (reset_) status_ = 0;
   } else if (!ending_) {
     ending_ = true;
-    resets_.spawn(ending());
+    resets_.spawn(ending(patience));
   }
 }
 
-io::Task<void> PciDevice::ending() {
-  auto resetting = device_.reset();
+io::Task<void> PciDevice::ending(virtio::Device::Patience patience) {
+  auto resetting = device_.reset(patience);
   co_await resetting;
   shadow_.drop_all();
   ending_ = false;
   if (reset_) status_ = 0;
 }
 
-// The ring is of no use until a reset; nothing is read or written any more.
+// The ring is of no use until a reset; nothing is read or written from now on.
 void PciDevice::lose_ring() {
-  queue_broken();
   reset_ = false;
-  let_go();
+  let_go(virtio::Device::Patience::kNone);
 }
 
 // Whoever takes it from a device at work (a kernel that starts another one does) is to find the
-// guest's memory as it leaves it.
+// guest's memory as it leaves it, and no interrupt.
 void PciDevice::master_lost() {
-  if (device_.running() && !ending_) lose_ring();
+  if (!device_.running() || ending_) return;
+  status_ |= kNeedsReset;
+  lose_ring();
 }
 
 io::Task<void> PciDevice::close() {

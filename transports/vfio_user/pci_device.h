@@ -98,8 +98,8 @@ class PciDevice final : public virtio::Bus {
   void start();
   Status start_ring();
   void interrupt();
-  void let_go();
-  io::Task<void> ending();
+  void let_go(virtio::Device::Patience patience);
+  io::Task<void> ending(virtio::Device::Patience patience);
   void lose_ring();
   void master_lost();
   void raise(U16 vector);

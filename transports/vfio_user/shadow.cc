@@ -83,7 +83,7 @@ bool Shadow::is_cut_by(const virtio::Memory& next) const {
          std::ranges::any_of(of_chains_, [&](const auto& chain) { return are_lost(chain.second); });
 }
 
-// Copies alone: what is shared may go, and is held by requests.
+// Copies alone: buffers that are shared may go, and are held by requests.
 void Shadow::add_mappings(U64 guest, U64 size, Mappings& mappings) const {
   for (const Copy& copy : copies(guest, size)) mappings.insert(copy.of);
 }
@@ -132,15 +132,20 @@ std::vector<Shadow::Descriptor> Shadow::chain_of(U16 head) const {
   return chain;
 }
 
-// What of [guest, guest + size) is shadowed, in parts that one transfer takes. An address that is
-// nowhere is the device's to refuse.
+// What [guest, guest + size) is part of. None: some of it is nowhere, which is the device's to
+// refuse.
+std::span<const virtio::Region> Shadow::regions(U64 guest, U64 size) const {
+  if (here(guest, size).empty()) return {};
+  const auto all = device_.memory().regions();
+  const auto place = &virtio::Region::guest;
+  return {std::prev(std::ranges::upper_bound(all, guest, {}, place)),
+          std::ranges::upper_bound(all, guest + (size - 1), {}, place)};
+}
+
+// What of it is shadowed, in parts that one transfer takes.
 std::vector<Shadow::Copy> Shadow::copies(U64 guest, U64 size) const {
   std::vector<Copy> copies;
-  if (here(guest, size).empty()) return copies;
-  const auto regions = device_.memory().regions();
-  const auto behind = std::ranges::upper_bound(regions, guest, {}, &virtio::Region::guest);
-  for (auto at = std::prev(behind); at != regions.end() && at->guest < guest + size; ++at) {
-    const virtio::Region& region = *at;
+  for (const virtio::Region& region : regions(guest, size)) {
     if (!region.mapping->own()) continue;
     U64 from = std::max(guest, region.guest);
     const U64 to = std::min(guest + size, region.guest + region.size);
@@ -243,7 +248,10 @@ io::Task<Status> Shadow::pull_some() {
 
 io::Task<Status> Shadow::pull_chain(U16 head) {
   const unsigned generation = generation_;
+  // What it lies in is noted before it is fetched: it may go meanwhile.
   if (Descriptor table; table_of(head, table)) {
+    for (const virtio::Region& region : regions(table.address, table.length))
+      of_chains_[head].insert(region.mapping.get());  // shared or not, it is read at the end, too
     auto fetching = fetch(table.address, table.length);
     const auto fetched = co_await fetching;
     if (!fetched || generation != generation_) co_return fetched;
@@ -251,11 +259,15 @@ io::Task<Status> Shadow::pull_chain(U16 head) {
   U64 left = kChainBytesMax;
   U64 room_left = kChainBytesMax;
   std::size_t steps = 0;
-  Mappings mappings;
-  const auto chain = chain_of(head);
+  auto chain = chain_of(head);
+  for (auto at = chain.begin(); at != chain.end(); ++at) {
+    if (is_too_much(*at, steps)) {  // the device refuses it
+      chain.erase(at, chain.end());
+      break;
+    }
+    add_mappings(at->address, std::min<U64>(at->length, kChainBytesMax), of_chains_[head]);
+  }
   for (const Descriptor& descriptor : chain) {
-    if (is_too_much(descriptor, steps)) break;  // the device refuses it
-    add_mappings(descriptor.address, std::min<U64>(descriptor.length, kChainBytesMax), mappings);
     if (descriptor.flags & kWrite) {  // a reply may fill it
       const U64 part = std::min<U64>(descriptor.length, room_left);
       room_left -= part;
@@ -268,7 +280,6 @@ io::Task<Status> Shadow::pull_chain(U16 head) {
     const auto fetched = co_await fetching;
     if (!fetched || generation != generation_) co_return fetched;
   }
-  of_chains_[head] = std::move(mappings);
   co_return Status();
 }
 

@@ -62,7 +62,7 @@ class Shadow {
   /// Nothing of the device's is left: copies cost nothing any more.
   void drop_all();
   /// Whether `next` lacks copies of the device's memory in which the ring is, or a chain that is
-  /// under way.
+  /// under way; or its table, shared or not.
   bool is_cut_by(const virtio::Memory& next) const;
 
   void kicked();
@@ -83,6 +83,7 @@ class Shadow {
   };
   using Mappings = std::set<const virtio::Mapping*>;
 
+  std::span<const virtio::Region> regions(U64 guest, U64 size) const;
   std::vector<Copy> copies(U64 guest, U64 size) const;
   void add_mappings(U64 guest, U64 size, Mappings& mappings) const;
   bool is_too_much(const Descriptor& descriptor, std::size_t& steps) const;

@@ -57,6 +57,7 @@ class Device::QueueRequest final : public transport::Request {
   /// Nothing of the guest's is used any more.
   void let_go() {
     memory_ = nullptr;
+    memory_again_ = nullptr;
     chunk_ = nullptr;
     Request::payload_ = {};
   }
@@ -266,15 +267,15 @@ Status Device::start(const RingPlace& place, U64 features, U16 next) {
 
 io::Task<void> Device::stop() {
   taking_ = false;
-  auto settling = settle();
+  auto settling = settle(Patience::kSome);
   co_await settling;
 }
 
-io::Task<void> Device::reset() {
+io::Task<void> Device::reset(Patience patience) {
   taking_ = false;
   if (used_) end_session();
   resetting_ = true;
-  auto settling = settle();
+  auto settling = settle(patience);
   co_await settling;
   resetting_ = false;
   forget_cut_off();
@@ -289,11 +290,11 @@ io::Task<void> Device::close() {
 }
 
 // Until everything is back, or patience is at its end.
-io::Task<void> Device::settle() {
+io::Task<void> Device::settle(Patience patience) {
   waiting_ = true;
   io::Scope timer;
-  patient_ = true;
-  if (!settled()) timer.spawn(lose_patience());
+  patient_ = patience == Patience::kSome;
+  if (patient_ && !settled()) timer.spawn(lose_patience());
   while (!settled() && patient_) co_await changed_;
   if (!timer.empty()) loop_.cancel(patience_);
   auto timer_ending = timer.all_done();

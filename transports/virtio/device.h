@@ -85,8 +85,10 @@ class Device final : public io::TurnEnd {
   io::Task<void> stop();
   /// The next entry of the available ring that start() would begin with.
   U16 next() const { return queue_.next(); }
-  /// Stops, and ends the session: the next start() is another guest's, or another boot's.
-  io::Task<void> reset();
+  enum class Patience { kSome, kNone };
+  /// Stops, and ends the session: the next start() is another guest's, or another boot's. Without
+  /// patience nothing more is written to the guest from the call on.
+  io::Task<void> reset(Patience patience = Patience::kSome);
   /// The front end is gone. Waits for all that is under way.
   io::Task<void> close();
 
@@ -112,7 +114,7 @@ class Device final : public io::TurnEnd {
   void end_session();
   io::Task<void> ending(std::unique_ptr<transport::Handler> handler);
   bool settled() const { return queue_.out() == 0 && (!resetting_ || ending_ == 0); }
-  io::Task<void> settle();
+  io::Task<void> settle(Patience patience);
   io::Task<void> lose_patience();
 
   io::Loop& loop_;
@@ -136,7 +138,7 @@ class Device final : public io::TurnEnd {
   unsigned ending_ = 0;           // sessions
   bool resetting_ = false;
   bool waiting_ = false;  // in settle(), or close()
-  bool patient_ = false;
+  bool patient_ = true;
   io::Op patience_;
   io::Event changed_;
   io::Scope scope_;

@@ -96,6 +96,13 @@ struct BusErrors {
 namespace {
 
 // [from, from + size) with no wrap.
+// False: that would be more than `max`. Nobody sees what isn't taken.
+bool add_within(std::atomic<U64>& count, U64 more, U64 max) {
+  for (U64 before = count; before <= max && more <= max - before;)
+    if (count.compare_exchange_weak(before, before + more)) return true;
+  return false;
+}
+
 bool fits(U64 from, U64 size) { return size != 0 && from <= ~U64{0} - (size - 1); }
 
 }  // namespace
@@ -115,23 +122,17 @@ bool Mapping::broken() const { return slot_ && BusErrors::slots[*slot_].broken; 
 Allowance Allowance::all_;
 
 bool Allowance::take_of(U64 bytes, unsigned shares) {
-  const U64 bytes_max = shares * kBytesMax;
-  const U64 mappings_max = BusErrors::limit() * shares / kShares;
-  const bool fits = bytes <= bytes_max;
-  const U64 before = fits ? bytes_.fetch_add(bytes) : 0;
-  if (fits && before <= bytes_max - bytes) {
-    if (mappings_.fetch_add(1) < mappings_max) return true;
-    --mappings_;
-  }
-  if (fits) bytes_ -= bytes;
+  if (!add_within(bytes_, bytes, shares * kBytesMax)) return false;
+  if (add_within(mappings_, 1, BusErrors::limit() * shares / kShares)) return true;
+  bytes_ -= bytes;
   return false;
 }
 
 bool Allowance::take(U64 bytes) {
-  if (!all_.take_of(bytes, kShares)) return false;
-  if (take_of(bytes, 1)) return true;
-  --all_.mappings_;
-  all_.bytes_ -= bytes;
+  if (!take_of(bytes, 1)) return false;
+  if (all_.take_of(bytes, kShares)) return true;
+  --mappings_;
+  bytes_ -= bytes;
   return false;
 }
 
@@ -215,9 +216,17 @@ bool Mapping::cut_off() {
 void Mapping::keep(std::span<const iovec> pieces) {
   const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
   for (const iovec& piece : pieces) {
-    const auto begin = reinterpret_cast<std::uintptr_t>(piece.iov_base);
-    for (auto at = begin; at < begin + piece.iov_len; at = (at / page + 1) * page)
-      std::atomic_ref(*reinterpret_cast<U8*>(at)).fetch_add(0);
+    const auto begin = reinterpret_cast<std::uintptr_t>(piece.iov_base) / page * page;
+    const auto end = reinterpret_cast<std::uintptr_t>(piece.iov_base) + piece.iov_len;
+    // Where there is no page for a copy that fails, and a write would bring zeros.
+    if (::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_POPULATE_WRITE) == 0 ||
+        errno != EINVAL)
+      continue;
+    for (auto at = begin; at < end; at += page) {  // before Linux 5.14
+      auto* const byte = reinterpret_cast<volatile U8*>(at);
+      U8 same = *byte;
+      __atomic_compare_exchange_n(byte, &same, same, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    }
   }
 }
 

@@ -2,6 +2,7 @@
 // blocks.
 #pragma once
 
+#include <atomic>
 #include <cstring>
 #include <map>
 #include <random>
@@ -25,7 +26,7 @@ struct EchoPlan {
   U32 msize = 8192;
   std::size_t reply_min = 0;  // smaller ones are filled up with zeros
   U64 seed = 1;
-  unsigned seen = 0;
+  std::atomic<unsigned> seen = 0;
   unsigned under_way = 0;
   unsigned under_way_max = 0;
   std::function<void()> on_request = [] {};

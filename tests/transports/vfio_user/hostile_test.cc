@@ -10,6 +10,24 @@ namespace {
 class VfioUserBad : public VfioUser {};
 INSTANTIATE_TEST_SUITE_P(, VfioUserBad, testing::Values(Which{"io_uring"}), loop_name);
 
+// A descriptor whose end never comes keeps those behind it; there are only so many.
+TEST_P(VfioUserBad, EndsThatNeverCome) {
+  const auto party = std::make_shared<transport::Party>();
+  VfioClient client(host->connect(party));
+  ASSERT_EQ(client.version(), 0);
+  std::atomic<bool> over{false};
+  party->closing.run([&] {
+    while (!over) std::this_thread::yield();
+  });
+  int sent = 0;
+  while (sent < 3000 && client.tell(Command::kDmaMap, DmaMap{32, 3, 0, 0, 0}, {ram.fd()}) >= 0)
+    ++sent;
+  EXPECT_GT(sent, 100);
+  EXPECT_LT(sent, 1100);
+  EXPECT_LT(party->closing.waiting(), 1100u);
+  over = true;
+}
+
 // Each is refused with an errno, and the device goes on.
 TEST_P(VfioUserBad, Refused) {
   VfioClient client(host->connect());

@@ -232,6 +232,90 @@ TEST_P(NotShared, MemoryGoesAmidAReply) {
   }
 }
 
+// Halves of the memory, each of which may go alone.
+class Halves : public NotShared {
+ protected:
+  static constexpr U64 kHalf = 32 * kMiB;
+  DmaMap second() { return {32, 3, 0, ram.guest() + kHalf, kHalf}; }
+  void begin_halves(VfioClient& client, bool second_is_shared) {
+    client.not_shared = &ram;
+    ASSERT_EQ(client.version(), 0);
+    ASSERT_EQ(client.tell(Command::kDmaMap, DmaMap{32, 3, 0, ram.guest(), kHalf}), 0);
+    map_second(client, second_is_shared);
+    ASSERT_EQ(
+        client.set_irqs(kMsix, kIrqDataEventfd | kIrqTrigger, 0, 2, {client.irq(), client.irq()}),
+        0);
+    status = client.part(VIRTIO_PCI_CAP_COMMON_CFG) + VIRTIO_PCI_COMMON_STATUS;
+  }
+  void map_second(VfioClient& client, bool shared) {
+    DmaMap map = second();
+    if (shared) map.offset = kHalf;
+    ASSERT_EQ(client.tell(Command::kDmaMap, map,
+                          shared ? std::vector<int>{ram.fd()} : std::vector<int>{}),
+              0);
+  }
+  void map_second_again(VfioClient& client, bool shared) {
+    ASSERT_EQ(client.unmap(second().address, second().size), 0);
+    map_second(client, shared);
+  }
+  U32 status = 0;
+};
+INSTANTIATE_TEST_SUITE_P(, Halves, testing::Values(Which{"io_uring"}, Which{"portable"}),
+                         loop_name);
+
+// The table by which a reply finds its place goes and comes while the request is under way.
+TEST_P(Halves, TableGoesAmidARequest) {
+  plan.when = When::kWhenClosed;
+  for (const bool shared : {false, true}) {
+    VfioClient client(host->connect());
+    begin_halves(client, shared);
+    Driver driver(ram);
+    ASSERT_EQ(client.start(driver), 15);
+    const auto bytes = echo_frame(7, 3000);
+    const U64 room = ram.take(4096, 4096);
+    const U64 table = ram.guest() + kHalf + 4096;
+    driver.write_descriptor(table, ram.put(bytes), 3000, kNext, 1);
+    driver.write_descriptor(table + 16, room, 4096, kWrite, 0);
+    driver.chain({{table, 32, kTable}});
+    const unsigned before = plan.seen;
+    client.kick();
+    while (plan.seen == before) client.read<U8>(0, 0);
+    map_second_again(client, shared);
+    EXPECT_EQ(client.read<U8>(0, status), 15 | 64);
+  }
+}
+
+// What a request is in goes and comes while it is fetched.
+TEST_P(Halves, PayloadGoesAmidAFetch) {
+  VfioClient client(host->connect());
+  begin_halves(client, false);
+  Driver driver(ram);
+  ASSERT_EQ(client.start(driver), 15);
+  const auto bytes = echo_frame(7, 3000);
+  const U64 rest = ram.guest() + kHalf + 8192;
+  std::ranges::copy(Bytes(bytes).subspan(100), ram.at(rest));
+  driver.indirect(
+      {{ram.put(Bytes(bytes).first(100)), 100}, {rest, 2900}, {ram.take(4096), 4096, kWrite}});
+  client.between_at = rest;
+  client.between = [&] { map_second_again(client, false); };
+  client.kick();
+  while (client.between) client.interrupted(100);
+  for (int i = 0; i < 20; ++i) client.read<U8>(0, 0);
+  EXPECT_EQ(client.read<U8>(0, status), 15 | 64);
+  EXPECT_EQ(plan.seen, 0u);
+  EXPECT_FALSE(driver.used());
+}
+
+// Whether memory is shared or not, there is one at a place.
+TEST_P(Halves, Overlaps) {
+  VfioClient client(host->connect());
+  begin_halves(client, true);
+  const DmaMap first{32, 3, 0, ram.guest() + kHalf - 4096, 4096};
+  EXPECT_EQ(client.tell(Command::kDmaMap, first, {ram.fd()}), EEXIST);
+  EXPECT_EQ(client.tell(Command::kDmaMap, first), EEXIST);
+  EXPECT_EQ(client.tell(Command::kDmaMap, second()), EEXIST);
+}
+
 // Memory beside it may come and go.
 TEST_P(NotShared, OtherMemoryGoesAmidAReply) {
   VfioClient client(host->connect());

@@ -195,6 +195,36 @@ TEST_P(Registers, BusMaster) {
   EXPECT_EQ(call(*client, again, "again"), "again");
 }
 
+// With requests under way, too: from then on nothing is written, and nobody is told.
+TEST_P(Registers, BusMasterAmidRequests) {
+  plan.when = When::kLater;
+  for (const bool msix : {true, false}) {
+    come(msix);
+    for (int round = 0; round < 10; ++round) {
+      Driver driver(ram);
+      ASSERT_EQ(client->start(driver), 15);
+      const U64 room = ram.take(64 << 10, 4096);
+      for (U64 i = 0; i < 64; ++i)
+        driver.indirect({{ram.put(frame("left")), static_cast<U32>(frame("left").size())},
+                         {room + 1024 * i, 1024, kWrite}});
+      client->kick();
+      client->write<U16>(kConfigRegion, PCI_COMMAND, PCI_COMMAND_MEMORY);
+      const U16 used = driver.used_index();
+      const std::vector<std::byte> before(ram.at(room), ram.at(room) + (64 << 10));
+      while (client->interrupted(0)) continue;  // from before it
+      if (!msix) {
+        ASSERT_EQ(client->set_irqs(kIntx, kIrqDataNone | kIrqUnmask, 0, 1), 0);
+      }
+      EXPECT_FALSE(client->interrupted(20));
+      EXPECT_EQ(driver.used_index(), used);
+      EXPECT_TRUE(std::ranges::equal(before, Bytes(ram.at(room), before.size())));
+      EXPECT_EQ(status(), 15 | 64);
+      client->write<U16>(kConfigRegion, PCI_COMMAND, kCommandOn);
+      client->reset();
+    }
+  }
+}
+
 // 4.1.4.9: a window on the registers, for those who can't reach them otherwise.
 TEST_P(Registers, Window) {
   U32 window = 0;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <fstream>
 #include <iterator>
+#include <thread>
 
 #include <gtest/gtest.h>
 #include <linux/memfd.h>
@@ -286,6 +287,29 @@ TEST(Mapping, OfOneParty) {
   for (int i = 0; i < 2; ++i) one.give_back(half);
   other.give_back(half);
   EXPECT_EQ(Mapping::make_private(Allowance::kBytesMax + 4096).error(), Errno{ENOSPC});
+}
+
+// What one isn't given, the others don't miss, not for a moment.
+TEST(Mapping, OneAsksForTooMuch) {
+  std::atomic<bool> over{false};
+  unsigned given = 0;
+  std::thread greedy([&] {
+    Allowance one;
+    while (!over) given += one.take(Allowance::kShares * Allowance::kBytesMax);
+  });
+  Allowance other;
+  unsigned refused = 0;
+  for (int i = 0; i < 300'000; ++i) {
+    if (other.take(4096)) {
+      other.give_back(4096);
+    } else {
+      ++refused;
+    }
+  }
+  over = true;
+  greedy.join();
+  EXPECT_EQ(given, 0u);
+  EXPECT_EQ(refused, 0u);
 }
 
 TEST(Mapping, OtherBusErrorsEndTheProgram) {

@@ -13,7 +13,7 @@
 
 #include "session.h"
 
-enum { kFailed = 1, kLeftOut = 77, kSecondsPerCheck = 180, kBlock = 65536 };
+enum { kFailed = 1, kLeftOut = 77, kSecondsPerCheck = 600, kBlock = 65536 };
 
 static const char* check_name;
 static const char* options = "";

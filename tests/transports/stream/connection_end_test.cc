@@ -206,7 +206,7 @@ struct Pipes {
 
 TEST_P(Endings, PipesServeToTheEndOfTheirInput) {
   for (const When when : {When::kAtOnce, When::kLater}) {
-    plan_ = {.when = when};
+    plan_.when = when;
     const Pipes pipes;
     Connection connection(loop(), pipes.server(), {}, Echo::maker(plan_));
     EchoStream stream(2'000, 3'000, test::seed());

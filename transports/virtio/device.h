@@ -138,7 +138,7 @@ class Device final : public io::TurnEnd {
   unsigned ending_ = 0;           // sessions
   bool resetting_ = false;
   bool waiting_ = false;  // in settle(), or close()
-  bool patient_ = true;
+  bool patient_ = false;
   io::Op patience_;
   io::Event changed_;
   io::Scope scope_;

@@ -95,7 +95,6 @@ struct BusErrors {
 
 namespace {
 
-// [from, from + size) with no wrap.
 // False: that would be more than `max`. Nobody sees what isn't taken.
 bool add_within(std::atomic<U64>& count, U64 more, U64 max) {
   for (U64 before = count; before <= max && more <= max - before;)
@@ -103,6 +102,7 @@ bool add_within(std::atomic<U64>& count, U64 more, U64 max) {
   return false;
 }
 
+// [from, from + size) with no wrap.
 bool fits(U64 from, U64 size) { return size != 0 && from <= ~U64{0} - (size - 1); }
 
 }  // namespace

@@ -295,10 +295,13 @@ TEST_P(VhostUserDescriptors, OneKeepsNoOthersAway) {
   for (int i = 0; i < 8; ++i) {
     FrontEnd front(host->connect(party));
     front.send(Request::kGetFeatures);
-    std::vector<int> many(250, front.call_fd());
-    if (i == 0) many = {lingering.fd()};
-    front.send(Request::kSetVringCall, words(U64{0}), many);
-    if (i == 0) lingering.forget();
+    if (i == 0) {
+      const Pause pause(host->loop());  // until it has the last of them
+      front.send(Request::kSetVringCall, words(U64{0}), {lingering.fd()});
+      lingering.forget();
+    } else {
+      front.send(Request::kSetVringCall, words(U64{0}), std::vector<int>(250, front.call_fd()));
+    }
     EXPECT_TRUE(front.ends());
   }
   FrontEnd same(host->connect(party));

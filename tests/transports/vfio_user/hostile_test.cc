@@ -15,17 +15,16 @@ TEST_P(VfioUserBad, EndsThatNeverCome) {
   const auto party = std::make_shared<transport::Party>();
   VfioClient client(host->connect(party));
   ASSERT_EQ(client.version(), 0);
-  std::atomic<bool> over{false};
-  party->closing.run([&] {
-    while (!over) std::this_thread::yield();
-  });
+  const auto over = std::make_shared<std::atomic<bool>>(false);  // it may look after this has ended
+  party->closing.run([over] { over->wait(false); });
   int sent = 0;
   while (sent < 3000 && client.tell(Command::kDmaMap, DmaMap{32, 3, 0, 0, 0}, {ram.fd()}) >= 0)
     ++sent;
   EXPECT_GT(sent, 100);
   EXPECT_LT(sent, 1100);
   EXPECT_LT(party->closing.waiting(), 1100u);
-  over = true;
+  *over = true;
+  over->notify_all();
 }
 
 // Each is refused with an errno, and the device goes on.

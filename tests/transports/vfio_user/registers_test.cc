@@ -215,7 +215,7 @@ TEST_P(Registers, BusMasterAmidRequests) {
       const U16 used = driver.used_index();
       const std::vector<std::byte> before(ram.at(room), ram.at(room) + (64 << 10));
       while (client->interrupted(0)) continue;  // from before it
-      if (!msix) {  // lets the line down, which may be up from before
+      if (!msix) {                              // lets the line down, which may be up from before
         client->read<U8>(0, isr);
         ASSERT_EQ(client->set_irqs(kIntx, kIrqDataNone | kIrqUnmask, 0, 1), 0);
       }

@@ -214,8 +214,9 @@ TEST_P(Registers, BusMasterAmidRequests) {
       client->write<U16>(kConfigRegion, PCI_COMMAND, PCI_COMMAND_MEMORY);
       const U16 used = driver.used_index();
       const std::vector<std::byte> before(ram.at(room), ram.at(room) + (64 << 10));
-      while (client->interrupted(0)) continue;  // from before it
-      if (!msix) {                              // lets the line down, which may be up from before
+      // What is from before it: an interrupt, or the line, which stays up until the ISR is read.
+      while (client->interrupted(0)) continue;
+      if (!msix) {
         client->read<U8>(0, isr);
         ASSERT_EQ(client->set_irqs(kIntx, kIrqDataNone | kIrqUnmask, 0, 1), 0);
       }

@@ -32,6 +32,23 @@ enum class Outcome {
 };
 
 namespace detail {
+template <U8 code, class First, class... Rest>
+consteval auto with_code(std::tuple<First, Rest...>*) {
+  if constexpr (Describe<First>::code == code) {
+    return std::type_identity<First>{};
+  } else {
+    return with_code<code>(static_cast<std::tuple<Rest...>*>(nullptr));
+  }
+}
+}  // namespace detail
+
+/// The R-message that answers T when nothing is wrong.
+template <Message T>
+  requires(is_request(Describe<T>::code))
+using ReplyTo = decltype(detail::with_code<Describe<T>::code + 1>(
+    static_cast<AllMessages*>(nullptr)))::type;
+
+namespace detail {
 template <class Visitor>
 using Step = bool (*)(Visitor&, Bytes body, Dialects d);
 

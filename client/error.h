@@ -1,0 +1,43 @@
+// What a call of the client gives when it doesn't give what it was called for.
+#pragma once
+
+#include <expected>
+#include <string>
+#include <utility>
+
+#include "proto/result.h"
+
+namespace ninep::client {
+
+/// What was being done, and why it did not work.
+struct Error {
+  Errno code{};       // a Linux errno; the server's, or of the kinds that kLost has
+  std::string doing;  // "open a/b"
+  std::string why;    // more than the errno says; may be empty
+
+  /// "open a/b: No such file or directory", and `why` in brackets.
+  std::string text() const {
+    std::string text = doing.empty() ? "" : doing + ": ";
+    text += errno_text(code);
+    if (!why.empty()) text += " (" + why + ")";
+    return text;
+  }
+};
+
+template <class T>
+using Expected = std::expected<T, Error>;
+
+inline std::unexpected<Error> error(int host_errno, std::string doing, std::string why = "") {
+  return std::unexpected(
+      Error{Errno{static_cast<U32>(host_errno)}, std::move(doing), std::move(why)});
+}
+
+inline bool is(const Error& error, int host_errno) {
+  return error.code == Errno{static_cast<U32>(host_errno)};
+}
+
+/// Passes an error on, from a coroutine; `r` is an Expected that has a name.
+#define NINEP_CO_RETURN_IF_WRONG(r) \
+  if (!(r)) co_return std::unexpected(std::move((r).error()))
+
+}  // namespace ninep::client

@@ -1,0 +1,177 @@
+// Session: a connection on which a dialect and the size of messages are agreed. Sends T-messages,
+// many at once, and brings each caller its reply.
+//
+// On one executor that runs no two of its handlers at once; nothing here locks. Callers are
+// coroutines (asio::awaitable) on that executor. What a message points at, and what is read into,
+// belongs to the caller and stays until the call returns.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <memory>
+
+#include "client/gate.h"
+#include "client/replies.h"
+#include "client/stream.h"
+
+namespace ninep::client {
+
+/// What came back: a message, and the frame that its views point into.
+template <Message R>
+class Reply {
+ public:
+  Reply(std::unique_ptr<std::byte[]> frame, const R& message)
+      : frame_(std::move(frame)), message_(message) {}
+  const R& operator*() const { return message_; }
+  const R* operator->() const { return &message_; }
+
+ private:
+  std::unique_ptr<std::byte[]> frame_;
+  R message_;
+};
+
+class Session final : public Requests {
+ public:
+  struct Options {
+    Dialects dialects = kAny;   // that may be agreed on: .L before .u before 9P2000
+    U32 msize = 1 << 20;        // at most
+    unsigned requests_max = 64;  // under way; others wait in line. At most 16384
+    std::chrono::milliseconds patience{60'000};        // with the server's answers
+    std::chrono::milliseconds flush_patience{10'000};  // and then with Rflush
+  };
+
+  /// Agrees on a dialect (version(5)): EPROTONOSUPPORT if there is none. The session ends with its
+  /// last owner.
+  static asio::awaitable<Expected<std::shared_ptr<Session>>> open(Stream stream, Options options);
+
+  Dialects dialect() const { return dialect_; }
+  U32 msize() const { return msize_; }
+  /// The most that a Tread, Twrite or Treaddir carries.
+  U32 payload_max() const { return msize_ - kIoHeaderSize; }
+  const Options& options() const { return options_; }
+
+  /// Sends `request` and waits for the reply. Errors: what the server says; EOPNOTSUPP: the dialect
+  /// lacks the message; EMSGSIZE: it doesn't fit; ECANCELED: the caller was cancelled, and
+  /// ETIMEDOUT: `patience` was over: in both cases the server was told (Tflush), has done with the
+  /// request, and sent no reply. Otherwise the reply that came after all. Those of lost(). Of a
+  /// Twrite the data are sent from where they are. `patience` 0: that of the options.
+  template <Message T>
+  asio::awaitable<Expected<Reply<ReplyTo<T>>>> call(T request,
+                                                    std::chrono::milliseconds patience = {});
+  /// The same; the data are received into `into`, which is as long as what is asked for.
+  asio::awaitable<Expected<U32>> read(Fid fid, U64 offset, Room into,
+                                      std::chrono::milliseconds patience = {});
+
+  /// The connection is of no use any more: ECONNRESET, or another error of the connection; EPROTO:
+  /// the server broke the protocol; ETIMEDOUT: it doesn't answer even Tflush.
+  bool lost() const { return lost_.has_value(); }
+  const Error& why_lost() const { return *lost_; }
+  /// Ends the session: what is under way fails with ECONNABORTED.
+  void close() { lose(ECONNABORTED, "closed"); }
+
+  Awaited* awaited(Tag tag) override;
+  void answered(Tag tag) override;
+
+ private:
+  struct Call;
+  /// A frame that goes out: its head, then data that are elsewhere.
+  struct Outgoing {
+    std::vector<std::byte> head;
+    Bytes data;
+    Call* call;  // null: nobody waits for it to be sent
+  };
+  struct Flush;
+
+  Session(Stream stream, const Options& options);
+
+  static asio::awaitable<void> receive(std::shared_ptr<Session> self);
+  asio::awaitable<Expected<void>> agree();
+  asio::awaitable<Expected<void>> exchange(std::vector<std::byte> head, Bytes data, Call& call,
+                                           std::chrono::milliseconds patience);
+  asio::awaitable<void> flush(Call& call);
+  void send(Outgoing outgoing);
+  void send_now();
+  void lose(int host_errno, std::string why);
+  Error error_in(Bytes frame, std::string doing) const;
+
+  template <Message T>
+  std::size_t reply_max(const T& request) const;
+
+  Stream stream_;
+  const Options options_;
+  std::weak_ptr<Session> self_;
+  Dialects dialect_ = kNone;
+  U32 msize_;
+  Replies replies_;
+  Gate tags_;
+  std::vector<Call*> calls_;  // by tag; null: the tag is free
+  std::vector<Tag> free_;
+  Call* version_ = nullptr;
+  std::deque<Outgoing> out_;
+  std::size_t sent_ = 0;  // bytes of the first one
+  bool sending_ = false;  // send_now() is going to be called
+  std::optional<Error> lost_;
+};
+
+// ------------------------------------------------------------------ what templates need
+
+struct Session::Call {
+  explicit Call(const asio::any_io_executor& executor) : done(executor) {}
+  std::string doing;  // for errors
+  Awaited awaited;
+  Signal done;
+  bool sent = false;  // all of it
+  Tag tag = kNoTag;
+  Flush* flush = nullptr;
+};
+
+template <Message T>
+std::size_t Session::reply_max(const T& request) const {
+  using R = ReplyTo<T>;
+  // An error has a text, in the older dialects.
+  const std::size_t error = kHeaderSize + 2 + kStringMax + sizeof(U32);
+  if constexpr (std::same_as<T, Tread> || std::same_as<T, Treaddir>) {
+    return std::max<std::size_t>(error, kReadHeaderSize + std::size_t{request.count});
+  } else {
+    static_assert(!requires(R r) { r.data; }, "how long may its data be?");
+    return error + kQidSize * kWalkNamesMax;
+  }
+}
+
+template <Message T>
+asio::awaitable<Expected<Reply<ReplyTo<T>>>> Session::call(T request,
+                                                           std::chrono::milliseconds patience) {
+  using R = ReplyTo<T>;
+  Call call(stream_.executor());
+  call.doing = Describe<T>::name;
+  if (!has(Describe<T>::dialects, dialect_))
+    co_return error(EOPNOTSUPP, call.doing,
+                    std::string(dialect_name(dialect_)) + " has no such message");
+  const std::size_t size = frame_size(request, dialect_);
+  if (size > msize_)
+    co_return error(EMSGSIZE, call.doing, "messages have at most " + std::to_string(msize_) +
+                                              " bytes here");
+  call.awaited.type = Describe<R>::code;
+  call.awaited.most = reply_max(request);
+  std::vector<std::byte> head;
+  Bytes data;
+  if constexpr (std::same_as<T, Twrite>) {
+    data = request.data.bytes;
+    head.resize(kWriteFrontSize);
+    encode_write_front(kNoTag, request.fid, request.offset, static_cast<U32>(data.size()), head);
+  } else {
+    head.resize(size);
+    [[maybe_unused]] const std::size_t encoded = encode_frame(kNoTag, request, dialect_, head);
+  }
+  auto exchanging = exchange(std::move(head), data, call, patience);
+  const auto exchanged = co_await std::move(exchanging);
+  NINEP_CO_RETURN_IF_WRONG(exchanged);
+  R reply{};
+  if (!decode(frame_body(call.awaited.bytes()), dialect_, reply)) {
+    lose(EPROTO, std::string("a malformed ") + Describe<R>::name);
+    co_return std::unexpected(*lost_);
+  }
+  co_return Reply<R>(std::move(call.awaited.frame), reply);
+}
+
+}  // namespace ninep::client

@@ -1,0 +1,52 @@
+// Stream: a connection as bytes: a socket, or two ends of pipes.
+//
+// On one executor that runs no two of its handlers at once, as all of client/.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <span>
+#include <string>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/awaitable.hpp>
+#include <asio/posix/stream_descriptor.hpp>
+#include <sys/uio.h>
+
+#include "client/error.h"
+#include "transports/address.h"
+
+namespace ninep::client {
+
+class Stream {
+ public:
+  /// Takes the descriptors over; `in` and `out` may be one. A pipe that nobody reads any more
+  /// sends SIGPIPE, which is the program's to ignore; a socket doesn't.
+  Stream(asio::any_io_executor executor, int in, int out);
+
+  /// tcp:, unix:, vsock:, fd: and stdio:. A host's addresses are tried one after the other.
+  static asio::awaitable<Expected<Stream>> connect(transport::Address address,
+                                                   std::chrono::milliseconds patience);
+
+  asio::any_io_executor executor() { return in_.get_executor(); }
+
+  /// Receives into the first of `pieces`, then the next: bytes received; 0 at the end.
+  asio::awaitable<Result<std::size_t>> read_some(std::span<const iovec> pieces);
+  /// Sends what can be sent without waiting; 0: nothing now.
+  Result<std::size_t> write_now(std::span<const iovec> pieces);
+  /// Calls `handler(std::error_code)` when write_now() can do something again.
+  template <class Handler>
+  void when_writable(Handler&& handler) {
+    (out_ ? *out_ : in_).async_wait(asio::posix::stream_descriptor::wait_write,
+                                    std::forward<Handler>(handler));
+  }
+  /// Ends what waits, with an error.
+  void close();
+
+ private:
+  asio::posix::stream_descriptor in_;
+  std::optional<asio::posix::stream_descriptor> out_;  // if it isn't in_
+  bool socket_ = true;
+};
+
+}  // namespace ninep::client

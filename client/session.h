@@ -73,24 +73,38 @@ class Session final : public Requests {
   void answered(Tag tag) override;
 
  private:
-  struct Call;
+  /// A request from its sending to its reply. Its caller owns it.
+  struct Call {
+    explicit Call(const asio::any_io_executor& executor) : done(executor) {}
+    std::string doing;  // for errors
+    Awaited awaited;
+    Signal done;           // the reply is there, the request is out; or the session is lost
+    bool is_sent = false;  // all of it: what it points at isn't needed any more
+    bool is_answered = false;
+    Tag tag = kNoTag;
+  };
   /// A frame that goes out: its head, then data that are elsewhere.
   struct Outgoing {
     std::vector<std::byte> head;
     Bytes data;
-    Call* call;  // null: nobody waits for it to be sent
+    Call* call;
+    std::size_t size() const { return head.size() + data.size(); }
   };
-  struct Flush;
+
+  class Place;
 
   Session(Stream stream, const Options& options);
 
+  Call* call_of(Tag tag) const;
   static asio::awaitable<void> receive(std::shared_ptr<Session> self);
   asio::awaitable<Expected<void>> agree();
+  asio::awaitable<Expected<bool>> agree_on(Dialects dialect);
   asio::awaitable<Expected<void>> exchange(std::vector<std::byte> head, Bytes data, Call& call,
                                            std::chrono::milliseconds patience);
-  asio::awaitable<void> flush(Call& call);
+  asio::awaitable<void> give_up(Call& call);
   void send(Outgoing outgoing);
   void send_now();
+  bool unsend(const Call& call);
   void lose(int host_errno, std::string why);
   Error error_in(Bytes frame, std::string doing) const;
 
@@ -102,28 +116,19 @@ class Session final : public Requests {
   std::weak_ptr<Session> self_;
   Dialects dialect_ = kNone;
   U32 msize_;
-  Replies replies_;
+  Replies replies_{*this};
   Gate tags_;
-  std::vector<Call*> calls_;  // by tag; null: the tag is free
-  std::vector<Tag> free_;
+  std::vector<Call*> calls_;    // by tag; null: the tag is free
+  std::vector<Call*> flushes_;  // by the tag that they flush
+  std::vector<U16> free_;
   Call* version_ = nullptr;
   std::deque<Outgoing> out_;
-  std::size_t sent_ = 0;  // bytes of the first one
-  bool sending_ = false;  // send_now() is going to be called
+  std::size_t sent_ = 0;         // bytes of the first one
+  bool send_is_posted_ = false;  // or waits for the stream
   std::optional<Error> lost_;
 };
 
 // ------------------------------------------------------------------ what templates need
-
-struct Session::Call {
-  explicit Call(const asio::any_io_executor& executor) : done(executor) {}
-  std::string doing;  // for errors
-  Awaited awaited;
-  Signal done;
-  bool sent = false;  // all of it
-  Tag tag = kNoTag;
-  Flush* flush = nullptr;
-};
 
 template <Message T>
 std::size_t Session::reply_max(const T& request) const {

@@ -1,0 +1,282 @@
+#include "client/session.h"
+
+#include <array>
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/post.hpp>
+#include <asio/this_coro.hpp>
+
+namespace ninep::client {
+namespace {
+
+constexpr unsigned kRequestsMax = 16384;
+constexpr U16 kFlushTag = 0x8000;  // and the tag that it flushes
+constexpr U32 kMsizeMin = 256;     // from the server: less is of no use
+constexpr std::size_t kPiecesAtOnce = 64;
+constexpr U32 kErrnoMax = 4095;
+
+}  // namespace
+
+Session::Session(Stream stream, const Options& options)
+    : stream_(std::move(stream)),
+      options_(options),
+      msize_(options.msize),
+      tags_(stream_.executor(), std::min(options.requests_max, kRequestsMax)),
+      calls_(std::min(options.requests_max, kRequestsMax)),
+      flushes_(calls_.size()) {
+  for (std::size_t tag = calls_.size(); tag > 0; --tag)
+    free_.push_back(static_cast<U16>(tag - 1));
+}
+
+asio::awaitable<Expected<std::shared_ptr<Session>>> Session::open(Stream stream, Options options) {
+  if (options.requests_max == 0 || options.msize < kMsizeMin)
+    co_return error(EINVAL, "start a session");
+  const std::shared_ptr<Session> session(new Session(std::move(stream), options));
+  session->self_ = session;
+  asio::co_spawn(session->stream_.executor(), receive(session), asio::detached);
+  // The receiver has it too, and ends when the last owner closes it.
+  std::shared_ptr<Session> owned(session.get(), [session](Session* s) { s->close(); });
+  auto agreeing = session->agree();
+  const auto agreed = co_await std::move(agreeing);
+  NINEP_CO_RETURN_IF_WRONG(agreed);
+  co_return owned;
+}
+
+// ------------------------------------------------------------------ version(5)
+
+asio::awaitable<Expected<void>> Session::agree() {
+  replies_.set_msize(options_.msize);
+  for (const Dialects dialect : {kDotL, kDotU, k9P2000}) {
+    if (!has(options_.dialects, dialect)) continue;
+    auto agreeing = agree_on(dialect);
+    const auto agreed = co_await std::move(agreeing);
+    NINEP_CO_RETURN_IF_WRONG(agreed);
+    if (!*agreed) continue;
+    replies_.set_msize(msize_);
+    co_return Expected<void>();
+  }
+  co_return error(EPROTONOSUPPORT, "agree on a dialect", "the server speaks none that was asked for");
+}
+
+// A server that doesn't know the dialect says "unknown", or another one, or sends an error.
+asio::awaitable<Expected<bool>> Session::agree_on(Dialects dialect) {
+  Call call(stream_.executor());
+  call.doing = "Tversion";
+  call.awaited.most = kHeaderSize + sizeof(U32) + 2 + kStringMax;
+  const Tversion wanted{options_.msize, dialect_name(dialect)};
+  std::vector<std::byte> head(frame_size(wanted, dialect));
+  [[maybe_unused]] const std::size_t size = encode_frame(kNoTag, wanted, dialect, head);
+  version_ = &call;
+  auto exchanging = exchange(std::move(head), {}, call, {});
+  const auto exchanged = co_await std::move(exchanging);
+  version_ = nullptr;
+  if (!exchanged) {
+    if (lost() || call.awaited.size == 0) co_return std::unexpected(exchanged.error());
+    co_return false;
+  }
+  Rversion agreed{};
+  if (!decode(frame_body(call.awaited.bytes()), dialect, agreed)) {
+    lose(EPROTO, "a malformed Rversion");
+    co_return std::unexpected(*lost_);
+  }
+  for (const Dialects one : {kDotL, kDotU, k9P2000}) {
+    if (!has(options_.dialects, one) || !agreed.version.starts_with(dialect_name(one))) continue;
+    if (agreed.msize < kMsizeMin) co_return error(EPROTO, call.doing, "messages that are too small");
+    dialect_ = one;
+    msize_ = std::min(agreed.msize, options_.msize);
+    co_return true;
+  }
+  co_return false;
+}
+
+// ------------------------------------------------------------------ a request and its reply
+
+/// A tag, for as long as it is there.
+class Session::Place {
+ public:
+  Place(Session& session, Call& call) : session_(session), tag_(session.free_.back()) {
+    session_.free_.pop_back();
+    session_.calls_[tag_] = &call;
+    call.tag = Tag{tag_};
+  }
+  ~Place() {
+    session_.calls_[tag_] = nullptr;
+    session_.free_.push_back(tag_);
+    session_.tags_.leave();
+  }
+
+ private:
+  Session& session_;
+  const U16 tag_;
+};
+
+asio::awaitable<Expected<void>> Session::exchange(std::vector<std::byte> head, Bytes data,
+                                                  Call& call, std::chrono::milliseconds patience) {
+  const bool throws = co_await asio::this_coro::throw_if_cancelled();
+  co_await asio::this_coro::throw_if_cancelled(false);  // the caller is told by a result
+  const auto end = std::chrono::steady_clock::now() +
+                   (patience.count() != 0 ? patience : options_.patience);
+  int why_none = 0;
+  auto entering = tags_.enter();
+  if (!co_await std::move(entering)) {
+    why_none = ECANCELED;
+  } else {
+    std::optional<Place> place;
+    if (&call != version_) place.emplace(*this, call);
+    std::memcpy(head.data() + sizeof(U32) + sizeof(U8), &call.tag, sizeof call.tag);
+    if (!lost_) send({std::move(head), data, &call});
+    auto waiting = call.done.wait_until(end);
+    if (!lost_ && !co_await std::move(waiting)) {
+      const auto state = co_await asio::this_coro::cancellation_state;
+      why_none = state.cancelled() != asio::cancellation_type::none ? ECANCELED : ETIMEDOUT;
+      co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+      auto giving_up = give_up(call);
+      co_await std::move(giving_up);
+      co_await asio::this_coro::reset_cancellation_state();
+    }
+  }
+  co_await asio::this_coro::throw_if_cancelled(throws);
+  if (call.awaited.size != 0) {
+    if (read_header(call.awaited.bytes()).type == call.awaited.type) co_return Expected<void>();
+    co_return std::unexpected(error_in(call.awaited.bytes(), std::move(call.doing)));
+  }
+  if (!lost_) co_return error(why_none, std::move(call.doing));
+  co_return std::unexpected(Error{lost_->code, std::move(call.doing), lost_->why});
+}
+
+// flush(5): "the client must wait until it gets the Rflush ..., even if the response arrives in the
+// interim". Without Rflush nothing is known of the connection any more.
+asio::awaitable<void> Session::give_up(Call& call) {
+  if (unsend(call)) co_return;
+  if (&call == version_) co_return lose(ETIMEDOUT, "no answer to Tversion");
+  const auto oldtag = static_cast<U16>(call.tag);
+  Call flush(stream_.executor());
+  flush.awaited.type = Describe<Rflush>::code;
+  flush.awaited.most = kHeaderSize;
+  const Tflush request{call.tag};
+  std::vector<std::byte> head(frame_size(request, dialect_));
+  [[maybe_unused]] const std::size_t size = encode_frame(
+      Tag{static_cast<U16>(kFlushTag | oldtag)}, request, dialect_, head);
+  flushes_[oldtag] = &flush;
+  send({std::move(head), {}, &flush});
+  auto waiting = flush.done.wait_until(std::chrono::steady_clock::now() + options_.flush_patience);
+  if (!co_await std::move(waiting)) lose(ETIMEDOUT, "no answer to Tflush");
+  flushes_[oldtag] = nullptr;
+}
+
+Error Session::error_in(Bytes frame, std::string doing) const {
+  Errno code{EPROTO};
+  std::string why;
+  const auto take = [&]<class M>(const M& message) {
+    if constexpr (std::same_as<M, Rlerror>) {
+      if (message.ecode != 0 && message.ecode <= kErrnoMax) code = Errno{message.ecode};
+    } else if constexpr (std::same_as<M, Rerror>) {
+      why = message.ename;
+      code = dialect_ == kDotU && message.ecode != 0 && message.ecode <= kErrnoMax
+                 ? Errno{message.ecode}
+                 : errno_of_text(message.ename);
+    }
+  };
+  const Dialects dialect = dialect_ == kNone ? kDotL : dialect_;
+  if (visit_reply(read_header(frame).type, frame_body(frame), dialect, take) != Outcome::kDone ||
+      (code == Errno{EPROTO} && why.empty()))
+    why = "a reply that is none";
+  return {code, std::move(doing), std::move(why)};
+}
+
+// ------------------------------------------------------------------ receiving
+
+asio::awaitable<void> Session::receive(std::shared_ptr<Session> self) {
+  while (!self->lost_) {
+    auto reading = self->stream_.read_some(self->replies_.room());
+    const auto size = co_await std::move(reading);
+    if (self->lost_) co_return;
+    if (!size || *size == 0) {
+      self->lose(size ? ECONNRESET : static_cast<int>(size.error()),
+                 "the server has closed the connection");
+      co_return;
+    }
+    if (const auto received = self->replies_.received(*size); !received)
+      self->lose(EPROTO, std::string("the server sent ") + received.error());
+  }
+}
+
+Session::Call* Session::call_of(Tag tag) const {
+  const auto number = static_cast<U16>(tag);
+  if (tag == kNoTag) return version_;
+  const auto& calls = number & kFlushTag ? flushes_ : calls_;
+  const std::size_t at = number & (kFlushTag - 1u);
+  return at < calls.size() ? calls[at] : nullptr;
+}
+
+Awaited* Session::awaited(Tag tag) {
+  Call* const call = call_of(tag);
+  return call ? &call->awaited : nullptr;
+}
+
+// What a caller still has to be there for isn't over: a reply that comes before all of its request
+// has gone.
+void Session::answered(Tag tag) {
+  Call& call = *call_of(tag);
+  call.is_answered = true;
+  if (call.is_sent) call.done.set();
+}
+
+// ------------------------------------------------------------------ sending
+
+void Session::send(Outgoing outgoing) {
+  out_.push_back(std::move(outgoing));
+  // What is asked for in the same turn goes out at once.
+  if (std::exchange(send_is_posted_, true)) return;
+  asio::post(stream_.executor(), [self = self_.lock()] { self->send_now(); });
+}
+
+void Session::send_now() {
+  send_is_posted_ = false;
+  while (!lost_ && !out_.empty()) {
+    std::array<iovec, kPiecesAtOnce> pieces;
+    std::size_t count = 0;
+    std::size_t skip = sent_;
+    for (auto at = out_.begin(); at != out_.end() && count + 2 <= pieces.size(); ++at) {
+      for (const Bytes part : {Bytes(at->head), at->data}) {
+        const Bytes rest = part.subspan(std::min(skip, part.size()));
+        skip -= part.size() - rest.size();
+        if (!rest.empty())
+          pieces[count++] = {const_cast<std::byte*>(rest.data()), rest.size()};
+      }
+    }
+    const auto size = stream_.write_now(std::span(pieces).first(count));
+    if (!size) return lose(static_cast<int>(size.error()), "the connection is broken");
+    if (*size == 0) {
+      send_is_posted_ = true;
+      return stream_.when_writable([self = self_.lock()](std::error_code) { self->send_now(); });
+    }
+    for (sent_ += *size; !out_.empty() && sent_ >= out_.front().size(); out_.pop_front()) {
+      sent_ -= out_.front().size();
+      Call& call = *out_.front().call;
+      call.is_sent = true;
+      if (call.is_answered) call.done.set();
+    }
+  }
+}
+
+// Takes back what hasn't begun to go out.
+bool Session::unsend(const Call& call) {
+  const auto at = std::ranges::find(out_, &call, &Outgoing::call);
+  if (at == out_.end() || (at == out_.begin() && sent_ != 0)) return false;
+  out_.erase(at);
+  return true;
+}
+
+void Session::lose(int host_errno, std::string why) {
+  if (lost_) return;
+  lost_ = Error{Errno{static_cast<U32>(host_errno)}, "", std::move(why)};
+  stream_.close();
+  out_.clear();
+  for (const auto& calls : {calls_, flushes_, std::vector<Call*>{version_}})
+    for (Call* const call : calls)
+      if (call) call->done.set();
+}
+
+}  // namespace ninep::client

@@ -61,8 +61,8 @@ class Replies {
   std::vector<std::byte> buffer_;  // [begin_, end_) has come and belongs to no reply yet
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
-  Tag tag_{};      // of the reply that is under way
-  Room rest_;      // where what is missing of it goes
+  Tag tag_{};  // of the reply that is under way
+  Room rest_;  // where what is missing of it goes
   std::array<iovec, 2> pieces_;
 };
 

@@ -25,8 +25,7 @@ Session::Session(Stream stream, const Options& options)
       tags_(stream_.executor(), std::min(options.requests_max, kRequestsMax)),
       calls_(std::min(options.requests_max, kRequestsMax)),
       flushes_(calls_.size()) {
-  for (std::size_t tag = calls_.size(); tag > 0; --tag)
-    free_.push_back(static_cast<U16>(tag - 1));
+  for (std::size_t tag = calls_.size(); tag > 0; --tag) free_.push_back(static_cast<U16>(tag - 1));
 }
 
 asio::awaitable<Expected<std::shared_ptr<Session>>> Session::open(Stream stream, Options options) {
@@ -56,7 +55,8 @@ asio::awaitable<Expected<void>> Session::agree() {
     replies_.set_msize(msize_);
     co_return Expected<void>();
   }
-  co_return error(EPROTONOSUPPORT, "agree on a dialect", "the server speaks none that was asked for");
+  co_return error(EPROTONOSUPPORT, "agree on a dialect",
+                  "the server speaks none that was asked for");
 }
 
 // A server that doesn't know the dialect says "unknown", or another one, or sends an error.
@@ -72,7 +72,7 @@ asio::awaitable<Expected<bool>> Session::agree_on(Dialects dialect) {
   const auto exchanged = co_await std::move(exchanging);
   version_ = nullptr;
   if (!exchanged) {
-    if (lost() || call.awaited.size == 0) co_return std::unexpected(exchanged.error());
+    if (lost() || !call.is_answered) co_return std::unexpected(exchanged.error());
     co_return false;
   }
   Rversion agreed{};
@@ -82,7 +82,8 @@ asio::awaitable<Expected<bool>> Session::agree_on(Dialects dialect) {
   }
   for (const Dialects one : {kDotL, kDotU, k9P2000}) {
     if (!has(options_.dialects, one) || !agreed.version.starts_with(dialect_name(one))) continue;
-    if (agreed.msize < kMsizeMin) co_return error(EPROTO, call.doing, "messages that are too small");
+    if (agreed.msize < kMsizeMin)
+      co_return error(EPROTO, call.doing, "messages that are too small");
     dialect_ = one;
     msize_ = std::min(agreed.msize, options_.msize);
     co_return true;
@@ -115,15 +116,16 @@ asio::awaitable<Expected<void>> Session::exchange(std::vector<std::byte> head, B
                                                   Call& call, std::chrono::milliseconds patience) {
   const bool throws = co_await asio::this_coro::throw_if_cancelled();
   co_await asio::this_coro::throw_if_cancelled(false);  // the caller is told by a result
-  const auto end = std::chrono::steady_clock::now() +
-                   (patience.count() != 0 ? patience : options_.patience);
+  const auto end =
+      std::chrono::steady_clock::now() + (patience.count() != 0 ? patience : options_.patience);
   int why_none = 0;
+  const bool is_version = &call == version_;
   auto entering = tags_.enter();
-  if (!co_await std::move(entering)) {
+  if (!is_version && !co_await std::move(entering)) {
     why_none = ECANCELED;
   } else {
     std::optional<Place> place;
-    if (&call != version_) place.emplace(*this, call);
+    if (!is_version) place.emplace(*this, call);
     std::memcpy(head.data() + sizeof(U32) + sizeof(U8), &call.tag, sizeof call.tag);
     if (!lost_) send({std::move(head), data, &call});
     auto waiting = call.done.wait_until(end);
@@ -137,12 +139,29 @@ asio::awaitable<Expected<void>> Session::exchange(std::vector<std::byte> head, B
     }
   }
   co_await asio::this_coro::throw_if_cancelled(throws);
-  if (call.awaited.size != 0) {
+  if (call.is_answered) {
     if (read_header(call.awaited.bytes()).type == call.awaited.type) co_return Expected<void>();
     co_return std::unexpected(error_in(call.awaited.bytes(), std::move(call.doing)));
   }
   if (!lost_) co_return error(why_none, std::move(call.doing));
   co_return std::unexpected(Error{lost_->code, std::move(call.doing), lost_->why});
+}
+
+asio::awaitable<Expected<U32>> Session::read(Fid fid, U64 offset, Room into,
+                                             std::chrono::milliseconds patience) {
+  Call call(stream_.executor());
+  call.doing = Describe<Tread>::name;
+  const Tread request{fid, offset,
+                      static_cast<U32>(std::min<std::size_t>(into.size(), payload_max()))};
+  call.awaited.type = Describe<Rread>::code;
+  call.awaited.most = reply_max(request);
+  call.awaited.into = into.first(request.count);
+  std::vector<std::byte> head(frame_size(request, dialect_));
+  [[maybe_unused]] const std::size_t size = encode_frame(kNoTag, request, dialect_, head);
+  auto exchanging = exchange(std::move(head), {}, call, patience);
+  const auto exchanged = co_await std::move(exchanging);
+  NINEP_CO_RETURN_IF_WRONG(exchanged);
+  co_return static_cast<U32>(call.awaited.read);
 }
 
 // flush(5): "the client must wait until it gets the Rflush ..., even if the response arrives in the
@@ -156,8 +175,8 @@ asio::awaitable<void> Session::give_up(Call& call) {
   flush.awaited.most = kHeaderSize;
   const Tflush request{call.tag};
   std::vector<std::byte> head(frame_size(request, dialect_));
-  [[maybe_unused]] const std::size_t size = encode_frame(
-      Tag{static_cast<U16>(kFlushTag | oldtag)}, request, dialect_, head);
+  [[maybe_unused]] const std::size_t size =
+      encode_frame(Tag{static_cast<U16>(kFlushTag | oldtag)}, request, dialect_, head);
   flushes_[oldtag] = &flush;
   send({std::move(head), {}, &flush});
   auto waiting = flush.done.wait_until(std::chrono::steady_clock::now() + options_.flush_patience);
@@ -172,10 +191,9 @@ Error Session::error_in(Bytes frame, std::string doing) const {
     if constexpr (std::same_as<M, Rlerror>) {
       if (message.ecode != 0 && message.ecode <= kErrnoMax) code = Errno{message.ecode};
     } else if constexpr (std::same_as<M, Rerror>) {
+      const U32 number = message.ecode;  // 0 in 9P2000
       why = message.ename;
-      code = dialect_ == kDotU && message.ecode != 0 && message.ecode <= kErrnoMax
-                 ? Errno{message.ecode}
-                 : errno_of_text(message.ename);
+      code = number != 0 && number <= kErrnoMax ? Errno{number} : errno_of_text(message.ename);
     }
   };
   const Dialects dialect = dialect_ == kNone ? kDotL : dialect_;
@@ -242,8 +260,7 @@ void Session::send_now() {
       for (const Bytes part : {Bytes(at->head), at->data}) {
         const Bytes rest = part.subspan(std::min(skip, part.size()));
         skip -= part.size() - rest.size();
-        if (!rest.empty())
-          pieces[count++] = {const_cast<std::byte*>(rest.data()), rest.size()};
+        if (!rest.empty()) pieces[count++] = {const_cast<std::byte*>(rest.data()), rest.size()};
       }
     }
     const auto size = stream_.write_now(std::span(pieces).first(count));

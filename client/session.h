@@ -9,6 +9,7 @@
 #include <chrono>
 #include <deque>
 #include <memory>
+#include <optional>
 
 #include "client/gate.h"
 #include "client/replies.h"
@@ -33,8 +34,8 @@ class Reply {
 class Session final : public Requests {
  public:
   struct Options {
-    Dialects dialects = kAny;   // that may be agreed on: .L before .u before 9P2000
-    U32 msize = 1 << 20;        // at most
+    Dialects dialects = kAny;    // that may be agreed on: .L before .u before 9P2000
+    U32 msize = 1 << 20;         // at most
     unsigned requests_max = 64;  // under way; others wait in line. At most 16384
     std::chrono::milliseconds patience{60'000};        // with the server's answers
     std::chrono::milliseconds flush_patience{10'000};  // and then with Rflush
@@ -154,8 +155,8 @@ asio::awaitable<Expected<Reply<ReplyTo<T>>>> Session::call(T request,
                     std::string(dialect_name(dialect_)) + " has no such message");
   const std::size_t size = frame_size(request, dialect_);
   if (size > msize_)
-    co_return error(EMSGSIZE, call.doing, "messages have at most " + std::to_string(msize_) +
-                                              " bytes here");
+    co_return error(EMSGSIZE, call.doing,
+                    "messages have at most " + std::to_string(msize_) + " bytes here");
   call.awaited.type = Describe<R>::code;
   call.awaited.most = reply_max(request);
   std::vector<std::byte> head;
@@ -163,7 +164,7 @@ asio::awaitable<Expected<Reply<ReplyTo<T>>>> Session::call(T request,
   if constexpr (std::same_as<T, Twrite>) {
     data = request.data.bytes;
     head.resize(kWriteFrontSize);
-    encode_write_front(kNoTag, request.fid, request.offset, static_cast<U32>(data.size()), head);
+    encode_write_front(kNoTag, {request.fid, request.offset, static_cast<U32>(data.size())}, head);
   } else {
     head.resize(size);
     [[maybe_unused]] const std::size_t encoded = encode_frame(kNoTag, request, dialect_, head);

@@ -57,10 +57,9 @@ asio::awaitable<std::error_code> connect_any(Socket& socket, std::vector<Endpoin
 asio::awaitable<std::error_code> connect_tcp(Socket& socket, const Address& address) {
   asio::ip::tcp::resolver resolver(co_await asio::this_coro::executor);
   std::error_code error;
-  const auto found =
-      co_await resolver.async_resolve(address.host.empty() ? "localhost" : address.host,
-                                      address.port,
-                                      asio::redirect_error(asio::use_awaitable, error));
+  const auto found = co_await resolver.async_resolve(
+      address.host.empty() ? "localhost" : address.host, address.port,
+      asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return error;
   std::vector<Endpoint> endpoints;
   for (const auto& entry : found) endpoints.emplace_back(entry.endpoint());
@@ -111,17 +110,15 @@ asio::awaitable<Expected<Stream>> Stream::connect(Address address,
     co_return Stream(executor, in, out);
   }
   Socket socket(executor);
-  auto connecting = address.kind == Address::Kind::kTcp
-                        ? connect_tcp(socket, address)
-                        : connect_any(socket, endpoint_of(address));
+  auto connecting = address.kind == Address::Kind::kTcp ? connect_tcp(socket, address)
+                                                        : connect_any(socket, endpoint_of(address));
   auto won = co_await (std::move(connecting) || sleep_until(Clock::now() + patience));
   if (won.index() != 0) co_return error(ETIMEDOUT, doing);
   const std::error_code failed = std::get<0>(won);
   if (failed)
-    co_return std::unexpected(Error{errno_of(failed), doing,
-                                    failed.category() == asio::error::get_system_category()
-                                        ? ""
-                                        : failed.message()});
+    co_return std::unexpected(
+        Error{errno_of(failed), doing,
+              failed.category() == asio::error::get_system_category() ? "" : failed.message()});
   const int fd = socket.release();
   transport::prepare_connection(fd);
   co_return Stream(executor, fd, fd);

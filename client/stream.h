@@ -37,8 +37,8 @@ class Stream {
   /// Calls `handler(std::error_code)` when write_now() can do something again.
   template <class Handler>
   void when_writable(Handler&& handler) {
-    (out_ ? *out_ : in_).async_wait(asio::posix::stream_descriptor::wait_write,
-                                    std::forward<Handler>(handler));
+    (out_ ? *out_ : in_)
+        .async_wait(asio::posix::stream_descriptor::wait_write, std::forward<Handler>(handler));
   }
   /// Ends what waits, with an error.
   void close();

@@ -45,8 +45,8 @@ consteval auto with_code(std::tuple<First, Rest...>*) {
 /// The R-message that answers T when nothing is wrong.
 template <Message T>
   requires(is_request(Describe<T>::code))
-using ReplyTo = decltype(detail::with_code<Describe<T>::code + 1>(
-    static_cast<AllMessages*>(nullptr)))::type;
+using ReplyTo =
+    decltype(detail::with_code<Describe<T>::code + 1>(static_cast<AllMessages*>(nullptr)))::type;
 
 namespace detail {
 template <class Visitor>

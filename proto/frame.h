@@ -74,6 +74,14 @@ inline WriteFront read_write_front(Bytes front) {
   return w;
 }
 
+/// Writes what stands before a Twrite's `count` bytes of data, which are elsewhere.
+inline void encode_write_front(Tag tag, const WriteFront& front, Room room) {
+  Writer w(room.data(), kAny);
+  put_fields(w,
+             Header{static_cast<U32>(kWriteFrontSize) + front.count, Describe<Twrite>::code, tag});
+  put_fields(w, front);
+}
+
 /// Writes the header and count[4] that stand before the data of an Rread or Rreaddir, where the
 /// data are in place already.
 template <Message M>

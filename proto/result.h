@@ -28,6 +28,9 @@ constexpr std::unexpected<Errno> fail(Errno e) { return std::unexpected(e); }
 std::string_view errno_name(Errno e);
 /// "No such file or directory", as glibc and the Linux client's table of texts have it.
 std::string_view errno_text(Errno e);
+/// What an Rerror says: the errno whose text it is, whatever its letters' case, or that of what
+/// Plan 9's programs say; EREMOTEIO if it is neither.
+Errno errno_of_text(std::string_view text);
 
 }  // namespace ninep
 

@@ -1,0 +1,287 @@
+// The client's session: against our own server, and against one that says anything.
+#include "client/session.h"
+
+#include <functional>
+
+#include <asio/experimental/awaitable_operators.hpp>
+#include <sys/socket.h>
+
+#include "server/fs/memory.h"
+#include "tests/client/on_loop.h"
+#include "tests/conversation/gate.h"
+#include "tests/conversation/host.h"
+
+namespace ninep::test {
+namespace {
+
+using namespace std::chrono_literals;
+using asio::awaitable;
+using client::Expected;
+using client::Session;
+using Opened = std::shared_ptr<Session>;
+
+class ClientSession : public testing::Test {
+ protected:
+  /// Our server, with a file "f" of 3,000,000 bytes, each of them its offset's last digits.
+  void serve(U32 msize_max = 1 << 20) {
+    host = std::make_unique<Host>(
+        io::make_portable_loop(),
+        server::Export{make_gated_tree(std::make_shared<fs::MemoryTree>(), gate)}, msize_max);
+    Client c = host->connect();
+    c.version();
+    c.attach(0);
+    content.resize(3'000'000);
+    for (std::size_t i = 0; i < content.size(); ++i) content[i] = static_cast<char>(i * 7 / 5);
+    c.make_file(0, "f", content);
+  }
+  void TearDown() override {
+    gate.open();
+    gate.release_all();
+  }
+  client::Stream stream_to(int fd) { return {context.get_executor(), fd, fd}; }
+  Opened open(Session::Options options = {}) {
+    Client c = host->connect();
+    const int fd = ::dup(c.fd());
+    auto session = run(context, Session::open(stream_to(fd), options));
+    EXPECT_TRUE(session) << session.error().text();
+    return session.value_or(nullptr);
+  }
+  static awaitable<Expected<void>> attach(Session& s) {
+    auto attaching = s.call(Tattach{Fid{0}, kNoFid, "", "", 0});
+    const auto attached = co_await std::move(attaching);
+    NINEP_CO_RETURN_IF_WRONG(attached);
+    auto walking = s.call(Twalk{Fid{0}, Fid{1}, {"f"}});
+    const auto walked = co_await std::move(walking);
+    NINEP_CO_RETURN_IF_WRONG(walked);
+    auto opening = s.call(Tlopen{Fid{1}, lopen::kReadWrite});
+    const auto opened = co_await std::move(opening);
+    NINEP_CO_RETURN_IF_WRONG(opened);
+    co_return Expected<void>();
+  }
+  template <Message T>
+  auto ask(Session& s, const T& request, std::chrono::milliseconds patience = {}) {
+    return run(context, s.call(request, patience));
+  }
+
+  asio::io_context context;
+  Gate gate;
+  std::unique_ptr<Host> host;
+  std::string content;
+};
+
+TEST_F(ClientSession, Talks) {
+  serve();
+  const Opened s = open();
+  EXPECT_EQ(s->dialect(), kDotL);
+  EXPECT_EQ(s->msize(), 1u << 20);
+  ASSERT_TRUE(run(context, attach(*s)));
+  const auto attributes = ask(*s, Tgetattr{Fid{1}, getattr::kBasic});
+  ASSERT_TRUE(attributes);
+  EXPECT_EQ((*attributes)->attr.size, content.size());
+  const auto none = ask(*s, Twalk{Fid{0}, Fid{2}, {"none"}});
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().text(), "Twalk: No such file or directory");
+  EXPECT_FALSE(ask(*s, Tstat{Fid{0}}));  // not in this dialect: it isn't even asked
+  EXPECT_FALSE(s->lost());
+}
+
+awaitable<std::string> read_all(Session& s, std::size_t size) {
+  std::string got(size, '\0');
+  for (std::size_t at = 0; at < size;) {
+    auto reading = s.read(Fid{1}, at, std::as_writable_bytes(std::span(got)).subspan(at));
+    const auto count = co_await std::move(reading);
+    if (!count || *count == 0) co_return "";
+    at += *count;
+  }
+  co_return got;
+}
+
+TEST_F(ClientSession, DataOfEverySize) {
+  for (const U32 msize : {4096u, 8192u, 65536u, 1u << 20, 4u << 20}) {
+    serve(4 << 20);
+    const Opened s = open({.msize = msize});
+    EXPECT_EQ(s->msize(), msize);
+    ASSERT_TRUE(run(context, attach(*s)));
+    EXPECT_TRUE(run(context, read_all(*s, content.size())) == content) << msize;
+    std::string changed(std::min<std::size_t>(s->payload_max(), 2'000'000), 'w');
+    const auto written = ask(*s, Twrite{Fid{1}, 5, as_bytes(changed)});
+    ASSERT_TRUE(written) << written.error().text();
+    EXPECT_EQ((*written)->count, changed.size());
+    content.replace(5, changed.size(), changed);
+    EXPECT_TRUE(run(context, read_all(*s, content.size())) == content) << msize;
+    const std::string too_much(s->payload_max() + 2, 'x');
+    EXPECT_FALSE(ask(*s, Twrite{Fid{1}, 0, as_bytes(too_much)}));
+  }
+}
+
+awaitable<void> count_one(Session& s, Str content, std::size_t at, unsigned& good) {
+  std::array<std::byte, 1000> room;
+  auto reading = s.read(Fid{1}, at, room);
+  const auto size = co_await std::move(reading);
+  if (size && *size == room.size() && as_str(room) == content.substr(at, room.size())) ++good;
+}
+
+// Many coroutines on one connection, more than may be under way.
+TEST_F(ClientSession, ManyAtOnce) {
+  serve();
+  const Opened s = open({.requests_max = 7});
+  ASSERT_TRUE(run(context, attach(*s)));
+  unsigned good = 0;
+  for (std::size_t i = 0; i < 1000; ++i)
+    asio::co_spawn(context, count_one(*s, content, i * 2000, good), asio::detached);
+  ASSERT_TRUE(ask(*s, Tstatfs{Fid{0}}));
+  while (good < 1000) context.run_one();
+  EXPECT_EQ(good, 1000u);
+}
+
+// Time is over, or the caller has given up: the server is told, drops it, and the tag is free.
+TEST_F(ClientSession, GivesUp) {
+  using asio::experimental::awaitable_operators::operator||;
+  serve();
+  const Opened s = open({.requests_max = 1});
+  ASSERT_TRUE(run(context, attach(*s)));
+  gate.hold("getattr");
+  const auto late = ask(*s, Tgetattr{Fid{1}, getattr::kBasic}, 50ms);
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().code, Errno{ETIMEDOUT});
+  asio::steady_timer timer(context, 50ms);
+  const auto first = run(
+      context, s->call(Tgetattr{Fid{1}, getattr::kBasic}) || timer.async_wait(asio::use_awaitable));
+  EXPECT_EQ(first.index(), 1u);
+  gate.open();
+  gate.release_all();
+  EXPECT_TRUE(ask(*s, Tgetattr{Fid{1}, getattr::kBasic}));
+  // What can't be dropped is answered, and that is what counts.
+  gate.hold("getattr", false);
+  std::thread later([&] {
+    gate.wait_for(1);
+    std::this_thread::sleep_for(200ms);
+    gate.release_all();
+  });
+  EXPECT_TRUE(ask(*s, Tgetattr{Fid{1}, getattr::kBasic}, 50ms));
+  later.join();
+}
+
+/// A server that reads a frame and answers it with what it is told to.
+class Scripted {
+ public:
+  explicit Scripted(std::vector<std::function<std::vector<std::byte>(Bytes)>> answers) {
+    int pair[2];
+    NINEP_CHECK(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+    client = pair[0];
+    thread_ = std::thread([fd = pair[1], answers = std::move(answers)] {
+      for (const auto& answer : answers) {
+        U32 size;
+        if (::recv(fd, &size, sizeof size, MSG_WAITALL) != sizeof size) break;
+        std::vector<std::byte> frame(size);
+        std::memcpy(frame.data(), &size, sizeof size);
+        if (::recv(fd, frame.data() + 4, size - 4, MSG_WAITALL) < 0) break;
+        const auto back = answer(frame);
+        if (::send(fd, back.data(), back.size(), MSG_NOSIGNAL) < 0) break;
+      }
+      ::close(fd);
+    });
+  }
+  ~Scripted() { thread_.join(); }
+  int client;
+
+ private:
+  std::thread thread_;
+};
+template <Message R>
+std::vector<std::byte> reply(Bytes frame, const R& r, Dialects d = kDotL) {
+  return frame_of(read_header(frame).tag, r, d);
+}
+const auto agrees = [](Bytes f) { return reply(f, Rversion{8192, "9P2000.L"}); };
+
+TEST_F(ClientSession, OtherDialects) {
+  const auto unknown = [](Bytes f) { return reply(f, Rversion{8192, "unknown"}); };
+  const auto refuses = [](Bytes f) { return reply(f, Rlerror{EIO}); };
+  {
+    Scripted server({unknown, [](Bytes f) { return reply(f, Rversion{8192, "9P2000.u"}); },
+                     [](Bytes f) { return reply(f, Rerror{"whatever", ENOSPC}, kDotU); }});
+    const auto s = run(context, Session::open(stream_to(server.client), {}));
+    ASSERT_TRUE(s);
+    EXPECT_EQ((*s)->dialect(), kDotU);
+    EXPECT_EQ(ask(**s, Tclunk{Fid{1}}).error().text(),
+              "Tclunk: No space left on device (whatever)");
+  }
+  {
+    Scripted server({refuses, refuses, [](Bytes f) { return reply(f, Rversion{8192, "9P2000"}); },
+                     [](Bytes f) { return reply(f, Rerror{"file does not exist", 0}, k9P2000); }});
+    const auto s = run(context, Session::open(stream_to(server.client), {}));
+    ASSERT_TRUE(s);
+    EXPECT_EQ((*s)->dialect(), k9P2000);
+    EXPECT_EQ(ask(**s, Tclunk{Fid{1}}).error().code, Errno{ENOENT});
+  }
+  {
+    Scripted server({unknown, unknown, unknown});
+    const auto s = run(context, Session::open(stream_to(server.client), {}));
+    ASSERT_FALSE(s);
+    EXPECT_EQ(s.error().code, Errno{EPROTONOSUPPORT});
+  }
+}
+
+// What is no answer ends the session with an error that says so; nothing is believed.
+TEST_F(ClientSession, HostileServers) {
+  using Answer = std::function<std::vector<std::byte>(Bytes)>;
+  const auto raw = [](U32 size, U8 type, U16 tag, std::size_t more) {
+    std::vector<std::byte> bytes(7 + more);
+    std::memcpy(bytes.data(), &size, 4);
+    bytes[4] = static_cast<std::byte>(type);
+    std::memcpy(bytes.data() + 5, &tag, 2);
+    return bytes;
+  };
+  const std::pair<const char*, Answer> cases[] = {
+      {"another tag", [&](Bytes) { return raw(11, 7, 5, 4); }},
+      {"a flush's tag", [&](Bytes) { return raw(7, 109, 0x8000, 0); }},
+      {"no tag", [&](Bytes) { return raw(7, 101, 0xFFFF, 0); }},
+      {"another type", [&](Bytes) { return raw(7, 121, 0, 0); }},
+      {"too large", [&](Bytes) { return raw(8193, 117, 0, 100); }},
+      {"too small", [&](Bytes) { return raw(6, 117, 0, 0); }},
+      {"no count", [&](Bytes) { return raw(7, 117, 0, 0); }},
+      {"more than asked for",
+       [](Bytes f) { return reply(f, Rread{as_bytes(std::string(101, 'x'))}); }},
+      {"cut off",
+       [](Bytes f) {
+         auto bytes = reply(f, Rread{as_bytes(std::string(50, 'x'))});
+         bytes[0] = std::byte{20};
+         return bytes;
+       }},
+      {"an end", [](Bytes) { return std::vector<std::byte>(); }},
+      {"half a reply",
+       [](Bytes f) {
+         auto bytes = reply(f, Rread{as_bytes(std::string(50, 'x'))});
+         bytes.resize(30);
+         return bytes;
+       }},
+  };
+  for (const auto& [name, answer] : cases) {
+    SCOPED_TRACE(name);
+    Scripted server({agrees, answer});
+    const auto s = run(context, Session::open(stream_to(server.client), {}));
+    ASSERT_TRUE(s);
+    std::array<std::byte, 100> room;
+    const auto read = run(context, (*s)->read(Fid{1}, 0, room));
+    ASSERT_FALSE(read);
+    EXPECT_NE(read.error().text(), "");
+    EXPECT_FALSE(run(context, (*s)->read(Fid{1}, 0, room)));
+  }
+}
+
+// A server that doesn't answer even Tflush is given up.
+TEST_F(ClientSession, SilentServers) {
+  std::atomic<bool> over{false};
+  Scripted server({agrees, [&](Bytes) {
+                     while (!over) std::this_thread::yield();
+                     return std::vector<std::byte>();
+                   }});
+  const auto s = run(context, Session::open(stream_to(server.client), {.flush_patience = 50ms}));
+  ASSERT_TRUE(s);
+  EXPECT_EQ(ask(**s, Tclunk{Fid{1}}, 50ms).error().code, Errno{ETIMEDOUT});
+  EXPECT_TRUE((*s)->lost());
+  over = true;
+}
+
+}  // namespace
+}  // namespace ninep::test

@@ -63,6 +63,7 @@ asio::awaitable<Expected<void>> Session::agree() {
 asio::awaitable<Expected<bool>> Session::agree_on(Dialects dialect) {
   Call call(stream_.executor());
   call.doing = "Tversion";
+  call.awaited.type = Describe<Rversion>::code;
   call.awaited.most = kHeaderSize + sizeof(U32) + 2 + kStringMax;
   const Tversion wanted{options_.msize, dialect_name(dialect)};
   std::vector<std::byte> head(frame_size(wanted, dialect));

@@ -21,6 +21,7 @@ namespace ninep::client {
 template <Message R>
 class Reply {
  public:
+  Reply() = default;  // Asio makes one where an exception goes
   Reply(std::unique_ptr<std::byte[]> frame, const R& message)
       : frame_(std::move(frame)), message_(message) {}
   const R& operator*() const { return message_; }
@@ -28,7 +29,7 @@ class Reply {
 
  private:
   std::unique_ptr<std::byte[]> frame_;
-  R message_;
+  R message_{};
 };
 
 class Session final : public Requests {

@@ -9,11 +9,19 @@
 
 namespace ninep::client {
 
+/// What became of a request when its connection was lost.
+enum class Fate {
+  kKnown,    // the connection was not lost
+  kUnsent,   // nothing of it went out
+  kUnknown,  // it may have been done
+};
+
 /// What was being done, and why it did not work.
 struct Error {
-  Errno code{};       // a Linux errno; the server's, or of the kinds that kLost has
+  Errno code{};       // a Linux errno: the server's, or as each function says
   std::string doing;  // "open a/b"
   std::string why;    // more than the errno says; may be empty
+  Fate fate = Fate::kKnown;
 
   /// "open a/b: No such file or directory", and `why` in brackets.
   std::string text() const {

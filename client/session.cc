@@ -145,7 +145,8 @@ asio::awaitable<Expected<void>> Session::exchange(std::vector<std::byte> head, B
     co_return std::unexpected(error_in(call.awaited.bytes(), std::move(call.doing)));
   }
   if (!lost_) co_return error(why_none, std::move(call.doing));
-  co_return std::unexpected(Error{lost_->code, std::move(call.doing), lost_->why});
+  co_return std::unexpected(Error{lost_->code, std::move(call.doing), lost_->why,
+                                  call.is_unsent ? Fate::kUnsent : Fate::kUnknown});
 }
 
 asio::awaitable<Expected<U32>> Session::read(Fid fid, U64 offset, Room into,
@@ -274,8 +275,10 @@ void Session::send_now() {
       sent_ -= out_.front().size();
       Call& call = *out_.front().call;
       call.is_sent = true;
+      call.is_unsent = false;
       if (call.is_answered) call.done.set();
     }
+    if (sent_ != 0) out_.front().call->is_unsent = false;
   }
 }
 

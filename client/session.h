@@ -83,6 +83,7 @@ class Session final : public Requests {
     Signal done;           // the reply is there, the request is out; or the session is lost
     bool is_sent = false;  // all of it: what it points at isn't needed any more
     bool is_answered = false;
+    bool is_unsent = true;  // nothing of it has gone out
     Tag tag = kNoTag;
   };
   /// A frame that goes out: its head, then data that are elsewhere.

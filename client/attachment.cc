@@ -1,0 +1,376 @@
+#include "client/attachment.h"
+
+#include <algorithm>
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/this_coro.hpp>
+#include <unistd.h>
+
+#include "client/together.h"
+
+namespace ninep::client {
+namespace {
+
+constexpr std::size_t kDepthMax = 2048;  // names in a path: as many as PATH_MAX has room for
+
+using Clock = std::chrono::steady_clock;
+
+/// What opens a file again that was made or emptied by its first opening.
+U32 flags_again(U32 flags) {
+  return flags & ~(lopen::kCreate | lopen::kExclusive | lopen::kTruncate);
+}
+
+bool overlaps(const Lock& a, const Lock& b) {
+  const auto end = [](const Lock& l) { return l.length == 0 ? ~U64{0} : l.start + l.length - 1; };
+  return a.start <= end(b) && b.start <= end(a);
+}
+
+bool same_owner(const Lock& a, const Lock& b) {
+  return a.proc_id == b.proc_id && a.client_id == b.client_id;
+}
+
+// What is left of `held` when `gone` is taken out of it; fcntl(2).
+void take_out(std::vector<Lock>& held, const Lock& gone) {
+  std::vector<Lock> left;
+  const auto end = [](const Lock& l) { return l.length == 0 ? ~U64{0} : l.start + l.length; };
+  for (const Lock& lock : held) {
+    if (!same_owner(lock, gone) || !overlaps(lock, gone)) {
+      left.push_back(lock);
+      continue;
+    }
+    if (lock.start < gone.start) {
+      left.push_back(lock);
+      left.back().length = gone.start - lock.start;
+    }
+    if (end(gone) < end(lock)) {
+      left.push_back(lock);
+      left.back().start = end(gone);
+      left.back().length = lock.length == 0 ? 0 : end(lock) - end(gone);
+    }
+  }
+  held = std::move(left);
+}
+
+constexpr std::size_t kLocksMax = 4096;  // of one file, that are taken again
+
+}  // namespace
+
+// ------------------------------------------------------------------ Handle
+
+Handle::Handle(std::shared_ptr<Attachment> attachment, Fid fid, Names::Place place, Qid qid)
+    : attachment_(std::move(attachment)),
+      fid_(fid),
+      connection_(attachment_->connection_),
+      place_(std::move(place)),
+      qid_(qid) {}
+
+Handle::Handle(Handle&& other) noexcept = default;
+
+Handle& Handle::operator=(Handle&& other) noexcept {
+  if (this == &other) return *this;
+  this->~Handle();
+  return *new (this) Handle(std::move(other));
+}
+
+Handle::~Handle() {
+  if (attachment_) attachment_->drop(fid_, connection_);
+}
+
+void Attachment::drop(Fid fid, U64 connection) {
+  if (connection != connection_ || operations_->session().lost()) return fids_->give_back(fid);
+  asio::co_spawn(executor_, clunk(shared_from_this(), operations_, fid), asio::detached);
+}
+
+asio::awaitable<void> Attachment::clunk(std::shared_ptr<Attachment> self, Ready operations,
+                                        Fid fid) {
+  (void)co_await operations->clunk(fid);
+  self->fids_->give_back(fid);
+}
+
+asio::awaitable<Expected<void>> Attachment::close(Handle handle) {
+  const auto self = std::exchange(handle.attachment_, nullptr);
+  if (!self) co_return error(EBADF, "close", "it is closed already");
+  const Fid fid = handle.fid_;
+  Expected<void> closed;
+  const Ready operations = operations_;
+  if (handle.connection_ == connection_ && !operations->session().lost())
+    closed = co_await operations->clunk(fid);
+  fids_->give_back(fid);
+  // With its connection a fid is gone too.
+  if (!closed && closed.error().fate != Fate::kKnown) co_return Expected<void>();
+  co_return closed;
+}
+
+// ------------------------------------------------------------------ connections
+
+Attachment::Attachment(asio::any_io_executor executor, Connect connect, bool again, Options options)
+    : executor_(std::move(executor)),
+      connect_(std::move(connect)),
+      again_(again && options.reconnect_patience.count() > 0),
+      options_(std::move(options)),
+      fids_(std::make_shared<FidNumbers>(options_.fids_max)),
+      root_(*fids_->take()),
+      reads_(executor_, options_.window_max),
+      writes_(executor_, options_.window_max) {}
+
+asio::awaitable<Expected<std::shared_ptr<Attachment>>> Attachment::make(Connect connect, bool again,
+                                                                        Options options) {
+  if (options.user.uid == kNoNumericUid) options.user.uid = ::geteuid();
+  const std::shared_ptr<Attachment> made(new Attachment(co_await asio::this_coro::executor,
+                                                        std::move(connect), again,
+                                                        std::move(options)));
+  const auto connected = co_await made->connect();
+  NINEP_CO_RETURN_IF_WRONG(connected);
+  co_return made;
+}
+
+asio::awaitable<Expected<void>> Attachment::connect() {
+  auto stream = co_await connect_();
+  NINEP_CO_RETURN_IF_WRONG(stream);
+  auto session = co_await Session::open(std::move(*stream), options_.session);
+  NINEP_CO_RETURN_IF_WRONG(session);
+  const Ready operations = Operations::make(std::move(*session), fids_);
+  const auto qid = co_await operations->attach(root_, options_.user);
+  NINEP_CO_RETURN_IF_WRONG(qid);
+  operations_ = operations;
+  dialect_ = operations->session().dialect();
+  root_qid_ = *qid;
+  ++connection_;
+  co_return Expected<void>();
+}
+
+asio::awaitable<Expected<void>> Attachment::reconnect() {
+  const auto end = Clock::now() + options_.reconnect_patience;
+  std::chrono::milliseconds pause{20};
+  for (;;) {
+    auto connected = co_await connect();
+    if (connected) co_return connected;
+    const Error& wrong = connected.error();
+    // What the server says is its answer; that it says nothing isn't.
+    if (is(wrong, ECANCELED) || is(wrong, EPROTO) || is(wrong, EPROTONOSUPPORT) ||
+        (wrong.doing == "Tattach" && wrong.fate == Fate::kKnown))
+      co_return connected;
+    const auto now = Clock::now();
+    if (now >= end)
+      co_return error(ETIMEDOUT, "connect again",
+                      "the server has been gone for " +
+                          std::to_string(options_.reconnect_patience.count() / 1000) +
+                          " s: " + wrong.text());
+    asio::steady_timer timer(executor_, std::min(now + pause, end));
+    std::error_code cancelled;
+    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
+    if (cancelled) co_return error(ECANCELED, "connect again");
+    pause = std::min(pause * 2, std::chrono::milliseconds(1000));
+  }
+}
+
+asio::awaitable<Expected<Attachment::Ready>> Attachment::connected() {
+  for (;;) {
+    Session& session = operations_->session();
+    if (!session.lost()) co_return operations_;
+    if (!again_ || is(session.why_lost(), EPROTO) || is(session.why_lost(), ECONNABORTED))
+      co_return std::unexpected(session.why_lost());
+    if (const auto attempt = attempt_) {  // somebody else's
+      if (!co_await attempt->done.wait()) co_return error(ECANCELED, "connect again");
+      // One that gave up because its caller did says nothing of the server.
+      if (attempt->failed && !is(*attempt->failed, ECANCELED))
+        co_return std::unexpected(*attempt->failed);
+      continue;
+    }
+    const auto attempt = attempt_ = std::make_shared<Attempt>(executor_);
+    const auto connected = co_await reconnect();
+    attempt_ = nullptr;
+    if (!connected) attempt->failed = connected.error();
+    attempt->done.set();
+    NINEP_CO_RETURN_IF_WRONG(connected);
+  }
+}
+
+// ------------------------------------------------------------------ fids on another connection
+
+asio::awaitable<Expected<Attachment::Ready>> Attachment::ready(Handle& handle) {
+  if (!handle.attachment_) co_return error(EBADF, "use a file", "it is closed");
+  for (unsigned tries = 1;; ++tries) {
+    const auto operations = co_await connected();
+    NINEP_CO_RETURN_IF_WRONG(operations);
+    const U64 connection = connection_;
+    if (handle.connection_ == connection) co_return *operations;
+    if (const auto restoring = handle.restoring_) {
+      if (!co_await restoring->wait()) co_return error(ECANCELED, "find a file again");
+      continue;
+    }
+    const auto restoring = handle.restoring_ = std::make_shared<Signal>(executor_);
+    const auto restored = co_await restore(handle, **operations);
+    handle.restoring_ = nullptr;
+    if (restored) handle.connection_ = connection;
+    restoring->set();
+    if (!restored && !again(restored.error(), tries)) co_return std::unexpected(restored.error());
+  }
+}
+
+asio::awaitable<Expected<Attachment::Ready>> Attachment::ready(Handle& handle, Handle* other) {
+  for (unsigned tries = 1;; ++tries) {
+    const auto first = co_await ready(handle);
+    if (!other || !first) co_return first;
+    const auto second = co_await ready(*other);
+    if (!second || *first == *second || tries == kTriesMax) co_return second;
+  }
+}
+
+asio::awaitable<Expected<void>> Attachment::restore(Handle& handle, Operations& operations) {
+  const std::string doing = "find " + handle.place_.text() + " again";
+  auto path = handle.place_.path();
+  if (!path) co_return error(ESTALE, doing, "it was removed while it was in use");
+  const bool is_root = path->empty();
+  const auto walked = co_await operations.walk(root_, handle.fid_, std::move(*path));
+  if (!walked && (is(walked.error(), ENOENT) || is(walked.error(), ENOTDIR)))
+    co_return error(ESTALE, doing, "it is gone");
+  NINEP_CO_RETURN_IF_WRONG(walked);
+  const Qid qid = is_root ? root_qid_ : *walked;
+  Expected<void> result;
+  if (qid.path != handle.qid_.path || qid.type != handle.qid_.type)
+    result = error(ESTALE, doing, "another file has its name");
+  if (result && handle.identity_) {
+    const auto is = co_await operations.stat(handle.fid_);
+    if (!is)
+      result = std::unexpected(is.error());
+    else if (!is_same_file(*handle.identity_, *is))
+      result = error(ESTALE, doing, "another file has its name and number");
+  }
+  if (result && handle.is_open_) {
+    const auto opened = co_await operations.open(handle.fid_, handle.flags_);
+    if (opened)
+      handle.opened_ = *opened;
+    else
+      result = std::unexpected(opened.error());
+  }
+  const std::vector<Lock> locks = handle.locks_;
+  for (std::size_t i = 0; result && i < locks.size(); ++i) {
+    const auto status = co_await operations.lock(handle.fid_, locks[i], 0);
+    if (status && *status == lock::kSuccess) continue;
+    if (!status && status.error().fate != Fate::kKnown) {
+      result = std::unexpected(status.error());
+      break;
+    }
+    take_out(handle.locks_, locks[i]);
+    handle.lost_locks_.push_back(locks[i]);
+  }
+  if (!result) (void)co_await operations.clunk(handle.fid_);
+  if (result) handle.was_found_again_ = true;
+  co_return result;
+}
+
+Expected<void> Attachment::has_its_locks(const Handle& handle) const {
+  if (handle.lost_locks_.empty()) return {};
+  return error(EIO, "use " + handle.place_.text(),
+               "a lock on it was lost with the connection, and somebody else may have had it");
+}
+
+// ------------------------------------------------------------------ fids
+
+asio::awaitable<Expected<Handle>> Attachment::root() {
+  const auto taken = fids_->take();
+  NINEP_CO_RETURN_IF_WRONG(taken);
+  Handle handle(shared_from_this(), *taken, names_.root(), root_qid_);
+  handle.connection_ = 0;
+  const auto made = co_await ready(handle);
+  NINEP_CO_RETURN_IF_WRONG(made);
+  handle.was_found_again_ = false;
+  co_return handle;
+}
+
+asio::awaitable<Expected<Handle>> Attachment::walk(Handle& from, std::vector<std::string> names) {
+  Names::Place place = from.place_;
+  for (const std::string& name : names) {
+    if (name == "..") {
+      place = place.parent();
+      continue;
+    }
+    if (!is_name(name)) co_return error(EINVAL, "walk", "\"" + name + "\" is no file's name");
+    place = place.child(name);
+  }
+  if (place.depth() > kDepthMax) co_return error(ENAMETOOLONG, "walk");
+  for (unsigned tries = 1;; ++tries) {
+    const auto operations = co_await ready(from);
+    NINEP_CO_RETURN_IF_WRONG(operations);
+    const auto taken = fids_->take();
+    NINEP_CO_RETURN_IF_WRONG(taken);
+    const U64 connection = connection_;
+    const auto walked = co_await (*operations)->walk(from.fid_, *taken, names);
+    if (walked) {
+      Handle handle(shared_from_this(), *taken, place, names.empty() ? from.qid_ : *walked);
+      handle.connection_ = connection;
+      co_return handle;
+    }
+    fids_->give_back(*taken);
+    if (!again(walked.error(), tries)) co_return std::unexpected(walked.error());
+  }
+}
+
+asio::awaitable<void> Attachment::open_only(Handle& handle, U32 flags, Expected<Opened>& opened) {
+  opened = co_await repeat(handle,
+                           [flags](Operations& o, Fid fid) { return o.open(fid, flags); });
+}
+
+asio::awaitable<Expected<void>> Attachment::open(Handle& handle, U32 flags) {
+  Expected<Opened> opened;
+  std::vector<asio::awaitable<void>> both;
+  both.push_back(open_only(handle, flags, opened));
+  if ((flags & lopen::kAccessMode) != lopen::kReadOnly && wants_identity(handle))
+    both.push_back(identify(handle));
+  co_await together(std::move(both));
+  NINEP_CO_RETURN_IF_WRONG(opened);
+  handle.is_open_ = true;
+  handle.flags_ = flags_again(flags);
+  handle.opened_ = *opened;
+  handle.qid_ = opened->qid;
+  co_return Expected<void>();
+}
+
+asio::awaitable<Expected<void>> Attachment::create(Handle& directory, std::string name, U32 flags,
+                                                   U32 mode, U32 gid) {
+  if (!is_name(name)) co_return error(EINVAL, "create", "\"" + name + "\" is no file's name");
+  const auto create = [&](Operations& o, Fid fid) {
+    return o.create(fid, name, flags, mode, gid);
+  };
+  Expected<Opened> created;
+  if (flags & lopen::kExclusive) {
+    const auto look = [&](Operations& o, Fid fid) { return is_absent<Opened>(o, fid, name); };
+    created = co_await once(directory, create, look);
+  } else {
+    created = co_await repeat(directory, create);
+  }
+  NINEP_CO_RETURN_IF_WRONG(created);
+  directory.place_ = directory.place_.child(name);
+  directory.is_open_ = true;
+  directory.flags_ = flags_again(flags);
+  directory.opened_ = *created;
+  directory.qid_ = created->qid;
+  co_return Expected<void>();
+}
+
+asio::awaitable<void> Attachment::identify(Handle& handle) {
+  const auto is = co_await repeat(handle, [](Operations& o, Fid fid) { return o.stat(fid); });
+  if (is && !handle.was_found_again_) handle.identity_ = *is;
+}
+
+bool Attachment::is_identified(const Handle& handle) const {
+  return handle.identity_ &&
+         (handle.identity_->has(getattr::kGen) || handle.identity_->has(getattr::kBtime));
+}
+
+asio::awaitable<Expected<U8>> Attachment::lock(Handle& handle, Lock lock, bool wait) {
+  if (handle.locks_.size() >= kLocksMax) co_return error(ENOLCK, "lock");
+  const U32 flags = wait ? lock::kBlock : U32{0};
+  const auto status = co_await repeat(
+      handle, [&](Operations& o, Fid fid) { return o.lock(fid, lock, flags); });
+  NINEP_CO_RETURN_IF_WRONG(status);
+  if (*status != lock::kSuccess) co_return *status;
+  take_out(handle.locks_, lock);
+  take_out(handle.lost_locks_, lock);
+  if (lock.type != lock::kUnlock) handle.locks_.push_back(std::move(lock));
+  co_return *status;
+}
+
+}  // namespace ninep::client

@@ -1,0 +1,209 @@
+// Attachment: a tree of a server's, over as many connections as it takes. Where one is lost the
+// next is made when somebody asks for something, and each fid is made anew when it is asked for.
+//
+// On one executor that runs no two of its handlers at once, as all of client/.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "client/names.h"
+#include "client/operations.h"
+#include "client/window.h"
+
+namespace ninep::client {
+
+struct Options {
+  Session::Options session;
+  User user;  // uid not given: the caller's effective one
+  std::chrono::milliseconds connect_patience{10'000};
+  /// With a server that is gone: for so long calls wait for it to come back. 0: for none.
+  std::chrono::milliseconds reconnect_patience{60'000};
+  std::size_t fids_max = 1 << 20;
+  std::size_t window_max = 16 << 20;  // bytes of large reads that are under way; of writes as many
+};
+
+class Attachment;
+
+/// A fid, for as long as it is there: the server's, and what is needed to have it again. Its
+/// destructor has it clunked, and waits for nothing.
+class Handle {
+ public:
+  Handle() = default;  // none
+  Handle(std::shared_ptr<Attachment> attachment, Fid fid, Names::Place place, Qid qid);
+  Handle(Handle&& other) noexcept;
+  Handle& operator=(Handle&& other) noexcept;
+  ~Handle();
+
+  const Names::Place& place() const { return place_; }
+  const Qid& qid() const { return qid_; }
+  /// Means something while Attachment::repeat() or once() calls.
+  Fid fid() const { return fid_; }
+  const Opened& opened() const { return opened_; }
+
+ private:
+  friend class Attachment;
+
+  std::shared_ptr<Attachment> attachment_;  // null: moved from, or closed
+  Fid fid_{};
+  U64 connection_ = 0;  // on which the fid is known
+  Names::Place place_;
+  Qid qid_{};
+  bool is_open_ = false;
+  U32 flags_ = 0;  // ninep::lopen: to open it again
+  Opened opened_;
+  bool was_found_again_ = false;
+  std::optional<Attributes> identity_;  // what tells it from another file of its qid.path
+  std::vector<Lock> locks_;             // that it has
+  std::vector<Lock> lost_locks_;        // and had
+  std::shared_ptr<Signal> restoring_;
+};
+
+/// For Attachment::once(): what has no name yet was not made; what has one tells nothing.
+template <class T>
+asio::awaitable<Expected<std::optional<T>>> is_absent(Operations& operations, Fid directory,
+                                                      std::string name) {
+  const auto found = co_await operations.find(directory, name);
+  NINEP_CO_RETURN_IF_WRONG(found);
+  if (*found) co_return error(EEXIST, "look for " + name, "it is there now");
+  co_return Expected<std::optional<T>>(std::nullopt);
+}
+
+class Attachment : public std::enable_shared_from_this<Attachment> {
+ public:
+  /// Makes a connection.
+  using Connect = std::function<asio::awaitable<Expected<Stream>>()>;
+
+  /// Connects, agrees on a dialect, attaches. `connect` is called again for each connection;
+  /// `again`: whether it can be.
+  static asio::awaitable<Expected<std::shared_ptr<Attachment>>> make(Connect connect, bool again,
+                                                                     Options options);
+  Attachment(const Attachment&) = delete;
+  Attachment& operator=(const Attachment&) = delete;
+
+  const Options& options() const { return options_; }
+  const asio::any_io_executor& executor() const { return executor_; }
+  Dialects dialect() const { return dialect_; }
+  /// Connections that there have been.
+  U64 connections() const { return connection_; }
+
+  /// Calls `what(Operations&, Fid)`, an Expected's awaitable, and again where the connection was
+  /// lost meanwhile: what may be done twice. The handle stays until it returns. Errors: those of
+  /// `what`; ESTALE: the file is not to be found again; ETIMEDOUT: the server hasn't come back.
+  /// `other`: a handle that is needed along with it.
+  template <class What>
+  auto repeat(Handle& handle, What what, Handle* other = nullptr)
+      -> std::invoke_result_t<What&, Operations&, Fid>;
+  /// The same of what may not. Where the connection was lost and the request may have been done,
+  /// `look(Operations&, Fid)` says: an awaitable of Expected<std::optional<T>>: what it gave, or
+  /// that it was not done; of an Expected<bool> where it gives nothing. An error of it is EIO here:
+  /// nobody knows.
+  template <class What, class Look>
+  auto once(Handle& handle, What what, Look look, Handle* other = nullptr)
+      -> std::invoke_result_t<What&, Operations&, Fid>;
+
+  /// The root. A new fid.
+  asio::awaitable<Expected<Handle>> root();
+  /// A new fid: what `names` lead to from there.
+  asio::awaitable<Expected<Handle>> walk(Handle& from, std::vector<std::string> names);
+  asio::awaitable<Expected<void>> open(Handle& handle, U32 flags);
+  /// `directory` becomes the open file's.
+  asio::awaitable<Expected<void>> create(Handle& directory, std::string name, U32 flags, U32 mode,
+                                         U32 gid);
+  /// Learns what tells the file from others of its qid.path that come later, if the server has
+  /// something. What was found again before that stays as it is: nobody knows what it was.
+  asio::awaitable<void> identify(Handle& handle);
+  bool wants_identity(const Handle& handle) const {
+    return again_ && !handle.identity_ && !handle.was_found_again_;
+  }
+  bool is_identified(const Handle& handle) const;
+  asio::awaitable<Expected<U8>> lock(Handle& handle, Lock lock, bool wait);
+  /// Clunks, and says what the server says of it.
+  asio::awaitable<Expected<void>> close(Handle handle);
+  /// EIO: a lock that the file had was lost with a connection, and not given back yet.
+  Expected<void> has_its_locks(const Handle& handle) const;
+
+  /// What is under way of large transfers.
+  Window& reads() { return reads_; }
+  Window& writes() { return writes_; }
+
+ private:
+  friend class Handle;
+
+  /// To make a connection: others wait for its end.
+  struct Attempt {
+    explicit Attempt(const asio::any_io_executor& executor) : done(executor) {}
+    Signal done;
+    std::optional<Error> failed;
+  };
+  using Ready = std::shared_ptr<Operations>;
+  static constexpr unsigned kTriesMax = 8;  // of one request that its server does not survive
+
+  Attachment(asio::any_io_executor executor, Connect connect, bool again, Options options);
+
+  asio::awaitable<Expected<Ready>> connected();
+  asio::awaitable<Expected<void>> reconnect();
+  asio::awaitable<Expected<void>> connect();
+  asio::awaitable<Expected<Ready>> ready(Handle& handle);
+  asio::awaitable<Expected<Ready>> ready(Handle& handle, Handle* other);
+  asio::awaitable<Expected<void>> restore(Handle& handle, Operations& operations);
+  asio::awaitable<void> open_only(Handle& handle, U32 flags, Expected<Opened>& opened);
+  void drop(Fid fid, U64 connection);
+  static asio::awaitable<void> clunk(std::shared_ptr<Attachment> self, Ready operations, Fid fid);
+  /// Whether it is worth another try.
+  bool again(const Error& error, unsigned tries) const {
+    return error.fate != Fate::kKnown && again_ && tries < kTriesMax;
+  }
+
+  const asio::any_io_executor executor_;
+  const Connect connect_;
+  const bool again_;
+  const Options options_;
+  const std::shared_ptr<FidNumbers> fids_;
+  const Fid root_;
+  Dialects dialect_ = kNone;
+  Qid root_qid_{};
+  Names names_;
+  Ready operations_;  // of the connection that there is, or was
+  U64 connection_ = 0;
+  std::shared_ptr<Attempt> attempt_;
+  Window reads_;
+  Window writes_;
+};
+
+// ------------------------------------------------------------------ what templates need
+
+template <class What>
+auto Attachment::repeat(Handle& handle, What what, Handle* other)
+    -> std::invoke_result_t<What&, Operations&, Fid> {
+  for (unsigned tries = 1;; ++tries) {
+    const auto operations = co_await ready(handle, other);
+    NINEP_CO_RETURN_IF_WRONG(operations);
+    auto result = co_await what(**operations, handle.fid_);
+    if (result || !again(result.error(), tries)) co_return result;
+  }
+}
+
+template <class What, class Look>
+auto Attachment::once(Handle& handle, What what, Look look, Handle* other)
+    -> std::invoke_result_t<What&, Operations&, Fid> {
+  for (unsigned tries = 1;; ++tries) {
+    const auto operations = co_await ready(handle, other);
+    NINEP_CO_RETURN_IF_WRONG(operations);
+    auto result = co_await what(**operations, handle.fid_);
+    if (result || !again(result.error(), tries)) co_return result;
+    if (result.error().fate == Fate::kUnsent) continue;
+    auto looked = co_await repeat(handle, look, other);
+    if (!looked)
+      co_return error(EIO, result.error().doing,
+                      "the connection was lost, and it is not known whether this was done: " +
+                          looked.error().text());
+    if constexpr (std::is_void_v<typename decltype(result)::value_type>) {
+      if (*looked) co_return decltype(result)();
+    } else {
+      if (*looked) co_return std::move(**looked);
+    }
+  }
+}
+
+}  // namespace ninep::client

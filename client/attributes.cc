@@ -1,0 +1,70 @@
+#include "client/attributes.h"
+
+#include <charconv>
+
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "client/old_modes.h"
+
+namespace ninep::client {
+
+bool Attributes::is_directory() const { return S_ISDIR(attr.mode); }
+bool Attributes::is_symlink() const { return S_ISLNK(attr.mode); }
+bool Attributes::is_regular() const { return S_ISREG(attr.mode); }
+
+bool is_same_file(const Attributes& a, const Attributes& b) {
+  using namespace getattr;
+  if (a.has(kGen) && (!b.has(kGen) || a.attr.gen != b.attr.gen)) return false;
+  return !a.has(kBtime) || (b.has(kBtime) && a.attr.btime_sec == b.attr.btime_sec &&
+                            a.attr.btime_nsec == b.attr.btime_nsec);
+}
+
+namespace {
+
+// .u: "b 8 0".
+U64 device_of(Str extension) {
+  const auto number = [&](Str& rest) {
+    unsigned value = 0;
+    rest.remove_prefix(std::min(rest.find_first_not_of(' '), rest.size()));
+    const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), value);
+    rest.remove_prefix(static_cast<std::size_t>(end - rest.data()));
+    return value;
+  };
+  if (extension.size() < 2) return 0;
+  Str rest = extension.substr(1);
+  const unsigned major = number(rest);
+  return makedev(major, number(rest));
+}
+
+}  // namespace
+
+Attributes attributes_of(const Stat& stat, Dialects dialect) {
+  using namespace getattr;
+  Attributes a;
+  a.valid = kMode | kAtime | kMtime | kIno | kSize;
+  a.attr.qid = stat.qid;
+  const Str extension = stat.extension.value;
+  a.attr.mode = old_modes::to_linux(stat.mode, extension);
+  a.attr.nlink = 1;
+  a.attr.size = stat.length;
+  a.attr.blksize = 4096;
+  a.attr.blocks = (stat.length + 511) / 512;
+  a.attr.atime_sec = stat.atime;
+  a.attr.mtime_sec = a.attr.ctime_sec = stat.mtime;
+  a.user = stat.uid;
+  a.group = stat.gid;
+  a.last_user = stat.muid;
+  if (dialect != kDotU) return a;
+  a.valid |= kUid | kGid;
+  a.attr.uid = stat.n_uid.value;
+  a.attr.gid = stat.n_gid.value;
+  if (a.is_symlink()) a.target = extension;
+  if (S_ISCHR(a.attr.mode) || S_ISBLK(a.attr.mode)) {
+    a.valid |= kRdev;
+    a.attr.rdev = device_of(extension);
+  }
+  return a;
+}
+
+}  // namespace ninep::client

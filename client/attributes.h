@@ -1,0 +1,63 @@
+// What files are like, in the terms of Linux, whatever the dialect says of them.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <time.h>
+
+#include "proto/fields.h"
+#include "proto/types.h"
+
+namespace ninep::client {
+
+/// What stat(2) tells. Owned.
+struct Attributes {
+  U64 valid = 0;  // ninep::getattr: what of `attr` the server has told
+  Attr attr{};
+  // Of the older dialects; empty in .L.
+  std::string user, group, last_user;
+  std::string target;  // .u: of a symbolic link
+
+  bool has(U64 what) const { return (valid & what) == what; }
+  bool is_directory() const;
+  bool is_symlink() const;
+  bool is_regular() const;
+};
+
+/// From Rstat, and an old directory's entries.
+Attributes attributes_of(const Stat& stat, Dialects dialect);
+
+/// By generation or time of birth, where the server has one. Files of one qid.path are meant.
+bool is_same_file(const Attributes& a, const Attributes& b);
+
+/// What is to be changed of a file. Times: as utimensat(2), UTIME_NOW included: the server's now.
+struct Change {
+  std::optional<U32> mode;  // permissions; no file type
+  std::optional<U32> uid;
+  std::optional<U32> gid;
+  std::optional<U64> size;
+  std::optional<timespec> atime;
+  std::optional<timespec> mtime;
+};
+
+/// One of a directory's. Owned.
+struct Entry {
+  std::string name;  // never "", ".", "..", nor with a "/": those are dropped, as no file's
+  Qid qid{};
+  U8 type = 0;  // DT_REG, ... of readdir(3); DT_UNKNOWN
+  U64 offset = 0;  // to go on behind it
+  std::optional<Attributes> attributes;  // of the older dialects, which tell all in a directory
+};
+
+/// A record lock (fcntl(2)).
+struct Lock {
+  U8 type = 0;  // ninep::lock
+  U64 start = 0;
+  U64 length = 0;  // 0: to the end
+  U32 proc_id = 0;
+  std::string client_id;
+};
+
+}  // namespace ninep::client

@@ -1,0 +1,152 @@
+// Client, Node, File, Directory: a server's files, for programs. Coroutines (asio::awaitable);
+// client/blocking.h has the same names for programs that wait.
+//
+// All of one Client's live on its executor, which runs no two of its handlers at once; any number
+// of calls may be under way, on one object too. An object that is called stays until the call
+// returns. Their destructors wait for nothing: the server is told on the way.
+//
+// Errors say what was being done and to which file (Error::text()). Of the connection: ECONNRESET
+// and the like, if it is not to be made again; ETIMEDOUT: the server doesn't answer, or hasn't come
+// back; ESTALE: the file is not to be found again on a new connection; EIO: a request was lost with
+// its connection, and nobody knows whether it was done; ECANCELED: the caller was cancelled (the
+// server was told: flush(5)). EOPNOTSUPP: the dialect has no way to do it. All else is the server's.
+#pragma once
+
+#include "client/attachment.h"
+
+namespace ninep::client {
+
+class Directory;
+class File;
+
+/// A file, not open: a fid that was walked to.
+class Node {
+ public:
+  Node() = default;  // none; to be assigned to
+  explicit Node(std::shared_ptr<Attachment> attachment, Handle handle)
+      : attachment_(std::move(attachment)), handle_(std::move(handle)) {}
+
+  const Qid& qid() const { return handle_.qid(); }
+  /// From the root, for people.
+  std::string path() const { return handle_.place().text(); }
+  bool is_directory() const { return (qid().type & kQtDir) != 0; }
+  bool is_symlink() const { return (qid().type & kQtSymlink) != 0; }
+
+  /// `path`: names between "/"; ".." is the directory above, and never above the root. Symbolic
+  /// links are not followed. Empty: this file, once more.
+  asio::awaitable<Expected<Node>> walk(std::string path);
+  asio::awaitable<Expected<Attributes>> stat();
+  asio::awaitable<Expected<void>> change(Change change);
+  asio::awaitable<Expected<std::string>> readlink();
+  asio::awaitable<Expected<Rstatfs>> statfs();
+  /// `flags`: ninep::lopen; the node stays.
+  asio::awaitable<Expected<File>> open(U32 flags);
+  asio::awaitable<Expected<Directory>> open_directory();
+
+  // In this directory. `name`: one name.
+  asio::awaitable<Expected<File>> create(std::string name, U32 flags, U32 mode);
+  asio::awaitable<Expected<Qid>> mkdir(std::string name, U32 mode);
+  asio::awaitable<Expected<Qid>> symlink(std::string name, std::string target);
+  /// `mode` with the file's type; `rdev`: makedev(3).
+  asio::awaitable<Expected<Qid>> mknod(std::string name, U32 mode, U64 rdev);
+  asio::awaitable<Expected<void>> link(std::string name, Node& file);
+  asio::awaitable<Expected<void>> remove(std::string name, bool is_directory = false);
+  /// What has that name there is gone. `what`: the file that is renamed, if the caller has it: then
+  /// a rename that was lost with its connection can be told from one that was not done.
+  asio::awaitable<Expected<void>> rename(std::string name, Node& to, std::string to_name,
+                                         const Node* what = nullptr);
+
+  // Extended attributes. Errors: ENODATA; EEXIST, ENODATA by `flags` (XATTR_CREATE, XATTR_REPLACE).
+  asio::awaitable<Expected<std::vector<std::string>>> xattrs();
+  asio::awaitable<Expected<std::string>> xattr(std::string name);
+  asio::awaitable<Expected<void>> set_xattr(std::string name, std::string value, U32 flags = 0);
+  asio::awaitable<Expected<void>> remove_xattr(std::string name);
+
+  /// Tells the server now, and what it says of it: of a file that was written, that is when a
+  /// server may know that it didn't work.
+  asio::awaitable<Expected<void>> close();
+
+  const std::shared_ptr<Attachment>& attachment() const { return attachment_; }
+
+ protected:
+  /// An error of ours says what was done to which file.
+  template <class T>
+  Expected<T> told(Expected<T> result, const char* doing, Str name = {}) const {
+    if (!result) result.error().doing = std::string(doing) + " " + path_of(name);
+    return result;
+  }
+  std::string path_of(Str name) const;
+
+  std::shared_ptr<Attachment> attachment_;
+  Handle handle_;
+};
+
+/// An open file.
+class File : public Node {
+ public:
+  using Node::Node;
+
+  /// Bytes that one request carries.
+  U32 iounit() const { return handle_.opened().iounit; }
+
+  /// Fills `into`, with several requests at once where it is larger than one's. Bytes read: fewer
+  /// only at the end of the file.
+  asio::awaitable<Expected<std::size_t>> read(U64 offset, Room into);
+  /// All of `data`, with several requests at once. Where one fails nothing is said of the others.
+  asio::awaitable<Expected<void>> write(U64 offset, Bytes data);
+  /// At the end of a file that was opened with lopen::kAppend; one call at a time. .L only.
+  asio::awaitable<Expected<void>> append(Bytes data);
+  asio::awaitable<Expected<void>> fsync(bool data_only = false);
+
+  /// False: another one has it. `wait`: until it is there; the caller may be cancelled.
+  asio::awaitable<Expected<bool>> lock(Lock lock, bool wait);
+  asio::awaitable<Expected<void>> unlock(Lock lock);
+  /// What is in the way of `lock`; of type lock::kUnlock: nothing.
+  asio::awaitable<Expected<Lock>> test_lock(Lock lock);
+
+ private:
+  asio::awaitable<Expected<U32>> read_one(U64 offset, Room into);
+  asio::awaitable<Expected<U32>> write_one(U64 offset, Bytes data);
+  asio::awaitable<Expected<std::optional<U32>>> is_the_same(Operations& operations, Fid fid);
+  asio::awaitable<Expected<std::optional<U32>>> is_appended(Operations& operations, Fid fid,
+                                                            Bytes data);
+
+  std::optional<U64> size_;  // of a file that is appended to, if nobody else does
+};
+
+/// An open directory.
+class Directory : public Node {
+ public:
+  using Node::Node;
+
+  /// The next of its entries; none: the end.
+  asio::awaitable<Expected<std::vector<Entry>>> next();
+  /// Goes on behind the entry of that offset; 0: from the start.
+  void seek(U64 offset) { offset_ = offset; }
+
+ private:
+  U64 offset_ = 0;
+};
+
+/// A connection to a server, and the tree that it gives.
+class Client {
+ public:
+  /// `address`: transports/address.h. A connection to fd: and stdio: is not made again.
+  static asio::awaitable<Expected<Client>> connect(transport::Address address, Options options);
+  static asio::awaitable<Expected<Client>> connect(std::string address, Options options);
+  /// On a connection that is there.
+  static asio::awaitable<Expected<Client>> on(Stream stream, Options options);
+
+  Client() = default;  // none; to be assigned to
+  Node& root() { return root_; }
+  Dialects dialect() const { return root_.attachment()->dialect(); }
+  const std::shared_ptr<Attachment>& attachment() const { return root_.attachment(); }
+
+ private:
+  explicit Client(Node root) : root_(std::move(root)) {}
+  static asio::awaitable<Expected<Client>> make(Attachment::Connect connect, bool again,
+                                                Options options);
+  Node root_;
+};
+
+}  // namespace ninep::client

@@ -1,0 +1,191 @@
+#include <algorithm>
+
+#include "client/client.h"
+#include "client/together.h"
+
+namespace ninep::client {
+namespace {
+
+/// A transfer of one file in pieces: several take the next piece each until there is none.
+struct Pieces {
+  std::size_t size;   // of all
+  std::size_t piece;  // of one
+  std::size_t next = 0;
+  std::size_t end = size;  // shorter, where the file ends
+  std::optional<Error> wrong;
+
+  std::size_t count() const { return (size + piece - 1) / piece; }
+  bool is_over() const { return wrong || next >= end; }
+};
+constexpr std::size_t kWorkersMax = 128;
+
+/// `one(at, size)`: transfers some of a piece: an awaitable of the bytes that it did.
+template <class One>
+asio::awaitable<void> work(Window& window, Pieces& pieces, One& one) {
+  while (!pieces.is_over()) {
+    const std::size_t at = pieces.next;
+    const std::size_t size = std::min(pieces.piece, pieces.size - at);
+    pieces.next += size;
+    for (std::size_t done = 0; done < size && !pieces.wrong;) {
+      const std::size_t part = size - done;
+      if (!co_await window.enter(part)) {
+        pieces.wrong = Error{Errno{ECANCELED}, "", ""};
+        co_return;
+      }
+      const auto began = Window::Clock::now();
+      const auto did = co_await one(at + done, part);
+      window.leave(part, did ? Window::Clock::now() - began : Window::Clock::duration());
+      if (!did) {
+        if (!pieces.wrong) pieces.wrong = did.error();
+      } else if (*did == 0) {
+        pieces.end = std::min(pieces.end, at + done);
+        break;
+      } else {
+        done += *did;
+      }
+    }
+  }
+}
+
+template <class One>
+asio::awaitable<Expected<std::size_t>> transfer(Window& window, std::size_t size, std::size_t piece,
+                                                One& one) {
+  Pieces pieces{.size = size, .piece = piece};
+  std::vector<asio::awaitable<void>> workers;
+  for (std::size_t i = 0; i < std::min(pieces.count(), kWorkersMax); ++i)
+    workers.push_back(work(window, pieces, one));
+  co_await together(std::move(workers));
+  if (pieces.wrong) co_return std::unexpected(*pieces.wrong);
+  co_return pieces.end;
+}
+
+template <class T>
+asio::awaitable<void> into(T& result, asio::awaitable<T> calling) {
+  result = co_await std::move(calling);
+}
+
+}  // namespace
+
+// ------------------------------------------------------------------ one request
+
+asio::awaitable<Expected<U32>> File::read_one(U64 offset, Room into) {
+  return attachment_->repeat(handle_, [offset, into](Operations& o, Fid fid) {
+    return o.read(fid, offset, into);
+  });
+}
+
+// The same bytes at the same place of the same file may be written twice. On another connection
+// that is known of a file that was told from others before.
+asio::awaitable<Expected<U32>> File::write_one(U64 offset, Bytes data) {
+  const auto write = [offset, data](Operations& o, Fid fid) { return o.write(fid, offset, data); };
+  const auto look = [this](Operations& o, Fid fid) { return is_the_same(o, fid); };
+  return attachment_->once(handle_, write, look);
+}
+
+// What is found again has been compared: Attachment::restore().
+asio::awaitable<Expected<std::optional<U32>>> File::is_the_same(Operations&, Fid) {
+  if (!attachment_->is_identified(handle_))
+    co_return error(ESTALE, "find a file again", "the server tells nothing that only this file has");
+  co_return Expected<std::optional<U32>>(std::nullopt);
+}
+
+// An append that was lost with its connection is done if the file has grown by as much, and ends
+// with the same.
+asio::awaitable<Expected<std::optional<U32>>> File::is_appended(Operations& operations, Fid fid,
+                                                                Bytes data) {
+  using Answer = Expected<std::optional<U32>>;
+  const auto is = co_await operations.stat(fid);
+  NINEP_CO_RETURN_IF_WRONG(is);
+  if (is->attr.size == *size_) co_return Answer(std::nullopt);
+  if (is->attr.size > *size_ && is->attr.size - *size_ <= data.size()) {
+    std::vector<std::byte> end(static_cast<std::size_t>(is->attr.size - *size_));
+    const auto got = co_await operations.read(fid, *size_, end);
+    if (got && *got == end.size() && std::ranges::equal(end, data.first(end.size())))
+      co_return Answer(*got);
+  }
+  co_return error(EIO, "find what was appended", "the file has become another one");
+}
+
+// ------------------------------------------------------------------ File
+
+asio::awaitable<Expected<std::size_t>> File::read(U64 offset, Room into) {
+  if (const auto locked = attachment_->has_its_locks(handle_); !locked)
+    co_return std::unexpected(locked.error());
+  const auto one = [&](std::size_t at, std::size_t size) {
+    return read_one(offset + at, into.subspan(at, size));
+  };
+  co_return told(co_await transfer(attachment_->reads(), into.size(), iounit(), one), "read");
+}
+
+asio::awaitable<Expected<void>> File::write(U64 offset, Bytes data) {
+  if (const auto locked = attachment_->has_its_locks(handle_); !locked)
+    co_return std::unexpected(locked.error());
+  const auto one = [&](std::size_t at, std::size_t size) {
+    return write_one(offset + at, data.subspan(at, size));
+  };
+  Expected<std::size_t> written;
+  std::vector<asio::awaitable<void>> both;
+  both.push_back(into(written, transfer(attachment_->writes(), data.size(), iounit(), one)));
+  if (attachment_->wants_identity(handle_)) both.push_back(attachment_->identify(handle_));
+  co_await together(std::move(both));
+  if (written && *written < data.size()) written = error(EIO, "", "nothing was written");
+  if (!written) co_return told(Expected<void>(std::unexpected(written.error())), "write");
+  co_return Expected<void>();
+}
+
+asio::awaitable<Expected<void>> File::append(Bytes data) {
+  if (attachment_->dialect() != kDotL)
+    co_return told(Expected<void>(error(EOPNOTSUPP, "", "the server speaks no 9P2000.L")),
+                   "append to");
+  if (const auto locked = attachment_->has_its_locks(handle_); !locked)
+    co_return std::unexpected(locked.error());
+  if (!size_) {
+    const auto is = co_await stat();
+    NINEP_CO_RETURN_IF_WRONG(is);
+    size_ = is->attr.size;
+  }
+  while (!data.empty()) {
+    const Bytes part = data.first(std::min<std::size_t>(data.size(), iounit()));
+    const auto write = [part, this](Operations& o, Fid fid) { return o.write(fid, *size_, part); };
+    const auto look = [part, this](Operations& o, Fid fid) { return is_appended(o, fid, part); };
+    auto written = co_await attachment_->once(handle_, write, look);
+    if (written && *written == 0) written = error(EIO, "", "nothing was written");
+    if (!written)
+      co_return told(Expected<void>(std::unexpected(written.error())), "append to");
+    *size_ += *written;
+    data = data.subspan(*written);
+  }
+  co_return Expected<void>();
+}
+
+asio::awaitable<Expected<void>> File::fsync(bool data_only) {
+  co_return told(co_await attachment_->repeat(
+                     handle_,
+                     [data_only](Operations& o, Fid fid) { return o.fsync(fid, data_only); }),
+                 "fsync");
+}
+
+// ------------------------------------------------------------------ locks
+
+asio::awaitable<Expected<bool>> File::lock(Lock lock, bool wait) {
+  const auto status = co_await attachment_->lock(handle_, std::move(lock), wait);
+  if (!status) co_return told(Expected<bool>(std::unexpected(status.error())), "lock");
+  if (*status == lock::kSuccess) co_return true;
+  if (*status == lock::kBlocked || *status == lock::kGrace) co_return false;
+  co_return told(Expected<bool>(error(ENOLCK, "")), "lock");
+}
+
+asio::awaitable<Expected<void>> File::unlock(Lock lock) {
+  lock.type = lock::kUnlock;
+  const auto status = co_await attachment_->lock(handle_, std::move(lock), false);
+  if (!status) co_return told(Expected<void>(std::unexpected(status.error())), "unlock");
+  co_return Expected<void>();
+}
+
+asio::awaitable<Expected<Lock>> File::test_lock(Lock lock) {
+  co_return told(co_await attachment_->repeat(
+                     handle_, [&](Operations& o, Fid fid) { return o.getlock(fid, lock); }),
+                 "test a lock of");
+}
+
+}  // namespace ninep::client

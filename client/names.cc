@@ -1,0 +1,82 @@
+#include "client/names.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace ninep::client {
+
+// A child has its parent; the parent knows the child as long as somebody has it.
+struct Names::Name : std::enable_shared_from_this<Name> {
+  Name(std::shared_ptr<Name> in, Str called) : parent(std::move(in)), name(called) {}
+  Name(const Name&) = delete;
+  Name& operator=(const Name&) = delete;
+  ~Name() {
+    if (parent && !is_gone) parent->children.erase(name);
+  }
+
+  std::shared_ptr<Name> parent;  // none: the root
+  std::string name;
+  std::map<std::string, Name*, std::less<>> children;
+  bool is_gone = false;
+};
+
+Names::Names() : root_(std::make_shared<Name>(nullptr, "")) {}
+
+Names::Place Names::Place::child(Str name) const {
+  const auto [at, is_new] = name_->children.try_emplace(std::string(name), nullptr);
+  if (!is_new) return Place(at->second->shared_from_this());
+  const auto made = std::make_shared<Name>(name_, name);
+  at->second = made.get();
+  return Place(made);
+}
+
+Names::Place Names::Place::parent() const {
+  return name_->parent ? Place(name_->parent) : *this;
+}
+
+std::optional<std::vector<std::string>> Names::Place::path() const {
+  std::vector<std::string> path;
+  for (const Name* at = name_.get(); at->parent; at = at->parent.get()) {
+    if (at->is_gone) return std::nullopt;
+    path.push_back(at->name);
+  }
+  std::ranges::reverse(path);
+  return path;
+}
+
+std::size_t Names::Place::depth() const {
+  std::size_t depth = 0;
+  for (const Name* at = name_.get(); at->parent; at = at->parent.get()) ++depth;
+  return depth;
+}
+
+std::string Names::Place::text() const {
+  std::string text;
+  for (const Name* at = name_.get(); at && at->parent; at = at->parent.get())
+    text = text.empty() ? at->name : at->name + "/" + text;
+  return text.empty() ? "/" : text;
+}
+
+void Names::removed(const Place& directory, Str name) {
+  auto& children = directory.name_->children;
+  const auto at = children.find(name);
+  if (at == children.end()) return;
+  at->second->is_gone = true;
+  children.erase(at);
+}
+
+void Names::renamed(const Place& from, Str name, const Place& to, Str to_name) {
+  if (from.name_ == to.name_ && name == to_name) return;
+  removed(to, to_name);
+  auto& children = from.name_->children;
+  const auto at = children.find(name);
+  if (at == children.end()) return;
+  // The child's hold on its old parent goes last: the parent may go with it.
+  Name& child = *at->second;
+  children.erase(at);
+  child.name = to_name;
+  to.name_->children.emplace(child.name, &child);
+  const auto old_parent = std::exchange(child.parent, to.name_);
+}
+
+}  // namespace ninep::client

@@ -1,0 +1,55 @@
+// Names: where the files are that a client has fids of, so that it finds them again on another
+// connection. A file has one place: what is renamed takes all that is below along.
+//
+// On one executor that runs no two of its handlers at once.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "proto/types.h"
+
+namespace ninep::client {
+
+class Names {
+  struct Name;
+
+ public:
+  /// A place, kept as long as somebody asks for it. Copies are the same place.
+  class Place {
+   public:
+    Place() = default;
+
+    /// `name` in this directory.
+    Place child(Str name) const;
+    /// ".." of the root is the root.
+    Place parent() const;
+    /// From the root; none: the file is gone from there, or a directory above it.
+    std::optional<std::vector<std::string>> path() const;
+    /// Names between it and the root.
+    std::size_t depth() const;
+    /// For people: "a/b"; "/" is the root.
+    std::string text() const;
+
+   private:
+    friend class Names;
+    explicit Place(std::shared_ptr<Name> name) : name_(std::move(name)) {}
+    std::shared_ptr<Name> name_;
+  };
+
+  Names();
+  Place root() const { return Place(root_); }
+
+  /// `name` in `directory` is no more.
+  static void removed(const Place& directory, Str name);
+  /// It has become `to_name` in `to`; what was there is no more.
+  static void renamed(const Place& from, Str name, const Place& to, Str to_name);
+
+ private:
+  std::shared_ptr<Name> root_;
+};
+
+}  // namespace ninep::client

@@ -1,0 +1,41 @@
+// Operations in 9P2000 and 9P2000.u: what Plan 9 has no message for is said in open(5), stat(5) and,
+// of .u, in the mode and extension of Tcreate.
+#pragma once
+
+#include "client/operations.h"
+
+namespace ninep::client {
+
+class OperationsOld final : public Operations {
+ public:
+  OperationsOld(std::shared_ptr<Session> session, std::shared_ptr<FidNumbers> fids)
+      : Operations(std::move(session), std::move(fids)) {}
+
+  asio::awaitable<Expected<Opened>> open(Fid fid, U32 flags) override;
+  asio::awaitable<Expected<Opened>> create(Fid fid, std::string name, U32 flags, U32 mode,
+                                           U32 gid) override;
+  asio::awaitable<Expected<Qid>> mkdir(Fid directory, std::string name, U32 mode,
+                                       U32 gid) override;
+  asio::awaitable<Expected<Qid>> symlink(Fid directory, std::string name, std::string target,
+                                         U32 gid) override;
+  asio::awaitable<Expected<Qid>> mknod(Fid directory, std::string name, U32 mode, U64 rdev,
+                                       U32 gid) override;
+  asio::awaitable<Expected<void>> link(Fid directory, std::string name, Fid file) override;
+  asio::awaitable<Expected<void>> remove(Fid directory, std::string name,
+                                         bool is_directory) override;
+  asio::awaitable<Expected<void>> rename(Fid from, std::string name, Fid to,
+                                         std::string to_name) override;
+  asio::awaitable<Expected<Attributes>> stat(Fid fid) override;
+  asio::awaitable<Expected<void>> change(Fid fid, Change change) override;
+  asio::awaitable<Expected<std::string>> readlink(Fid fid) override;
+  asio::awaitable<Expected<std::vector<Entry>>> readdir(Fid fid, U64 offset) override;
+  asio::awaitable<Expected<void>> fsync(Fid fid, bool data_only) override;
+
+ private:
+  asio::awaitable<Expected<Qid>> make(Fid directory, std::string name, U32 perm,
+                                      std::string extension);
+  asio::awaitable<Expected<Qid>> make_in_dot_u(Fid directory, std::string name, U32 perm,
+                                               std::string extension);
+};
+
+}  // namespace ninep::client

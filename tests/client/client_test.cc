@@ -1,0 +1,354 @@
+// Files over a connection, and over one that is lost: 9pserve behind a proxy.
+#include "client/client.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "client/together.h"
+#include "tests/client/on_loop.h"
+#include "tests/client/proxy.h"
+#include "tests/server/program.h"
+#include "tests/transports/temp_dir.h"
+
+namespace ninep::test {
+namespace {
+
+using namespace std::chrono_literals;
+using asio::awaitable;
+using client::Attributes;
+using client::Client;
+using client::Directory;
+using client::Entry;
+using client::Expected;
+using client::File;
+using client::Lock;
+using client::Node;
+
+class ClientTest : public testing::Test {
+ protected:
+  ClientTest() {
+    std::filesystem::create_directory(tree());
+    start();
+    proxy.emplace(folder.path() + "/proxy", folder.path() + "/server");
+    root = connect().root();
+  }
+  std::string tree() const { return folder.path() + "/tree"; }
+  void start() {
+    server.emplace(std::vector<std::string>{"--listen", "unix:" + folder.path() + "/server",
+                                            tree()});
+    ASSERT_TRUE(server->says("listening on"));
+  }
+  void restart() {
+    server->signal(SIGKILL);
+    server->wait();
+    start();
+  }
+  Client& connect(client::Options options = {}) {
+    auto connected = run(context, Client::connect("unix:" + folder.path() + "/proxy", options));
+    NINEP_CHECK(connected);
+    return clients.emplace_back(std::move(*connected));
+  }
+  template <class T>
+  auto wait(awaitable<T> work) {
+    return run(context, std::move(work));
+  }
+  /// What is there without an error, or the test ends.
+  template <class T>
+  T get(awaitable<Expected<T>> work) {
+    auto result = run(context, std::move(work));
+    if (!result) throw std::runtime_error(result.error().text());
+    if constexpr (!std::is_void_v<T>) return std::move(*result);
+  }
+  template <class T>
+  std::string error(awaitable<Expected<T>> work) {
+    const auto result = run(context, std::move(work));
+    return result ? "" : result.error().text();
+  }
+  Node& at_root() { return clients.front().root(); }
+  void write(const std::string& name, Str content) { std::ofstream(tree() + "/" + name) << content; }
+  std::string content(const std::string& name) {
+    std::ifstream in(tree() + "/" + name);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  std::string read_all(File& file, std::size_t size, U64 offset = 0) {
+    std::string got(size, '\0');
+    got.resize(get(file.read(offset, std::as_writable_bytes(std::span(got)))));
+    return got;
+  }
+
+  TempDir folder;
+  asio::io_context context;
+  std::optional<Program> server;
+  std::optional<Proxy> proxy;
+  std::list<Client> clients;
+  std::optional<std::reference_wrapper<Node>> root;
+};
+
+std::string pattern(std::size_t size) {
+  std::string text(size, '\0');
+  U32 x = 1;
+  for (char& c : text) c = static_cast<char>((x = x * 1664525 + 1013904223) >> 24);
+  return text;
+}
+
+TEST_F(ClientTest, Files) {
+  Node& r = at_root();
+  {
+    File file = get(r.create("f", lopen::kReadWrite, 0640));
+    get(file.write(0, as_bytes("hello, world")));
+    EXPECT_EQ(read_all(file, 100), "hello, world");
+    EXPECT_EQ(read_all(file, 5, 7), "world");
+    get(file.fsync());
+    get(file.close());
+    EXPECT_EQ(error(file.read(0, {})), "read f: Bad file descriptor (it is closed)");
+  }
+  const Attributes a = get(get(r.walk("f")).stat());
+  EXPECT_TRUE(a.is_regular());
+  EXPECT_EQ(a.attr.size, 12u);
+  EXPECT_EQ(a.attr.mode & 07777, 0640u);
+  get(r.mkdir("d", 0755));
+  Node d = get(r.walk("d"));
+  EXPECT_TRUE(d.is_directory());
+  get(r.rename("f", d, "g"));
+  EXPECT_EQ(content("d/g"), "hello, world");
+  Node g = get(r.walk("d/g"));
+  EXPECT_EQ(g.path(), "d/g");
+  get(r.link("h", g));
+  EXPECT_EQ(get(g.stat()).attr.nlink, 2u);
+  get(r.symlink("l", "d/g"));
+  Node l = get(r.walk("l"));
+  EXPECT_TRUE(l.is_symlink());
+  EXPECT_EQ(get(l.readlink()), "d/g");
+  get(r.mknod("p", S_IFIFO | 0600, 0));
+  client::Change change;
+  change.mode = 0600;
+  change.size = 5;
+  change.mtime = timespec{1'000'000, 5};
+  get(g.change(change));
+  const Attributes b = get(g.stat());
+  EXPECT_EQ(b.attr.mode & 07777, 0600u);
+  EXPECT_EQ(b.attr.size, 5u);
+  EXPECT_EQ(b.attr.mtime_sec, 1'000'000u);
+  EXPECT_EQ(b.attr.mtime_nsec, 5u);
+  get(g.set_xattr("user.a", "one"));
+  get(g.set_xattr("user.b", ""));
+  EXPECT_EQ(get(g.xattr("user.a")), "one");
+  EXPECT_EQ(get(g.xattrs()).size(), 2u);
+  get(g.remove_xattr("user.a"));
+  EXPECT_EQ(error(g.xattr("user.a")), "read attribute of d/g: No data available");
+  EXPECT_GT(get(r.statfs()).blocks, 0u);
+  std::string names;
+  Directory directory = get(r.open_directory());
+  for (std::vector<Entry> entries; !(entries = get(directory.next())).empty();)
+    for (const Entry& entry : entries) names += entry.name;
+  std::ranges::sort(names);
+  EXPECT_EQ(names, "dhlp");
+  get(r.remove("h"));
+  EXPECT_EQ(error(r.walk("h")), "find h: No such file or directory");
+  EXPECT_EQ(error(r.remove("d", true)), "remove d: Directory not empty");
+  EXPECT_EQ(error(r.walk("d/g/x")), "find d/g/x: Not a directory");
+  EXPECT_EQ(error(r.create("a/b", 0, 0)),
+            "create a/b: Invalid argument (\"a/b\" is no file's name)");
+  EXPECT_EQ(get(d.walk("../../..")).path(), "/");
+}
+
+TEST_F(ClientTest, LargeOnes) {
+  const std::string all = pattern(20'000'001);
+  for (const U32 msize : {8192u, 65536u, 1u << 20, 4u << 20}) {
+    SCOPED_TRACE(msize);
+    client::Options options;
+    options.session.msize = msize;
+    Node& r = connect(options).root();
+    File file = get(r.create("large", lopen::kReadWrite, 0600));
+    get(file.write(0, as_bytes(all)));
+    EXPECT_TRUE(content("large") == all);
+    EXPECT_TRUE(read_all(file, all.size() + 1000) == all);
+    EXPECT_TRUE(read_all(file, 5'000'000, 3) == all.substr(3, 5'000'000));
+  }
+}
+
+TEST_F(ClientTest, Appends) {
+  write("log", "one\n");
+  File file = get(get(at_root().walk("log")).open(lopen::kWriteOnly | lopen::kAppend));
+  get(file.append(as_bytes("two\n")));
+  write("other", "");
+  for (const bool reply : {false, true}) {
+    if (reply)
+      proxy->lose_reply(118);
+    else
+      proxy->lose_request(118);
+    get(file.append(as_bytes("three\n")));
+    EXPECT_TRUE(proxy->has_lost());
+  }
+  EXPECT_EQ(content("log"), "one\ntwo\nthree\nthree\n");
+  proxy->lose_request(118);
+  std::ofstream(tree() + "/log", std::ios::app) << "another's";
+  EXPECT_NE(error(file.append(as_bytes("four\n"))).find("not known whether"), std::string::npos);
+}
+
+TEST_F(ClientTest, RestartsOfTheServer) {
+  const std::string all = pattern(3'000'000);
+  write("f", all);
+  write("gone", "x");
+  Node& r = at_root();
+  File file = get(get(r.walk("f")).open(lopen::kReadWrite));
+  File gone = get(get(r.walk("gone")).open(lopen::kReadWrite));
+  File renamed = get(r.create("before", lopen::kReadWrite, 0600));
+  Directory directory = get(r.open_directory());
+  get(r.remove("gone"));
+  get(r.rename("before", r, "after"));
+  for (int i = 0; i < 3; ++i) {
+    restart();
+    EXPECT_TRUE(read_all(file, 1'000'000, 1000) == all.substr(1000, 1'000'000));
+    get(file.write(0, as_bytes(all)));
+    get(renamed.write(0, as_bytes("here")));
+  }
+  EXPECT_EQ(content("after"), "here");
+  EXPECT_EQ(get(directory.next()).size(), 2u);
+  EXPECT_NE(error(gone.read(0, std::as_writable_bytes(std::span(content("f"))))).find("Stale"),
+            std::string::npos);
+  // Another file of that name is another file.
+  std::filesystem::remove(tree() + "/f");
+  write("x", "");
+  write("f", "other");
+  restart();
+  EXPECT_NE(error(file.fsync()).find("Stale"), std::string::npos);
+}
+
+// A request that was lost with its connection: done once, never twice, or reported.
+TEST_F(ClientTest, FatesOfRequests) {
+  Node& r = at_root();
+  write("f", "content");
+  Node f = get(r.walk("f"));
+  struct Case {
+    const char* what;
+    U8 type;
+    std::function<std::string(std::string name)> act;  // the error
+    bool decided;  // where the reply was lost
+  };
+  const Case cases[] = {
+      {"mkdir", 72, [&](std::string n) { return error(r.mkdir(n, 0700)); }, false},
+      {"symlink", 16, [&](std::string n) { return error(r.symlink(n, "t")); }, false},
+      {"mknod", 18, [&](std::string n) { return error(r.mknod(n, S_IFIFO | 0600, 0)); }, false},
+      {"exclusive", 14,
+       [&](std::string n) {
+         return error(r.create(n, lopen::kReadWrite | lopen::kExclusive, 0600));
+       },
+       false},
+      {"create", 14, [&](std::string n) { return error(r.create(n, lopen::kReadWrite, 0600)); },
+       true},
+      {"link", 70, [&](std::string n) { return error(r.link(n, f)); }, true},
+      {"remove", 76,
+       [&](std::string n) {
+         write(n, "");
+         return error(r.remove(n));
+       },
+       false},
+      {"rename", 74,
+       [&](std::string n) {
+         write(n, "");
+         return error(r.rename(n, r, n + "2"));
+       },
+       false},
+      {"rename of a known file", 74,
+       [&](std::string n) {
+         write(n, "");
+         Node node = get(r.walk(n));
+         return error(r.rename(n, r, n + "2", &node));
+       },
+       true},
+      {"set_xattr", 32, [&](std::string n) { return error(f.set_xattr("user." + n, n)); }, true},
+      {"getattr", 24, [&](std::string) { return error(f.stat()); }, true},
+      {"walk", 110, [&](std::string) { return error(r.walk("f")); }, true},
+  };
+  int number = 0;
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.what);
+    proxy->lose_request(c.type);
+    EXPECT_EQ(c.act("a" + std::to_string(++number)), "");
+    EXPECT_TRUE(proxy->has_lost());
+    proxy->lose_reply(c.type);
+    const std::string said = c.act("b" + std::to_string(number));
+    EXPECT_TRUE(proxy->has_lost());
+    if (c.decided)
+      EXPECT_EQ(said, "");
+    else
+      EXPECT_NE(said.find("not known whether this was done"), std::string::npos) << said;
+  }
+}
+
+TEST_F(ClientTest, Locks) {
+  write("f", "");
+  Node f = get(at_root().walk("f"));
+  Node other_f = get(connect().root().walk("f"));
+  File file = get(f.open(lopen::kReadWrite));
+  File other = get(other_f.open(lopen::kReadWrite));
+  const Lock mine{lock::kWrite, 0, 10, 1, "me"};
+  const Lock theirs{lock::kWrite, 5, 1, 2, "other"};
+  EXPECT_TRUE(get(file.lock(mine, false)));
+  EXPECT_FALSE(get(other.lock(theirs, false)));
+  EXPECT_EQ(get(other.test_lock(theirs)).type, lock::kWrite);
+  restart();
+  get(file.fsync());  // finds the file again, and takes the lock again
+  EXPECT_FALSE(get(other.lock(theirs, false)));
+  // One that somebody else took meanwhile is lost, and that is said.
+  restart();
+  EXPECT_TRUE(get(other.lock(theirs, false)));
+  std::byte byte{};
+  EXPECT_NE(error(file.read(0, {&byte, 1})).find("lock"), std::string::npos);
+  EXPECT_NE(error(file.write(0, {&byte, 1})).find("lock"), std::string::npos);
+  get(file.unlock(mine));
+  get(file.write(0, {&byte, 1}));
+}
+
+awaitable<Expected<void>> one_of_many(Node& root, int number, int& good) {
+  const std::string name = "n" + std::to_string(number);
+  auto made = co_await root.create(name, lopen::kReadWrite, 0600);
+  NINEP_CO_RETURN_IF_WRONG(made);
+  File& file = *made;
+  const auto written = co_await file.write(0, as_bytes(name));
+  NINEP_CO_RETURN_IF_WRONG(written);
+  std::array<std::byte, 20> room;
+  const auto got = co_await file.read(0, room);
+  NINEP_CO_RETURN_IF_WRONG(got);
+  if (as_str(Bytes(room).first(*got)) == name) ++good;
+  co_return Expected<void>();
+}
+awaitable<void> shown(awaitable<Expected<void>> work) {
+  const auto done = co_await std::move(work);
+  EXPECT_TRUE(done) << done.error().text();
+}
+awaitable<Expected<void>> many(Node& root, int count, int& good) {
+  std::vector<awaitable<void>> all;
+  for (int i = 0; i < count; ++i) all.push_back(shown(one_of_many(root, i, good)));
+  co_await client::together(std::move(all));
+  co_return Expected<void>();
+}
+
+TEST_F(ClientTest, ManyAtOnce) {
+  int good = 0;
+  get(many(at_root(), 2000, good));
+  EXPECT_EQ(good, 2000);
+}
+
+TEST_F(ClientTest, ServersThatAreGone) {
+  client::Options options;
+  options.reconnect_patience = 300ms;
+  Node& r = connect(options).root();
+  write("f", "x");
+  server->signal(SIGKILL);
+  server->wait();
+  EXPECT_NE(error(r.walk("f")).find("has been gone for"), std::string::npos);
+  start();
+  get(r.walk("f"));
+  const auto none = wait(Client::connect("unix:" + folder.path() + "/none", {}));
+  ASSERT_FALSE(none);
+  EXPECT_NE(none.error().text().find("No such file"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace ninep::test

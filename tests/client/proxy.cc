@@ -1,0 +1,88 @@
+#include "tests/client/proxy.h"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "proto/check.h"
+
+namespace ninep::test {
+namespace {
+
+sockaddr_un name_of(const std::string& path) {
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  NINEP_CHECK(path.size() < sizeof name.sun_path);
+  std::memcpy(name.sun_path, path.c_str(), path.size());
+  return name;
+}
+
+/// Passes one frame on, if it isn't of type `lost`. False: the connection is to end.
+bool pass_one(int from, int to, std::atomic<int>& lost) {
+  U32 size;
+  if (::recv(from, &size, sizeof size, MSG_WAITALL) != sizeof size || size < 7 || size > (8u << 20))
+    return false;
+  std::vector<char> frame(size);
+  std::memcpy(frame.data(), &size, sizeof size);
+  const auto rest = static_cast<ssize_t>(size - sizeof size);
+  if (::recv(from, frame.data() + sizeof size, static_cast<std::size_t>(rest), MSG_WAITALL) != rest)
+    return false;
+  int type = static_cast<U8>(frame[4]);
+  if (lost.compare_exchange_strong(type, 0)) return false;
+  return ::send(to, frame.data(), frame.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(size);
+}
+
+}  // namespace
+
+Proxy::Proxy(std::string path, std::string to)
+    : to_(std::move(to)), listener_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  const sockaddr_un name = name_of(path);
+  NINEP_CHECK(::bind(listener_, reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0);
+  NINEP_CHECK(::listen(listener_, 16) == 0);
+  accepting_ = std::thread([this] { accept_all(); });
+}
+
+Proxy::~Proxy() {
+  ::shutdown(listener_, SHUT_RDWR);
+  accepting_.join();
+  cut();
+  for (std::thread& thread : threads_) thread.join();
+  ::close(listener_);
+}
+
+void Proxy::cut() {
+  const std::lock_guard lock(mutex_);
+  for (const int client : clients_) ::shutdown(client, SHUT_RDWR);
+}
+
+void Proxy::accept_all() {
+  for (int client; (client = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) {
+    const std::lock_guard lock(mutex_);
+    clients_.push_back(client);
+    ++connections_;
+    threads_.emplace_back([this, client] { pass_on(client); });
+  }
+}
+
+void Proxy::pass_on(int client) {
+  const int server = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const sockaddr_un name = name_of(to_);
+  bool going = ::connect(server, reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0;
+  while (going) {
+    pollfd both[] = {{client, POLLIN, 0}, {server, POLLIN, 0}};
+    if (::poll(both, 2, -1) < 0) continue;
+    if (both[1].revents) going = pass_one(server, client, reply_);
+    if (going && both[0].revents) going = pass_one(client, server, request_);
+  }
+  ::close(server);
+  const std::lock_guard lock(mutex_);
+  std::erase(clients_, client);
+  ::close(client);
+}
+
+}  // namespace ninep::test

@@ -88,7 +88,7 @@ asio::awaitable<void> Attachment::clunk(std::shared_ptr<Attachment> self, Ready 
   self->fids_->give_back(fid);
 }
 
-asio::awaitable<Expected<void>> Attachment::close(Handle handle) {
+asio::awaitable<Expected<void>> Attachment::close(Handle& handle) {
   const auto self = std::exchange(handle.attachment_, nullptr);
   if (!self) co_return error(EBADF, "close", "it is closed already");
   const Fid fid = handle.fid_;
@@ -272,7 +272,20 @@ Expected<void> Attachment::has_its_locks(const Handle& handle) const {
 asio::awaitable<Expected<Handle>> Attachment::root() {
   const auto taken = fids_->take();
   NINEP_CO_RETURN_IF_WRONG(taken);
-  Handle handle(shared_from_this(), *taken, names_.root(), root_qid_);
+  co_return co_await made(Handle(shared_from_this(), *taken, names_.root(), root_qid_));
+}
+
+// An open fid can't be walked from: walk(5).
+asio::awaitable<Expected<Handle>> Attachment::another(Handle& handle) {
+  if (!handle.is_open_) co_return co_await walk(handle, std::vector<std::string>());
+  const auto taken = fids_->take();
+  NINEP_CO_RETURN_IF_WRONG(taken);
+  Handle other(shared_from_this(), *taken, handle.place_, handle.qid_);
+  other.identity_ = handle.identity_;
+  co_return co_await made(std::move(other));
+}
+
+asio::awaitable<Expected<Handle>> Attachment::made(Handle handle) {
   handle.connection_ = 0;
   const auto made = co_await ready(handle);
   NINEP_CO_RETURN_IF_WRONG(made);
@@ -291,6 +304,11 @@ asio::awaitable<Expected<Handle>> Attachment::walk(Handle& from, std::vector<std
     place = place.child(name);
   }
   if (place.depth() > kDepthMax) co_return error(ENAMETOOLONG, "walk");
+  if (from.is_open_) {
+    auto closed = co_await another(from);
+    NINEP_CO_RETURN_IF_WRONG(closed);
+    co_return co_await walk(*closed, std::move(names));
+  }
   for (unsigned tries = 1;; ++tries) {
     const auto operations = co_await ready(from);
     NINEP_CO_RETURN_IF_WRONG(operations);

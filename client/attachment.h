@@ -44,7 +44,7 @@ class Handle {
  private:
   friend class Attachment;
 
-  std::shared_ptr<Attachment> attachment_;  // null: moved from, or closed
+  std::shared_ptr<Attachment> attachment_;  // null: none, or closed
   Fid fid_{};
   U64 connection_ = 0;  // on which the fid is known
   Names::Place place_;
@@ -104,6 +104,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
 
   /// The root. A new fid.
   asio::awaitable<Expected<Handle>> root();
+  /// A new fid of the same file, not open, whatever `handle` is.
+  asio::awaitable<Expected<Handle>> another(Handle& handle);
   /// A new fid: what `names` lead to from there.
   asio::awaitable<Expected<Handle>> walk(Handle& from, std::vector<std::string> names);
   asio::awaitable<Expected<void>> open(Handle& handle, U32 flags);
@@ -118,8 +120,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   }
   bool is_identified(const Handle& handle) const;
   asio::awaitable<Expected<U8>> lock(Handle& handle, Lock lock, bool wait);
-  /// Clunks, and says what the server says of it.
-  asio::awaitable<Expected<void>> close(Handle handle);
+  /// Clunks, and says what the server says of it. Calls with it are EBADF from now on.
+  asio::awaitable<Expected<void>> close(Handle& handle);
   /// EIO: a lock that the file had was lost with a connection, and not given back yet.
   Expected<void> has_its_locks(const Handle& handle) const;
 
@@ -146,6 +148,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   asio::awaitable<Expected<void>> connect();
   asio::awaitable<Expected<Ready>> ready(Handle& handle);
   asio::awaitable<Expected<Ready>> ready(Handle& handle, Handle* other);
+  asio::awaitable<Expected<Handle>> made(Handle handle);
   asio::awaitable<Expected<void>> restore(Handle& handle, Operations& operations);
   asio::awaitable<void> open_only(Handle& handle, U32 flags, Expected<Opened>& opened);
   void drop(Fid fid, U64 connection);

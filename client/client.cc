@@ -109,7 +109,7 @@ asio::awaitable<Expected<Rstatfs>> Node::statfs() {
 }
 
 asio::awaitable<Expected<File>> Node::open(U32 flags) {
-  auto handle = co_await attachment_->walk(handle_, std::vector<std::string>());
+  auto handle = co_await attachment_->another(handle_);
   Expected<void> opened;
   if (handle)
     opened = co_await attachment_->open(*handle, flags);
@@ -120,7 +120,7 @@ asio::awaitable<Expected<File>> Node::open(U32 flags) {
 }
 
 asio::awaitable<Expected<Directory>> Node::open_directory() {
-  auto handle = co_await attachment_->walk(handle_, std::vector<std::string>());
+  auto handle = co_await attachment_->another(handle_);
   Expected<void> opened;
   if (handle)
     opened = co_await attachment_->open(
@@ -132,7 +132,7 @@ asio::awaitable<Expected<Directory>> Node::open_directory() {
 }
 
 asio::awaitable<Expected<File>> Node::create(std::string name, U32 flags, U32 mode) {
-  auto handle = co_await attachment_->walk(handle_, std::vector<std::string>());
+  auto handle = co_await attachment_->another(handle_);
   Expected<void> created;
   if (handle)
     created = co_await attachment_->create(*handle, name, flags, mode, ::getegid());
@@ -197,7 +197,7 @@ asio::awaitable<Expected<void>> Node::rename(std::string name, Node& to, std::st
 asio::awaitable<Expected<std::string>> Node::xattr(std::string name) {
   co_return told(co_await attachment_->repeat(
                      handle_, [&](Operations& o, Fid fid) { return o.read_xattr(fid, name); }),
-                 "read attribute " , name);
+                 "read an attribute of");
 }
 
 asio::awaitable<Expected<std::vector<std::string>>> Node::xattrs() {
@@ -215,20 +215,17 @@ asio::awaitable<Expected<std::vector<std::string>>> Node::xattrs() {
 asio::awaitable<Expected<void>> Node::set_xattr(std::string name, std::string value, U32 flags) {
   const auto set = [&](Operations& o, Fid fid) { return o.write_xattr(fid, name, value, flags); };
   const auto look = [&](Operations& o, Fid fid) { return has_value(o, fid, name, value, flags); };
-  co_return told(co_await attachment_->once(handle_, set, look), "set attribute of");
+  co_return told(co_await attachment_->once(handle_, set, look), "set an attribute of");
 }
 
 asio::awaitable<Expected<void>> Node::remove_xattr(std::string name) {
   const auto remove = [&](Operations& o, Fid fid) { return o.remove_xattr(fid, name); };
   const auto look = [&](Operations& o, Fid fid) { return has_no_value(o, fid, name); };
-  co_return told(co_await attachment_->once(handle_, remove, look), "remove attribute of");
+  co_return told(co_await attachment_->once(handle_, remove, look), "remove an attribute of");
 }
 
 asio::awaitable<Expected<void>> Node::close() {
-  const std::string doing = "close " + path();
-  auto closed = co_await attachment_->close(std::move(handle_));
-  if (!closed) closed.error().doing = doing;
-  co_return closed;
+  co_return told(co_await attachment_->close(handle_), "close");
 }
 
 // ------------------------------------------------------------------ Directory

@@ -107,9 +107,9 @@ class File : public Node {
  private:
   asio::awaitable<Expected<U32>> read_one(U64 offset, Room into);
   asio::awaitable<Expected<U32>> write_one(U64 offset, Bytes data);
-  asio::awaitable<Expected<std::optional<U32>>> is_the_same(Operations& operations, Fid fid);
-  asio::awaitable<Expected<std::optional<U32>>> is_appended(Operations& operations, Fid fid,
-                                                            Bytes data);
+  asio::awaitable<Expected<U32>> with_its_locks(asio::awaitable<Expected<U32>> calling);
+  asio::awaitable<Expected<std::optional<U32>>> is_the_same();
+  asio::awaitable<Expected<std::optional<U32>>> is_appended(Bytes data);
 
   std::optional<U64> size_;  // of a file that is appended to, if nobody else does
 };

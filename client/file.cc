@@ -68,22 +68,31 @@ asio::awaitable<void> into(T& result, asio::awaitable<T> calling) {
 
 // ------------------------------------------------------------------ one request
 
+// Not begun where a lock was lost, which is known as soon as the file has been found again.
+asio::awaitable<Expected<U32>> File::with_its_locks(asio::awaitable<Expected<U32>> calling) {
+  const auto locked = attachment_->has_its_locks(handle_);
+  NINEP_CO_RETURN_IF_WRONG(locked);
+  co_return co_await std::move(calling);
+}
+
 asio::awaitable<Expected<U32>> File::read_one(U64 offset, Room into) {
-  return attachment_->repeat(handle_, [offset, into](Operations& o, Fid fid) {
-    return o.read(fid, offset, into);
+  return attachment_->repeat(handle_, [offset, into, this](Operations& o, Fid fid) {
+    return with_its_locks(o.read(fid, offset, into));
   });
 }
 
 // The same bytes at the same place of the same file may be written twice. On another connection
 // that is known of a file that was told from others before.
 asio::awaitable<Expected<U32>> File::write_one(U64 offset, Bytes data) {
-  const auto write = [offset, data](Operations& o, Fid fid) { return o.write(fid, offset, data); };
-  const auto look = [this](Operations& o, Fid fid) { return is_the_same(o, fid); };
+  const auto write = [offset, data, this](Operations& o, Fid fid) {
+    return with_its_locks(o.write(fid, offset, data));
+  };
+  const auto look = [this](Operations&, Fid) { return is_the_same(); };
   return attachment_->once(handle_, write, look);
 }
 
 // What is found again has been compared: Attachment::restore().
-asio::awaitable<Expected<std::optional<U32>>> File::is_the_same(Operations&, Fid) {
+asio::awaitable<Expected<std::optional<U32>>> File::is_the_same() {
   if (!attachment_->is_identified(handle_))
     co_return error(ESTALE, "find a file again", "the server tells nothing that only this file has");
   co_return Expected<std::optional<U32>>(std::nullopt);
@@ -91,17 +100,18 @@ asio::awaitable<Expected<std::optional<U32>>> File::is_the_same(Operations&, Fid
 
 // An append that was lost with its connection is done if the file has grown by as much, and ends
 // with the same.
-asio::awaitable<Expected<std::optional<U32>>> File::is_appended(Operations& operations, Fid fid,
-                                                                Bytes data) {
+asio::awaitable<Expected<std::optional<U32>>> File::is_appended(Bytes data) {
   using Answer = Expected<std::optional<U32>>;
-  const auto is = co_await operations.stat(fid);
+  const auto is = co_await stat();
   NINEP_CO_RETURN_IF_WRONG(is);
   if (is->attr.size == *size_) co_return Answer(std::nullopt);
   if (is->attr.size > *size_ && is->attr.size - *size_ <= data.size()) {
     std::vector<std::byte> end(static_cast<std::size_t>(is->attr.size - *size_));
-    const auto got = co_await operations.read(fid, *size_, end);
+    auto reader = co_await open(lopen::kReadOnly);
+    NINEP_CO_RETURN_IF_WRONG(reader);
+    const auto got = co_await reader->read(*size_, end);
     if (got && *got == end.size() && std::ranges::equal(end, data.first(end.size())))
-      co_return Answer(*got);
+      co_return Answer(static_cast<U32>(*got));
   }
   co_return error(EIO, "find what was appended", "the file has become another one");
 }
@@ -109,8 +119,6 @@ asio::awaitable<Expected<std::optional<U32>>> File::is_appended(Operations& oper
 // ------------------------------------------------------------------ File
 
 asio::awaitable<Expected<std::size_t>> File::read(U64 offset, Room into) {
-  if (const auto locked = attachment_->has_its_locks(handle_); !locked)
-    co_return std::unexpected(locked.error());
   const auto one = [&](std::size_t at, std::size_t size) {
     return read_one(offset + at, into.subspan(at, size));
   };
@@ -118,8 +126,6 @@ asio::awaitable<Expected<std::size_t>> File::read(U64 offset, Room into) {
 }
 
 asio::awaitable<Expected<void>> File::write(U64 offset, Bytes data) {
-  if (const auto locked = attachment_->has_its_locks(handle_); !locked)
-    co_return std::unexpected(locked.error());
   const auto one = [&](std::size_t at, std::size_t size) {
     return write_one(offset + at, data.subspan(at, size));
   };
@@ -137,8 +143,6 @@ asio::awaitable<Expected<void>> File::append(Bytes data) {
   if (attachment_->dialect() != kDotL)
     co_return told(Expected<void>(error(EOPNOTSUPP, "", "the server speaks no 9P2000.L")),
                    "append to");
-  if (const auto locked = attachment_->has_its_locks(handle_); !locked)
-    co_return std::unexpected(locked.error());
   if (!size_) {
     const auto is = co_await stat();
     NINEP_CO_RETURN_IF_WRONG(is);
@@ -146,8 +150,10 @@ asio::awaitable<Expected<void>> File::append(Bytes data) {
   }
   while (!data.empty()) {
     const Bytes part = data.first(std::min<std::size_t>(data.size(), iounit()));
-    const auto write = [part, this](Operations& o, Fid fid) { return o.write(fid, *size_, part); };
-    const auto look = [part, this](Operations& o, Fid fid) { return is_appended(o, fid, part); };
+    const auto write = [part, this](Operations& o, Fid fid) {
+      return with_its_locks(o.write(fid, *size_, part));
+    };
+    const auto look = [part, this](Operations&, Fid) { return is_appended(part); };
     auto written = co_await attachment_->once(handle_, write, look);
     if (written && *written == 0) written = error(EIO, "", "nothing was written");
     if (!written)

@@ -58,6 +58,12 @@ class Gate {
     const Waiting waiting(*this);
     co_return co_await waiting.at->wait();
   }
+  /// A place, if one is free.
+  bool try_enter() {
+    if (free_ == 0) return false;
+    --free_;
+    return true;
+  }
   void leave() {
     for (Signal& waiting : line_)
       if (!waiting.is_set()) return waiting.set();

@@ -1,8 +1,12 @@
 // Coroutines side by side, for as long as the one that started them waits.
+//
+// On one executor that runs no two of its handlers at once.
 #pragma once
 
-#include <deque>
 #include <exception>
+#include <list>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include <asio/bind_cancellation_slot.hpp>
@@ -11,34 +15,62 @@
 #include <asio/this_coro.hpp>
 
 #include "client/gate.h"
+#include "proto/check.h"
 
 namespace ninep::client {
 
-/// Runs all of them on the caller's executor, and returns when the last has ended. Cancelling the
-/// caller cancels each, and waits for them all the same.
-inline asio::awaitable<void> together(std::vector<asio::awaitable<void>> all) {
-  const auto executor = co_await asio::this_coro::executor;
-  const bool throws = co_await asio::this_coro::throw_if_cancelled();
-  co_await asio::this_coro::throw_if_cancelled(false);
-  Signal done(executor);
-  std::deque<asio::cancellation_signal> signals(all.size());
-  std::size_t left = all.size();
-  std::exception_ptr thrown;
-  for (std::size_t i = 0; i < all.size(); ++i)
-    asio::co_spawn(executor, std::move(all[i]),
-                   asio::bind_cancellation_slot(signals[i].slot(), [&](std::exception_ptr e) {
-                     if (e) thrown = e;
-                     if (--left == 0) done.set();
+/// Whoever has one waits for all_done() before it goes.
+class Group {
+ public:
+  explicit Group(asio::any_io_executor executor) : executor_(std::move(executor)) {}
+  Group(const Group&) = delete;
+  Group& operator=(const Group&) = delete;
+  ~Group() { NINEP_CHECK(running_.empty()); }
+
+  /// `work` begins in a later turn of the executor.
+  void spawn(asio::awaitable<void> work) {
+    const auto at = running_.emplace(running_.end());
+    if (cancelled_) at->emit(asio::cancellation_type::terminal);
+    asio::co_spawn(executor_, std::move(work),
+                   asio::bind_cancellation_slot(at->slot(), [this, at](std::exception_ptr e) {
+                     if (e) thrown_ = e;
+                     running_.erase(at);
+                     if (running_.empty() && idle_) idle_->set();
                    }));
-  if (left > 0 && !co_await done.wait()) {
-    for (asio::cancellation_signal& signal : signals)
-      signal.emit(asio::cancellation_type::terminal);
-    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-    co_await done.wait();
-    co_await asio::this_coro::reset_cancellation_state();
   }
-  co_await asio::this_coro::throw_if_cancelled(throws);
-  if (thrown) std::rethrow_exception(thrown);
+  std::size_t count() const { return running_.size(); }
+
+  /// Until the last has ended. Cancelling the caller cancels each, and waits for them all the same.
+  /// Throws what one of them has thrown.
+  asio::awaitable<void> all_done() {
+    const bool throws = co_await asio::this_coro::throw_if_cancelled();
+    co_await asio::this_coro::throw_if_cancelled(false);
+    while (!running_.empty()) {
+      idle_.emplace(executor_);
+      if (co_await idle_->wait()) break;
+      cancelled_ = true;
+      for (asio::cancellation_signal& one : running_) one.emit(asio::cancellation_type::terminal);
+      co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    }
+    idle_.reset();
+    if (cancelled_) co_await asio::this_coro::reset_cancellation_state();
+    co_await asio::this_coro::throw_if_cancelled(throws);
+    if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
+  }
+
+ private:
+  asio::any_io_executor executor_;
+  std::list<asio::cancellation_signal> running_;
+  std::optional<Signal> idle_;
+  std::exception_ptr thrown_;
+  bool cancelled_ = false;
+};
+
+/// Runs all of them, and returns when the last has ended.
+inline asio::awaitable<void> together(std::vector<asio::awaitable<void>> all) {
+  Group group(co_await asio::this_coro::executor);
+  for (asio::awaitable<void>& one : all) group.spawn(std::move(one));
+  co_await group.all_done();
 }
 
 }  // namespace ninep::client

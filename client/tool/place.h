@@ -1,0 +1,84 @@
+// Place: a directory, local or on a server, and what is done in it when files are copied.
+//
+// `name` is always one name that client::is_name() takes; nothing here follows a symbolic link, so
+// that nothing is reached but what is in the directory. Errors say which file.
+#pragma once
+
+#include <memory>
+
+#include "client/client.h"
+
+namespace ninep::tool {
+
+using client::Attributes;
+using client::Change;
+using client::Expected;
+template <class T>
+using Awaitable = asio::awaitable<T>;
+
+using Xattrs = std::vector<std::pair<std::string, std::string>>;
+
+/// A file to read.
+class Source {
+ public:
+  virtual ~Source() = default;
+  /// Fills `into`; fewer bytes only at the end of the file.
+  virtual Awaitable<Expected<std::size_t>> read(U64 offset, Room into) = 0;
+  /// Where data come next, from `offset` on; what is between is a hole. The end of the file, if
+  /// nothing does. A server doesn't tell: `offset`.
+  virtual U64 data_from(U64 offset) = 0;
+};
+
+/// A file to write: it has a name of its own until it is whole.
+class Sink {
+ public:
+  virtual ~Sink() = default;
+  /// Bytes that it has from an earlier attempt, all of them right.
+  virtual U64 begins_at() const = 0;
+  virtual Awaitable<Expected<void>> write(U64 offset, Bytes data) = 0;
+  /// It is whole: it gets its size (the end may be a hole), its attributes, and its name.
+  virtual Awaitable<Expected<void>> finish(U64 size, Change change, Xattrs xattrs) = 0;
+};
+
+struct Found {
+  std::string name;
+  U8 type = 0;  // DT_*
+};
+
+class Place {
+ public:
+  virtual ~Place() = default;
+
+  /// For people.
+  virtual std::string path_of(const std::string& name) const = 0;
+
+  /// Some more of what is in it; none: the end.
+  virtual Awaitable<Expected<std::vector<Found>>> next() = 0;
+  virtual Awaitable<Expected<Attributes>> stat(std::string name) = 0;
+  virtual Awaitable<Expected<std::unique_ptr<Place>>> enter(std::string name) = 0;
+  virtual Awaitable<Expected<std::unique_ptr<Source>>> read(std::string name) = 0;
+  virtual Awaitable<Expected<std::string>> readlink(std::string name) = 0;
+  virtual Awaitable<Expected<Xattrs>> xattrs(std::string name) = 0;
+
+  /// `stamp`: tells this content from others, so that an attempt that broke off goes on.
+  virtual Awaitable<Expected<std::unique_ptr<Sink>>> write(std::string name, std::string stamp) = 0;
+  /// A directory that is there already will do.
+  virtual Awaitable<Expected<void>> mkdir(std::string name) = 0;
+  virtual Awaitable<Expected<void>> symlink(std::string name, std::string target) = 0;
+  virtual Awaitable<Expected<void>> mknod(std::string name, U32 mode, U64 rdev) = 0;
+  /// Another name for `other`, a path from the directory that open_place() gave.
+  virtual Awaitable<Expected<void>> link(std::string name, std::string other) = 0;
+  virtual Awaitable<Expected<void>> remove(std::string name, bool is_directory) = 0;
+  virtual Awaitable<Expected<void>> change(std::string name, Change change) = 0;
+  virtual Awaitable<Expected<void>> set_xattrs(std::string name, Xattrs xattrs) = 0;
+};
+
+/// A part's name while a file isn't whole: hidden, and no longer than a name may be.
+std::string part_name(const std::string& name, const std::string& stamp);
+/// So many bytes before a part's end may be missing: what was under way when it broke off.
+inline constexpr U64 kPartRewind = 64 << 20;
+
+std::unique_ptr<Place> local_place(int directory, std::string path);
+Awaitable<Expected<std::unique_ptr<Place>>> remote_place(client::Node directory);
+
+}  // namespace ninep::tool

@@ -1,0 +1,72 @@
+#include "client/tool/progress.h"
+
+#include <array>
+#include <cstdio>
+
+namespace ninep::tool {
+
+std::string size_text(double bytes) {
+  constexpr std::array kUnits = {"B", "kB", "MB", "GB", "TB", "PB"};
+  std::size_t unit = 0;
+  while (bytes >= 999.5 && unit + 1 < kUnits.size()) {
+    bytes /= 1000;
+    ++unit;
+  }
+  std::array<char, 32> text;
+  std::snprintf(text.data(), text.size(), unit == 0 || bytes >= 99.95 ? "%.0f %s" : "%.1f %s",
+                bytes, kUnits[unit]);
+  return text.data();
+}
+
+std::string time_text(double seconds) {
+  const auto all = static_cast<unsigned long>(seconds);
+  std::array<char, 48> text;
+  if (all >= 3600)
+    std::snprintf(text.data(), text.size(), "%lu:%02lu:%02lu", all / 3600, all / 60 % 60, all % 60);
+  else
+    std::snprintf(text.data(), text.size(), "%lu:%02lu", all / 60, all % 60);
+  return text.data();
+}
+
+Progress::Progress(Show show) : show_(show) {}
+
+double Progress::seconds() const {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
+}
+
+void Progress::clear() {
+  if (line_is_open_) std::fputs("\r\033[K", stderr);
+  line_is_open_ = false;
+}
+
+void Progress::file_done(const std::string& path) {
+  ++files_;
+  if (show_ != Show::kLines) return show();
+  std::fprintf(stderr, "%s\n", path.c_str());
+}
+
+void Progress::wrong(const client::Error& error) {
+  ++errors_;
+  clear();
+  std::fprintf(stderr, "9p: %s\n", error.text().c_str());
+}
+
+void Progress::show() {
+  constexpr std::chrono::milliseconds kPause{200};
+  const auto now = std::chrono::steady_clock::now();
+  if (show_ != Show::kBar || now - shown_ < kPause) return;
+  shown_ = now;
+  const double rate = static_cast<double>(bytes_sent_) / std::max(seconds(), 0.001);
+  const U64 left = bytes_found_ - std::min(bytes_, bytes_found_);
+  std::string line = std::to_string(files_) + "/" + std::to_string(files_found_) + " files, " +
+                     size_text(static_cast<double>(bytes_)) + " of " +
+                     size_text(static_cast<double>(bytes_found_)) + ", " + size_text(rate) + "/s";
+  if (rate > 0) line += ", " + time_text(static_cast<double>(left) / rate) + " left";
+  std::fprintf(stderr, "\r%s\033[K", line.c_str());
+  std::fflush(stderr);
+  line_is_open_ = true;
+}
+
+void Progress::end() { clear(); }
+
+}  // namespace ninep::tool

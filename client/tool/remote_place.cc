@@ -1,0 +1,197 @@
+#include <sys/stat.h>
+
+#include "client/tool/place.h"
+
+namespace ninep::tool {
+namespace {
+
+using client::error;
+using client::File;
+using client::is;
+using client::Node;
+
+class RemoteSource final : public Source {
+ public:
+  explicit RemoteSource(File file) : file_(std::move(file)) {}
+  Awaitable<Expected<std::size_t>> read(U64 offset, Room into) override {
+    return file_.read(offset, into);
+  }
+  U64 data_from(U64 offset) override { return offset; }
+
+ private:
+  File file_;
+};
+
+class RemoteSink final : public Sink {
+ public:
+  RemoteSink(Node& directory, File file, std::string part, std::string name, U64 begins_at)
+      : directory_(directory),
+        file_(std::move(file)),
+        part_(std::move(part)),
+        name_(std::move(name)),
+        begins_at_(begins_at) {}
+
+  U64 begins_at() const override { return begins_at_; }
+  Awaitable<Expected<void>> write(U64 offset, Bytes data) override {
+    return file_.write(offset, data);
+  }
+  Awaitable<Expected<void>> finish(U64 size, Change change, Xattrs xattrs) override {
+    for (auto& [name, value] : xattrs) {
+      const auto set = co_await file_.set_xattr(name, value);
+      NINEP_CO_RETURN_IF_WRONG(set);
+    }
+    change.size = size;
+    const auto changed = co_await file_.change(change);
+    NINEP_CO_RETURN_IF_WRONG(changed);
+    const auto renamed = co_await directory_.rename(part_, directory_, name_, &file_);
+    NINEP_CO_RETURN_IF_WRONG(renamed);
+    co_return co_await file_.close();
+  }
+
+ private:
+  Node& directory_;
+  File file_;
+  const std::string part_, name_;
+  const U64 begins_at_;
+};
+
+class RemotePlace final : public Place {
+ public:
+  RemotePlace(Node node, std::shared_ptr<Node> top)
+      : node_(std::move(node)), top_(std::move(top)) {}
+
+  std::string path_of(const std::string& name) const override {
+    const std::string in = node_.path();
+    return in == "/" ? name : in + "/" + name;
+  }
+
+  Awaitable<Expected<std::vector<Found>>> next() override {
+    if (!listing_) {
+      auto opened = co_await node_.open_directory();
+      NINEP_CO_RETURN_IF_WRONG(opened);
+      listing_.emplace(std::move(*opened));
+    }
+    auto entries = co_await listing_->next();
+    NINEP_CO_RETURN_IF_WRONG(entries);
+    std::vector<Found> some;
+    for (client::Entry& entry : *entries) some.push_back({std::move(entry.name), entry.type});
+    if (some.empty()) listing_.reset();
+    co_return some;
+  }
+  Awaitable<Expected<Attributes>> stat(std::string name) override {
+    auto node = co_await node_.walk(name);
+    NINEP_CO_RETURN_IF_WRONG(node);
+    co_return co_await node->stat();
+  }
+  Awaitable<Expected<std::unique_ptr<Place>>> enter(std::string name) override {
+    auto node = co_await node_.walk(name);
+    NINEP_CO_RETURN_IF_WRONG(node);
+    if (!node->is_directory()) co_return error(ENOTDIR, "open " + path_of(name));
+    co_return std::make_unique<RemotePlace>(std::move(*node), top_);
+  }
+  Awaitable<Expected<std::unique_ptr<Source>>> read(std::string name) override {
+    auto node = co_await node_.walk(name);
+    NINEP_CO_RETURN_IF_WRONG(node);
+    auto file = co_await node->open(lopen::kReadOnly);
+    NINEP_CO_RETURN_IF_WRONG(file);
+    co_return std::make_unique<RemoteSource>(std::move(*file));
+  }
+  Awaitable<Expected<std::string>> readlink(std::string name) override {
+    auto node = co_await node_.walk(name);
+    NINEP_CO_RETURN_IF_WRONG(node);
+    co_return co_await node->readlink();
+  }
+  Awaitable<Expected<Xattrs>> xattrs(std::string name) override {
+    auto node = co_await node_.walk(name);
+    NINEP_CO_RETURN_IF_WRONG(node);
+    Xattrs all;
+    const auto names = co_await node->xattrs();
+    if (!names) co_return all;  // a server without any
+    for (const std::string& one : *names) {
+      auto value = co_await node->xattr(one);
+      if (value) all.emplace_back(one, std::move(*value));
+    }
+    co_return all;
+  }
+
+  Awaitable<Expected<std::unique_ptr<Sink>>> write(std::string name, std::string stamp) override {
+    const std::string part = part_name(name, stamp);
+    auto file = co_await node_.create(part, lopen::kReadWrite | lopen::kExclusive, 0600);
+    if (file)
+      co_return std::make_unique<RemoteSink>(node_, std::move(*file), part, name, 0);
+    if (!is(file.error(), EEXIST) && !is(file.error(), EIO))
+      co_return std::unexpected(file.error());
+    // An attempt that broke off.
+    auto node = co_await node_.walk(part);
+    NINEP_CO_RETURN_IF_WRONG(node);
+    const auto status = co_await node->stat();
+    NINEP_CO_RETURN_IF_WRONG(status);
+    if (!status->is_regular()) co_return error(EEXIST, "create " + path_of(part));
+    file = co_await node->open(lopen::kReadWrite);
+    NINEP_CO_RETURN_IF_WRONG(file);
+    const U64 size = status->attr.size;
+    co_return std::make_unique<RemoteSink>(node_, std::move(*file), part, name,
+                                           size - std::min(size, kPartRewind));
+  }
+  Awaitable<Expected<void>> mkdir(std::string name) override {
+    const auto made = co_await node_.mkdir(name, 0700);
+    if (made) co_return Expected<void>();
+    const auto status = co_await stat(name);
+    if (status && status->is_directory()) co_return Expected<void>();
+    co_return std::unexpected(made.error());
+  }
+  Awaitable<Expected<void>> symlink(std::string name, std::string target) override {
+    const auto made = co_await node_.symlink(name, target);
+    NINEP_CO_RETURN_IF_WRONG(made);
+    co_return Expected<void>();
+  }
+  Awaitable<Expected<void>> mknod(std::string name, U32 mode, U64 rdev) override {
+    const auto made = co_await node_.mknod(name, mode, rdev);
+    NINEP_CO_RETURN_IF_WRONG(made);
+    co_return Expected<void>();
+  }
+  Awaitable<Expected<void>> link(std::string name, std::string other) override {
+    auto file = co_await top_->walk(other);
+    NINEP_CO_RETURN_IF_WRONG(file);
+    co_return co_await node_.link(name, *file);
+  }
+  Awaitable<Expected<void>> remove(std::string name, bool is_directory) override {
+    return node_.remove(name, is_directory);
+  }
+  Awaitable<Expected<void>> change(std::string name, Change change) override {
+    auto node = co_await node_.walk(name);
+    NINEP_CO_RETURN_IF_WRONG(node);
+    co_return co_await node->change(change);
+  }
+  Awaitable<Expected<void>> set_xattrs(std::string name, Xattrs xattrs) override {
+    auto node = co_await node_.walk(name);
+    NINEP_CO_RETURN_IF_WRONG(node);
+    for (auto& [attribute, value] : xattrs) {
+      const auto set = co_await node->set_xattr(attribute, value);
+      NINEP_CO_RETURN_IF_WRONG(set);
+    }
+    co_return Expected<void>();
+  }
+
+ private:
+  Node node_;
+  const std::shared_ptr<Node> top_;
+  std::optional<client::Directory> listing_;
+};
+
+}  // namespace
+
+Awaitable<Expected<std::unique_ptr<Place>>> remote_place(client::Node directory) {
+  auto top = co_await directory.walk("");
+  NINEP_CO_RETURN_IF_WRONG(top);
+  co_return std::make_unique<RemotePlace>(std::move(directory),
+                                          std::make_shared<Node>(std::move(*top)));
+}
+
+std::string part_name(const std::string& name, const std::string& stamp) {
+  constexpr std::size_t kNameMax = 255;
+  const std::string end = "." + stamp + ".9p-part";
+  return "." + name.substr(0, kNameMax - 1 - end.size()) + end;
+}
+
+}  // namespace ninep::tool

@@ -84,6 +84,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   const Options& options() const { return options_; }
   const asio::any_io_executor& executor() const { return executor_; }
   Dialects dialect() const { return dialect_; }
+  U32 msize() const { return operations_->session().msize(); }
   /// Connections that there have been.
   U64 connections() const { return connection_; }
 

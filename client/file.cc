@@ -174,11 +174,21 @@ asio::awaitable<Expected<void>> File::fsync(bool data_only) {
 // ------------------------------------------------------------------ locks
 
 asio::awaitable<Expected<bool>> File::lock(Lock lock, bool wait) {
-  const auto status = co_await attachment_->lock(handle_, std::move(lock), wait);
-  if (!status) co_return told(Expected<bool>(std::unexpected(status.error())), "lock");
-  if (*status == lock::kSuccess) co_return true;
-  if (*status == lock::kBlocked || *status == lock::kGrace) co_return false;
-  co_return told(Expected<bool>(error(ENOLCK, "")), "lock");
+  std::chrono::milliseconds pause{10};
+  for (;;) {
+    const auto status = co_await attachment_->lock(handle_, lock, wait);
+    if (!status) co_return told(Expected<bool>(std::unexpected(status.error())), "lock");
+    if (*status == lock::kSuccess) co_return true;
+    if (*status != lock::kBlocked && *status != lock::kGrace)
+      co_return told(Expected<bool>(error(ENOLCK, "")), "lock");
+    if (!wait) co_return false;
+    // A server that doesn't wait.
+    asio::steady_timer timer(attachment_->executor(), pause);
+    std::error_code cancelled;
+    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
+    if (cancelled) co_return told(Expected<bool>(error(ECANCELED, "")), "lock");
+    pause = std::min(pause * 2, std::chrono::milliseconds(1000));
+  }
 }
 
 asio::awaitable<Expected<void>> File::unlock(Lock lock) {

@@ -109,8 +109,8 @@ class Operations {
   Dialects dialect() const { return session_->dialect(); }
   FidNumbers& fids() const { return *fids_; }
   template <Message T>
-  auto call(const T& request) {
-    return session_->call(request);
+  auto call(const T& request, std::chrono::milliseconds patience = {}) {
+    return session_->call(request, patience);
   }
   U32 iounit(U32 told) const {
     return told == 0 ? session_->payload_max() : std::min(told, session_->payload_max());

@@ -221,8 +221,11 @@ asio::awaitable<Expected<void>> OperationsDotL::remove_xattr(Fid fid, std::strin
 // ------------------------------------------------------------------ locks
 
 asio::awaitable<Expected<U8>> OperationsDotL::lock(Fid fid, Lock lock, U32 flags) {
+  // Whoever waits in line is answered when it is his turn.
+  constexpr std::chrono::hours kForever{24 * 365};
   const auto got = co_await call(
-      Tlock{fid, lock.type, flags, lock.start, lock.length, lock.proc_id, lock.client_id});
+      Tlock{fid, lock.type, flags, lock.start, lock.length, lock.proc_id, lock.client_id},
+      flags & lock::kBlock ? kForever : std::chrono::milliseconds());
   NINEP_CO_RETURN_IF_WRONG(got);
   co_return (*got)->status;
 }

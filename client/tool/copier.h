@@ -34,23 +34,29 @@ class Copier {
   Awaitable<void> contents(Place& from, Place& to, std::string path);
 
  private:
-  struct Item;  // a file on its way
+  /// A file on its way.
+  struct Item {
+    Place* from;
+    std::string name;
+    Place* to;
+    std::string to_name;
+    std::string path;
+    U8 type = 0;  // DT_*
+  };
   struct Original;
 
-  Awaitable<void> entry(Item item);
-  Awaitable<void> entry_in_its_place(Item item);
-  Awaitable<Expected<void>> any(const Item& item, const Attributes& is);
-  Awaitable<Expected<void>> directory(const Item& item, const Attributes& is);
-  Awaitable<void> directory_in_its_place(Item item, Attributes is);
+  Awaitable<void> file(Item item);
+  Awaitable<void> tree(Item item, bool has_place);
+  Awaitable<Expected<void>> any(const Item& item);
+  Awaitable<Expected<void>> directory(const Item& item);
   Awaitable<Expected<void>> regular(const Item& item, const Attributes& is);
   Awaitable<Expected<void>> content(const Item& item, const Attributes& is);
+  Awaitable<void> some_blocks(Source& source, Sink& sink, U64& next, U64 size,
+                              std::optional<client::Error>& wrong);
+  Awaitable<Expected<void>> one_block(Source& source, Sink& sink, U64 at, Room room);
   Awaitable<Expected<void>> other(const Item& item, const Attributes& is);
-  Awaitable<void> blocks(Source& source, Sink& sink, U64& next, U64 size,
-                         std::optional<client::Error>& wrong);
-  Awaitable<Expected<void>> block(Source& source, Sink& sink, U64 at, Room room);
-  Awaitable<Expected<void>> make_way(Place& to, std::string name, bool for_directory);
   Awaitable<void> remove_others(Place& to, const std::set<std::string>& names);
-  Awaitable<void> remove_tree(Place& in, std::string name, bool is_directory);
+  Awaitable<void> remove_tree(Place& in, std::string name, U8 type);
   Change change_of(const Attributes& is) const;
 
   asio::any_io_executor executor_;

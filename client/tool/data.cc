@@ -1,0 +1,223 @@
+// cat, get, put, cp, sync.
+#include <cstdio>
+
+#include <asio/this_coro.hpp>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "client/tool/copier.h"
+#include "client/tool/tool.h"
+
+namespace ninep::tool {
+namespace {
+
+using client::error;
+
+// ------------------------------------------------------------------ cat
+
+// A block is written while the next is read.
+Awaitable<Expected<void>> cat_one(Tool& tool, const Target& target) {
+  auto node = co_await tool.node(target);
+  NINEP_CO_RETURN_IF_WRONG(node);
+  auto file = co_await node->open(lopen::kReadOnly);
+  NINEP_CO_RETURN_IF_WRONG(file);
+  std::vector<std::byte> room(4 << 20);
+  for (U64 offset = 0;;) {
+    const auto got = co_await file->read(offset, room);
+    NINEP_CO_RETURN_IF_WRONG(got);
+    if (std::fwrite(room.data(), 1, *got, stdout) != *got)
+      co_return error(errno, "write to standard output");
+    offset += *got;
+    if (*got < room.size()) co_return Expected<void>();
+  }
+}
+
+Awaitable<void> cat(Tool& tool, const std::vector<std::string>& files) {
+  for (const std::string& text : files) {
+    const auto done = co_await cat_one(tool, remote_of(text));
+    if (!done) tool.wrong(done.error());
+  }
+}
+
+// ------------------------------------------------------------------ get, put, cp, sync
+
+struct Copy {
+  std::vector<std::string> from;
+  std::string to;
+  Copier::Options options;
+  bool verbose = false;
+};
+
+/// A directory as a place, and a name in it; for a directory's content: no name.
+struct At {
+  std::unique_ptr<Place> place;
+  std::string name;
+};
+
+Awaitable<Expected<std::unique_ptr<Place>>> open_place(Tool& tool, const Target& directory) {
+  if (!directory.is_remote) {
+    const int fd = ::open(directory.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) co_return error(errno, "open " + directory.path);
+    co_return local_place(fd, directory.path == "." ? "" : directory.path);
+  }
+  auto node = co_await tool.node(directory);
+  NINEP_CO_RETURN_IF_WRONG(node);
+  if (!node->is_directory()) co_return error(ENOTDIR, "open " + directory.text());
+  co_return co_await remote_place(std::move(*node));
+}
+
+/// The directory that the target is in.
+Target parent_of(const Target& target) {
+  Target parent = target;
+  std::string& path = parent.path;
+  path.erase(path.find_last_not_of('/') + 1);
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos)
+    path = target.is_remote ? "" : ".";
+  else
+    path.erase(slash == 0 ? 1 : slash);
+  return parent;
+}
+
+Awaitable<bool> is_directory(Tool& tool, const Target& target) {
+  if (!target.is_remote) {
+    struct stat status{};
+    co_return ::stat(target.path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+  }
+  const auto node = co_await tool.node(target);
+  co_return node && node->is_directory();
+}
+
+Awaitable<Expected<void>> copy_one(Tool& tool, Copier& copier, const Target& from, const Target& to,
+                                   bool into) {
+  // The root, "." and ".." have no name to be copied by: what is in them is.
+  const std::string name = from.name();
+  const bool is_whole = name.empty() || name == "." || name == "..";
+  if (is_whole) {
+    auto source = co_await open_place(tool, from);
+    NINEP_CO_RETURN_IF_WRONG(source);
+    auto target = co_await open_place(tool, to);
+    NINEP_CO_RETURN_IF_WRONG(target);
+    co_await copier.contents(**source, **target, "");
+    co_return Expected<void>();
+  }
+  auto source = co_await open_place(tool, parent_of(from));
+  NINEP_CO_RETURN_IF_WRONG(source);
+  auto target = co_await open_place(tool, into ? to : parent_of(to));
+  NINEP_CO_RETURN_IF_WRONG(target);
+  const std::string to_name = into ? name : to.name();
+  if (!client::is_name(to_name)) co_return error(EINVAL, "copy to " + to.text(), "that is no file's name");
+  co_await copier.copy(**source, name, **target, to_name, to_name);
+  co_return Expected<void>();
+}
+
+void report(Tool& tool, const Progress& progress, bool dry) {
+  if (tool.json) {
+    tool.print({{"files", progress.files()}, {"unchanged", progress.files_skipped()},
+                {"bytes", progress.bytes()}, {"sent", progress.bytes_sent()},
+                {"errors", progress.errors()}, {"seconds", progress.seconds()}});
+  } else if (!tool.quiet && !dry) {
+    std::fprintf(stderr, "%llu files, %s in %s, %s/s%s\n",
+                 static_cast<unsigned long long>(progress.files()),
+                 size_text(static_cast<double>(progress.bytes())).c_str(),
+                 time_text(progress.seconds()).c_str(),
+                 size_text(static_cast<double>(progress.bytes_sent()) /
+                           std::max(progress.seconds(), 0.001))
+                     .c_str(),
+                 progress.files_skipped() == 0
+                     ? ""
+                     : (", " + std::to_string(progress.files_skipped()) + " unchanged").c_str());
+  }
+}
+
+Awaitable<void> copy(Tool& tool, const Copy& what) {
+  using Show = Progress::Show;
+  Progress progress(tool.quiet || tool.json              ? Show::kNothing
+                    : what.verbose || what.options.dry ? Show::kLines
+                    : ::isatty(STDERR_FILENO)            ? Show::kBar
+                                                         : Show::kNothing);
+  Copier::Options options = what.options;
+  options.jobs = tool.jobs;
+  Copier copier(co_await asio::this_coro::executor, options, progress);
+  const Target to = target_of(what.to);
+  const bool into = co_await is_directory(tool, to);
+  if (what.from.size() > 1 && !into)
+    co_return tool.wrong(client::Error{Errno{ENOTDIR}, "copy to " + to.text(), ""});
+  for (const std::string& text : what.from) {
+    const auto done = co_await copy_one(tool, copier, target_of(text), to, into);
+    if (!done) progress.wrong(done.error());
+  }
+  progress.end();
+  report(tool, progress, options.dry);
+  if (progress.errors() != 0) tool.fail();
+}
+
+Awaitable<void> sync(Tool& tool, const Copy& what) {
+  using Show = Progress::Show;
+  Progress progress(tool.quiet || tool.json              ? Show::kNothing
+                    : what.verbose || what.options.dry ? Show::kLines
+                    : ::isatty(STDERR_FILENO)            ? Show::kBar
+                                                         : Show::kNothing);
+  Copier::Options options = what.options;
+  options.jobs = tool.jobs;
+  options.recursive = options.update = true;
+  Copier copier(co_await asio::this_coro::executor, options, progress);
+  auto source = co_await open_place(tool, target_of(what.from.front()));
+  if (!source) co_return tool.wrong(source.error());
+  auto target = co_await open_place(tool, target_of(what.to));
+  if (!target) co_return tool.wrong(target.error());
+  co_await copier.contents(**source, **target, "");
+  progress.end();
+  report(tool, progress, options.dry);
+  if (progress.errors() != 0) tool.fail();
+}
+
+void add_options(CLI::App& c, Copy& what) {
+  c.add_flag("-o,--owner", what.options.owner, "Keep owner and group, as root can");
+  c.add_flag("!--no-xattrs", what.options.xattrs, "Leave extended attributes");
+  c.add_flag("-n,--dry-run", what.options.dry, "Say what would be copied");
+  c.add_flag("-v,--verbose", what.verbose, "Name each file when it is done");
+}
+
+}  // namespace
+
+void add_data(CLI::App& app, Command& chosen) {
+  {
+    auto files = std::make_shared<std::vector<std::string>>();
+    CLI::App* const c = app.add_subcommand("cat", "Files to standard output");
+    c->add_option("FILE", *files, "ADDRESS:/PATH")->required();
+    c->callback([&chosen, files] { chosen = [files](Tool& tool) { return cat(tool, *files); }; });
+  }
+  const auto add_copy = [&](const char* name, const char* help, bool here) {
+    auto what = std::make_shared<Copy>();
+    CLI::App* const c = app.add_subcommand(name, help);
+    c->add_option("FROM", what->from, "What to copy")->required();
+    if (here)
+      c->add_option("-t,--to", what->to, "A directory, or a file's new name; by default here");
+    else
+      c->add_option("TO", what->to, "A directory, or the new name")->required();
+    c->add_flag("-r,--recursive", what->options.recursive, "Directories with all that is in them");
+    c->add_flag("-u,--update", what->options.update,
+                "Leave what has the same size and time already");
+    add_options(*c, *what);
+    c->callback([&chosen, what] {
+      if (what->to.empty()) what->to = ".";
+      chosen = [what](Tool& tool) { return copy(tool, *what); };
+    });
+  };
+  add_copy("cp", "Copy files: from a server, to one, or between two", false);
+  add_copy("put", "Copy local files to a server: the last argument", false);
+  add_copy("get", "Copy files of a server to here", true);
+  {
+    auto what = std::make_shared<Copy>();
+    CLI::App* const c = app.add_subcommand("sync", "Make one directory like another");
+    c->add_option("FROM", what->from, "The directory to copy")->required()->expected(1);
+    c->add_option("TO", what->to, "The directory that becomes like it")->required();
+    c->add_flag("--delete", what->options.remove, "Remove what FROM hasn't got");
+    add_options(*c, *what);
+    c->callback([&chosen, what] { chosen = [what](Tool& tool) { return sync(tool, *what); }; });
+  }
+}
+
+}  // namespace ninep::tool

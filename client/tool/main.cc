@@ -1,0 +1,100 @@
+// 9p: a server's files from the command line.
+#include <csignal>
+#include <cstdio>
+#include <exception>
+
+#include <asio/co_spawn.hpp>
+#include <asio/io_context.hpp>
+#include <pwd.h>
+#include <unistd.h>
+
+#include "client/tool/tool.h"
+
+namespace ninep::tool {
+namespace {
+
+const char* const kExitCodes = R"(EXIT STATUS
+  0  all was done
+  1  something was not; each is told on standard error
+  2  the command line was wrong
+)";
+
+std::string user_name() {
+  const passwd* const user = ::getpwuid(::geteuid());
+  return user ? user->pw_name : "";
+}
+
+int run(int argc, char** argv) {
+  asio::io_context context(1);
+  Tool tool;
+  tool.options.user.uname = user_name();
+  Command chosen;
+  CLI::App app("A 9P server's files: 9P2000.L, 9P2000.u and 9P2000, whatever the server speaks.",
+               "9p");
+  app.footer(std::string("\n") + kAddresses + "\n" + kExitCodes);
+  app.require_subcommand(1);
+  app.fallthrough();
+  long timeout_s = 60;
+  long wait_s = 60;
+  U32 msize = 1 << 20;
+  std::size_t window_kib = 16 << 10;
+  app.add_flag("--json", tool.json, "Print a JSON object a line");
+  app.add_flag("-q,--quiet", tool.quiet, "No progress");
+  app.add_option("--user", tool.options.user.uname, "Attach as this user (uname)")
+      ->capture_default_str();
+  app.add_option("--uid", tool.options.user.uid, "... of this number; by default the caller's");
+  app.add_option("--aname", tool.options.user.aname, "The tree to attach to, if the server has several");
+  app.add_option("--msize", msize, "Largest message, in bytes")
+      ->check(CLI::Range(4096, 16 << 20))->capture_default_str();
+  app.add_option("--window", window_kib, "Most of a transfer that is under way, in KiB; 1: one request at a time")
+      ->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  app.add_option("--jobs", tool.jobs, "Files that are copied at once")->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  app.add_option("--timeout", timeout_s, "Seconds that the server has for an answer")
+      ->check(CLI::Range(1, 86400))->capture_default_str();
+  app.add_option("--wait", wait_s, "Seconds to wait for a server that is gone; 0: none")
+      ->check(CLI::Range(0, 86400))->capture_default_str();
+  app.set_version_flag("--version", "9p " NINEP_VERSION);
+  for (const Add add : {add_listing, add_data, add_names, add_changes, add_session})
+    add(app, chosen);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    const int status = app.exit(e);
+    return status == 0 ? 0 : 2;
+  }
+  tool.options.session.msize = msize;
+  tool.options.session.patience = std::chrono::seconds(timeout_s);
+  tool.options.reconnect_patience = std::chrono::seconds(wait_s);
+  tool.options.window_max = window_kib << 10;
+
+  std::exception_ptr thrown;
+  bool over = false;
+  asio::co_spawn(context, chosen(tool), [&](std::exception_ptr e) {
+    thrown = e;
+    over = true;
+  });
+  while (!over) context.run_one();
+  if (thrown) {
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const CLI::Error& e) {
+      std::fprintf(stderr, "9p: %s\n", e.what());
+      return 2;
+    }
+  }
+  // Whoever wrote to a pipe or a disk is told when that went wrong.
+  if (std::fflush(stdout) != 0 || std::ferror(stdout)) {
+    std::perror("9p: standard output");
+    return 1;
+  }
+  return tool.status();
+}
+
+}  // namespace
+}  // namespace ninep::tool
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);
+  return ninep::tool::run(argc, argv);
+}

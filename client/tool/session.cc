@@ -1,0 +1,177 @@
+// ping, lock.
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <cstdio>
+
+#include <asio/this_coro.hpp>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "client/tool/tool.h"
+
+namespace ninep::tool {
+namespace {
+
+using client::error;
+using client::File;
+using client::Lock;
+
+// ------------------------------------------------------------------ ping
+
+struct Ping {
+  std::string address;
+  unsigned count = 4;
+  double pause = 1;
+};
+
+/// What is asked of the server is a walk to where one is already: no file is touched.
+Awaitable<Expected<void>> ping(Tool& tool, const Ping& what) {
+  const Target target = remote_of(what.address);
+  const auto began = std::chrono::steady_clock::now();
+  const auto connected = co_await tool.client(target);
+  NINEP_CO_RETURN_IF_WRONG(connected);
+  client::Client& to = **connected;
+  const auto ms_since = [](auto begin) {
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin)
+        .count();
+  };
+  const std::string dialect(dialect_name(to.dialect()));
+  const U32 msize = to.attachment()->msize();
+  if (!tool.json)
+    std::printf("%s: %s, msize %u, connected in %.3f ms\n", target.address_text.c_str(),
+                dialect.c_str(), msize, ms_since(began));
+  std::vector<double> times;
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  for (unsigned i = 0; i < what.count; ++i) {
+    if (i > 0) {
+      timer.expires_after(std::chrono::microseconds(static_cast<long>(what.pause * 1e6)));
+      std::error_code ignored;
+      co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    }
+    const auto sent = std::chrono::steady_clock::now();
+    const auto walked = co_await to.root().walk("");
+    NINEP_CO_RETURN_IF_WRONG(walked);
+    times.push_back(ms_since(sent));
+    if (!tool.json) std::printf("%u: %.3f ms\n", i + 1, times.back());
+    std::fflush(stdout);
+  }
+  if (times.empty()) co_return Expected<void>();
+  std::ranges::sort(times);
+  if (tool.json)
+    tool.print({{"address", target.address_text}, {"dialect", dialect}, {"msize", msize},
+                {"least_ms", times.front()}, {"median_ms", times[times.size() / 2]},
+                {"most_ms", times.back()}});
+  else
+    std::printf("least %.3f, median %.3f, most %.3f ms\n", times.front(), times[times.size() / 2],
+                times.back());
+  co_return Expected<void>();
+}
+
+// ------------------------------------------------------------------ lock
+
+struct LockAnd {
+  std::string file;
+  std::vector<std::string> command;
+  bool shared = false;
+  bool no_wait = false;
+  U64 start = 0;
+  U64 length = 0;
+};
+
+// The command's end is looked for from time to time; the connection is seen to meanwhile.
+Awaitable<int> run_command(const std::vector<std::string>& command) {
+  std::vector<char*> arguments;
+  for (const std::string& one : command) arguments.push_back(const_cast<char*>(one.c_str()));
+  arguments.push_back(nullptr);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::signal(SIGPIPE, SIG_DFL);
+    ::execvp(arguments[0], arguments.data());
+    std::perror(arguments[0]);
+    ::_exit(127);
+  }
+  if (child < 0) co_return 126;
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  for (int status;;) {
+    if (::waitpid(child, &status, WNOHANG) == child)
+      co_return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    timer.expires_after(std::chrono::milliseconds(20));
+    std::error_code ignored;
+    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  }
+}
+
+Awaitable<Expected<void>> lock(Tool& tool, const LockAnd& what) {
+  auto node = co_await tool.node(remote_of(what.file));
+  NINEP_CO_RETURN_IF_WRONG(node);
+  auto file = co_await node->open(what.shared ? lopen::kReadOnly : lopen::kReadWrite);
+  NINEP_CO_RETURN_IF_WRONG(file);
+  std::array<char, 256> host{};
+  ::gethostname(host.data(), host.size() - 1);
+  const Lock wanted{what.shared ? lock::kRead : lock::kWrite, what.start, what.length,
+                    static_cast<U32>(::getpid()), host.data()};
+  if (what.command.empty()) {  // who has it
+    const auto there = co_await file->test_lock(wanted);
+    NINEP_CO_RETURN_IF_WRONG(there);
+    const bool is_free = there->type == lock::kUnlock;
+    if (tool.json)
+      tool.print({{"free", is_free}, {"start", there->start}, {"length", there->length},
+                  {"proc_id", there->proc_id}, {"client_id", there->client_id}});
+    else if (is_free)
+      std::puts("free");
+    else
+      std::printf("%s by process %u of %s, from %llu, %llu bytes\n",
+                  there->type == lock::kRead ? "shared" : "locked", there->proc_id,
+                  there->client_id.c_str(), static_cast<unsigned long long>(there->start),
+                  static_cast<unsigned long long>(there->length));
+    co_return Expected<void>();
+  }
+  const auto locked = co_await file->lock(wanted, !what.no_wait);
+  NINEP_CO_RETURN_IF_WRONG(locked);
+  if (!*locked) co_return error(EAGAIN, "lock " + what.file, "somebody else has it");
+  const int status = co_await run_command(what.command);
+  const auto unlocked = co_await file->unlock(wanted);
+  NINEP_CO_RETURN_IF_WRONG(unlocked);
+  if (status != 0) tool.fail(status);
+  co_return Expected<void>();
+}
+
+template <class What>
+Awaitable<void> told(Tool& tool, const What& what,
+                     Awaitable<Expected<void>> (*run)(Tool&, const What&)) {
+  const auto done = co_await run(tool, what);
+  if (!done) tool.wrong(done.error());
+}
+
+}  // namespace
+
+void add_session(CLI::App& app, Command& chosen) {
+  {
+    auto what = std::make_shared<Ping>();
+    CLI::App* const c = app.add_subcommand("ping", "How long the server takes for an answer");
+    c->add_option("ADDRESS", what->address, "as tcp:HOST:564")->required();
+    c->add_option("-c,--count", what->count, "Requests")->capture_default_str();
+    c->add_option("-i,--interval", what->pause, "Seconds between them")
+        ->check(CLI::Range(0.0, 3600.0))->capture_default_str();
+    c->callback([&chosen, what] {
+      chosen = [what](Tool& tool) { return told<Ping>(tool, *what, ping); };
+    });
+  }
+  {
+    auto what = std::make_shared<LockAnd>();
+    CLI::App* const c = app.add_subcommand(
+        "lock", "Run a command while a file is locked; without one: who has the lock");
+    c->add_option("FILE", what->file, "ADDRESS:/PATH")->required();
+    c->add_option("COMMAND", what->command, "And its arguments, behind --");
+    c->add_flag("-s,--shared", what->shared, "A read lock");
+    c->add_flag("-n,--no-wait", what->no_wait, "An error if somebody else has it");
+    c->add_option("--start", what->start, "First byte")->capture_default_str();
+    c->add_option("--length", what->length, "Bytes; 0: to the end")->capture_default_str();
+    c->callback([&chosen, what] {
+      chosen = [what](Tool& tool) { return told<LockAnd>(tool, *what, lock); };
+    });
+  }
+}
+
+}  // namespace ninep::tool

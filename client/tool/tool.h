@@ -1,0 +1,68 @@
+// Tool: what the commands of `9p` have in common: options, connections, what is printed.
+#pragma once
+
+#include <functional>
+#include <list>
+#include <map>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "client/tool/place.h"
+#include "client/tool/target.h"
+
+namespace ninep::tool {
+
+class Tool {
+ public:
+  // What main() read from the command line.
+  client::Options options;
+  bool json = false;
+  bool quiet = false;
+  unsigned jobs = 64;
+
+  /// The tree at that address; a connection for each address is made once.
+  Awaitable<Expected<client::Client*>> client(const Target& target);
+  /// The file, by its path. Symbolic links before its last name are followed, within the tree; the
+  /// last one if `follow`.
+  Awaitable<Expected<client::Node>> node(const Target& target, bool follow = true);
+  /// The directory that a path's last name is in, and that name; EINVAL: the root has none.
+  struct Named {
+    client::Node directory;
+    std::string name;
+  };
+  Awaitable<Expected<Named>> named(const Target& target);
+
+  void wrong(const client::Error& error);
+  /// What the program ends with: 1, when something was wrong.
+  int status() const { return status_; }
+  void fail(int status = 1) { status_ = status; }
+  /// How much was told to be wrong.
+  int wrongs() const { return wrongs_; }
+
+  /// An object of its own on a line.
+  void print(const nlohmann::json& object);
+
+ private:
+  std::list<client::Client> clients_;
+  std::map<std::string, client::Client*> by_address_;
+  int status_ = 0;
+  int wrongs_ = 0;
+};
+
+/// What a command does when it was chosen and its arguments are there.
+using Command = std::function<Awaitable<void>(Tool&)>;
+/// Makes commands known to the command line: `chosen` becomes the one that is called for.
+using Add = void (*)(CLI::App& app, Command& chosen);
+void add_listing(CLI::App& app, Command& chosen);  // ls, tree, stat, df
+void add_data(CLI::App& app, Command& chosen);     // cat, get, put, cp, sync
+void add_names(CLI::App& app, Command& chosen);    // mkdir, rm, mv, ln
+void add_changes(CLI::App& app, Command& chosen);  // chmod, touch, xattr
+void add_session(CLI::App& app, Command& chosen);  // ping, lock
+
+/// What a target's text says, or the program ends with 2: for commands' arguments.
+Target target_of(const std::string& text);
+/// The same; the target has to be on a server.
+Target remote_of(const std::string& text);
+
+}  // namespace ninep::tool

@@ -57,9 +57,9 @@ asio::awaitable<std::error_code> connect_any(Socket& socket, std::vector<Endpoin
 asio::awaitable<std::error_code> connect_tcp(Socket& socket, const Address& address) {
   asio::ip::tcp::resolver resolver(co_await asio::this_coro::executor);
   std::error_code error;
+  const std::string host = address.host.empty() ? "localhost" : address.host;
   const auto found = co_await resolver.async_resolve(
-      address.host.empty() ? "localhost" : address.host, address.port,
-      asio::redirect_error(asio::use_awaitable, error));
+      host, address.port, asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return error;
   std::vector<Endpoint> endpoints;
   for (const auto& entry : found) endpoints.emplace_back(entry.endpoint());

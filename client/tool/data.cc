@@ -1,5 +1,6 @@
 // cat, get, put, cp, sync.
 #include <cstdio>
+#include <utility>
 
 #include <asio/this_coro.hpp>
 #include <fcntl.h>
@@ -47,6 +48,7 @@ struct Copy {
   std::string to;
   Copier::Options options;
   bool verbose = false;
+  bool is_sync = false;
 };
 
 /// A directory as a place, and a name in it; for a directory's content: no name.
@@ -104,7 +106,8 @@ Awaitable<Expected<void>> copy_one(Tool& tool, Copier& copier, const Target& fro
   }
   auto source = co_await open_place(tool, parent_of(from));
   NINEP_CO_RETURN_IF_WRONG(source);
-  auto target = co_await open_place(tool, into ? to : parent_of(to));
+  const Target directory = into ? to : parent_of(to);
+  auto target = co_await open_place(tool, directory);
   NINEP_CO_RETURN_IF_WRONG(target);
   const std::string to_name = into ? name : to.name();
   if (!client::is_name(to_name)) co_return error(EINVAL, "copy to " + to.text(), "that is no file's name");
@@ -131,53 +134,43 @@ void report(Tool& tool, const Progress& progress, bool dry) {
   }
 }
 
+Progress::Show show(const Tool& tool, const Copy& what) {
+  if (tool.quiet || tool.json) return Progress::Show::kNothing;
+  if (what.verbose || what.options.dry) return Progress::Show::kLines;
+  return ::isatty(STDERR_FILENO) ? Progress::Show::kBar : Progress::Show::kNothing;
+}
+
+Awaitable<Expected<void>> sync_one(Tool& tool, Copier& copier, const Target& from,
+                                   const Target& to) {
+  auto source = co_await open_place(tool, from);
+  NINEP_CO_RETURN_IF_WRONG(source);
+  auto target = co_await open_place(tool, to);
+  NINEP_CO_RETURN_IF_WRONG(target);
+  co_await copier.contents(**source, **target, "");
+  co_return Expected<void>();
+}
+
 Awaitable<void> copy(Tool& tool, const Copy& what) {
-  using Show = Progress::Show;
-  Progress progress(tool.quiet || tool.json              ? Show::kNothing
-                    : what.verbose || what.options.dry ? Show::kLines
-                    : ::isatty(STDERR_FILENO)            ? Show::kBar
-                                                         : Show::kNothing);
+  Progress progress(show(tool, what));
   Copier::Options options = what.options;
   options.jobs = tool.jobs;
   Copier copier(co_await asio::this_coro::executor, options, progress);
   const Target to = target_of(what.to);
-  const bool into = co_await is_directory(tool, to);
+  const bool into = !what.is_sync && co_await is_directory(tool, to);
   if (what.from.size() > 1 && !into)
     co_return tool.wrong(client::Error{Errno{ENOTDIR}, "copy to " + to.text(), ""});
   for (const std::string& text : what.from) {
-    const auto done = co_await copy_one(tool, copier, target_of(text), to, into);
+    const Target from = target_of(text);
+    Expected<void> done;
+    if (what.is_sync)
+      done = co_await sync_one(tool, copier, from, to);
+    else
+      done = co_await copy_one(tool, copier, from, to, into);
     if (!done) progress.wrong(done.error());
   }
   progress.end();
   report(tool, progress, options.dry);
   if (progress.errors() != 0) tool.fail();
-}
-
-Awaitable<void> sync(Tool& tool, const Copy& what) {
-  using Show = Progress::Show;
-  Progress progress(tool.quiet || tool.json              ? Show::kNothing
-                    : what.verbose || what.options.dry ? Show::kLines
-                    : ::isatty(STDERR_FILENO)            ? Show::kBar
-                                                         : Show::kNothing);
-  Copier::Options options = what.options;
-  options.jobs = tool.jobs;
-  options.recursive = options.update = true;
-  Copier copier(co_await asio::this_coro::executor, options, progress);
-  auto source = co_await open_place(tool, target_of(what.from.front()));
-  if (!source) co_return tool.wrong(source.error());
-  auto target = co_await open_place(tool, target_of(what.to));
-  if (!target) co_return tool.wrong(target.error());
-  co_await copier.contents(**source, **target, "");
-  progress.end();
-  report(tool, progress, options.dry);
-  if (progress.errors() != 0) tool.fail();
-}
-
-void add_options(CLI::App& c, Copy& what) {
-  c.add_flag("-o,--owner", what.options.owner, "Keep owner and group, as root can");
-  c.add_flag("!--no-xattrs", what.options.xattrs, "Leave extended attributes");
-  c.add_flag("-n,--dry-run", what.options.dry, "Say what would be copied");
-  c.add_flag("-v,--verbose", what.verbose, "Name each file when it is done");
 }
 
 }  // namespace
@@ -189,34 +182,40 @@ void add_data(CLI::App& app, Command& chosen) {
     c->add_option("FILE", *files, "ADDRESS:/PATH")->required();
     c->callback([&chosen, files] { chosen = [files](Tool& tool) { return cat(tool, *files); }; });
   }
-  const auto add_copy = [&](const char* name, const char* help, bool here) {
+  const auto add_copy = [&](const char* name, const char* help, bool is_get) {
     auto what = std::make_shared<Copy>();
     CLI::App* const c = app.add_subcommand(name, help);
-    c->add_option("FROM", what->from, "What to copy")->required();
-    if (here)
-      c->add_option("-t,--to", what->to, "A directory, or a file's new name; by default here");
-    else
-      c->add_option("TO", what->to, "A directory, or the new name")->required();
+    c->callback([&chosen, what, is_get] {
+      const bool is_here = is_get && target_of(what->from.back()).is_remote;
+      what->to = is_here ? "." : what->from.back();
+      if (!is_here) what->from.pop_back();
+      if (what->from.empty()) throw CLI::ValidationError(what->to, "is copied from nowhere");
+      chosen = [what](Tool& tool) { return copy(tool, *what); };
+    });
+    c->add_flag("-o,--owner", what->options.owner, "Keep owner and group, as root can");
+    c->add_flag("!--no-xattrs", what->options.xattrs, "Leave extended attributes");
+    c->add_flag("-n,--dry-run", what->options.dry, "Say what would be copied");
+    c->add_flag("-v,--verbose", what->verbose, "Name each file when it is done");
+    return std::pair(c, what);
+  };
+  for (const auto& [name, help] :
+       {std::pair("cp", "Copy files: from a server, to one, or between two"),
+        std::pair("put", "Copy local files to a server"),
+        std::pair("get", "Copy files of a server; to here, if the last is not a local path")}) {
+    const bool is_get = Str(name) == "get";
+    const auto [c, what] = add_copy(name, help, is_get);
+    c->add_option("FILE", what->from, "FROM... TO: what to copy; a directory, or the new name")
+        ->required()->expected(is_get ? 1 : 2, 1 << 20);
     c->add_flag("-r,--recursive", what->options.recursive, "Directories with all that is in them");
     c->add_flag("-u,--update", what->options.update,
                 "Leave what has the same size and time already");
-    add_options(*c, *what);
-    c->callback([&chosen, what] {
-      if (what->to.empty()) what->to = ".";
-      chosen = [what](Tool& tool) { return copy(tool, *what); };
-    });
-  };
-  add_copy("cp", "Copy files: from a server, to one, or between two", false);
-  add_copy("put", "Copy local files to a server: the last argument", false);
-  add_copy("get", "Copy files of a server to here", true);
+  }
   {
-    auto what = std::make_shared<Copy>();
-    CLI::App* const c = app.add_subcommand("sync", "Make one directory like another");
-    c->add_option("FROM", what->from, "The directory to copy")->required()->expected(1);
-    c->add_option("TO", what->to, "The directory that becomes like it")->required();
+    const auto [c, what] = add_copy("sync", "Make one directory like another", false);
+    what->is_sync = what->options.recursive = what->options.update = true;
+    c->add_option("DIRECTORY", what->from, "FROM TO: the one to copy, the one that becomes like it")
+        ->required()->expected(2);
     c->add_flag("--delete", what->options.remove, "Remove what FROM hasn't got");
-    add_options(*c, *what);
-    c->callback([&chosen, what] { chosen = [what](Tool& tool) { return sync(tool, *what); }; });
   }
 }
 

@@ -226,7 +226,8 @@ Awaitable<void> branches(Tool& tool, Tree& tree, Node& directory, std::string be
       tool.wrong(inner.error());
       continue;
     }
-    co_await branches(tool, tree, *inner, before + (is_last ? "    " : "│   "), depth + 1);
+    const std::string below = before + (is_last ? "    " : "│   ");
+    co_await branches(tool, tree, *inner, below, depth + 1);
   }
 }
 

@@ -158,9 +158,8 @@ Awaitable<void> mv(Tool& tool, const Two& what) {
 Awaitable<void> ln(Tool& tool, const Two& what) {
   const Target to = remote_of(what.to);
   if (what.symbolic) {
-    const std::size_t slash = what.from.rfind('/');
-    auto target = co_await place_for(
-        tool, to, slash == std::string::npos ? what.from : what.from.substr(slash + 1));
+    const std::string name = what.from.substr(what.from.rfind('/') + 1);
+    auto target = co_await place_for(tool, to, name);
     if (!target) co_return tool.wrong(target.error());
     const auto made = co_await target->directory.symlink(target->name, what.from);
     if (!made) tool.wrong(made.error());

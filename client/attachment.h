@@ -40,6 +40,7 @@ class Handle {
   /// Means something while Attachment::repeat() or once() calls.
   Fid fid() const { return fid_; }
   const Opened& opened() const { return opened_; }
+  bool has_locks() const { return !locks_.empty() || !lost_locks_.empty(); }
 
  private:
   friend class Attachment;

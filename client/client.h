@@ -101,6 +101,8 @@ class File : public Node {
   /// False: another one has it. `wait`: until it is there; the caller may be cancelled.
   asio::awaitable<Expected<bool>> lock(Lock lock, bool wait);
   asio::awaitable<Expected<void>> unlock(Lock lock);
+  /// Whether it has, or had, locks of anybody's.
+  bool has_locks() const { return handle_.has_locks(); }
   /// What is in the way of `lock`; of type lock::kUnlock: nothing.
   asio::awaitable<Expected<Lock>> test_lock(Lock lock);
 

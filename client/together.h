@@ -27,33 +27,39 @@ class Group {
   Group& operator=(const Group&) = delete;
   ~Group() { NINEP_CHECK(running_.empty()); }
 
-  /// `work` begins in a later turn of the executor.
-  void spawn(asio::awaitable<void> work) {
+  /// `work` begins in a later turn of the executor. What cancels it, until it has ended; nothing
+  /// does before it has begun.
+  asio::cancellation_signal& spawn(asio::awaitable<void> work) {
     const auto at = running_.emplace(running_.end());
-    if (cancelled_) at->emit(asio::cancellation_type::terminal);
     asio::co_spawn(executor_, std::move(work),
                    asio::bind_cancellation_slot(at->slot(), [this, at](std::exception_ptr e) {
                      if (e) thrown_ = e;
                      running_.erase(at);
                      if (running_.empty() && idle_) idle_->set();
                    }));
+    return *at;
   }
   std::size_t count() const { return running_.size(); }
+  /// Cancels all that there are.
+  void cancel() {
+    for (asio::cancellation_signal& one : running_) one.emit(asio::cancellation_type::terminal);
+  }
 
   /// Until the last has ended. Cancelling the caller cancels each, and waits for them all the same.
   /// Throws what one of them has thrown.
   asio::awaitable<void> all_done() {
     const bool throws = co_await asio::this_coro::throw_if_cancelled();
     co_await asio::this_coro::throw_if_cancelled(false);
+    bool was_cancelled = false;
     while (!running_.empty()) {
       idle_.emplace(executor_);
       if (co_await idle_->wait()) break;
-      cancelled_ = true;
-      for (asio::cancellation_signal& one : running_) one.emit(asio::cancellation_type::terminal);
+      cancel();
+      was_cancelled = true;
       co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     }
     idle_.reset();
-    if (cancelled_) co_await asio::this_coro::reset_cancellation_state();
+    if (was_cancelled) co_await asio::this_coro::reset_cancellation_state();
     co_await asio::this_coro::throw_if_cancelled(throws);
     if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
   }
@@ -63,7 +69,6 @@ class Group {
   std::list<asio::cancellation_signal> running_;
   std::optional<Signal> idle_;
   std::exception_ptr thrown_;
-  bool cancelled_ = false;
 };
 
 /// Runs all of them, and returns when the last has ended.

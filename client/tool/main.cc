@@ -55,7 +55,8 @@ int run(int argc, char** argv) {
   app.add_option("--wait", wait_s, "Seconds to wait for a server that is gone; 0: none")
       ->check(CLI::Range(0, 86400))->capture_default_str();
   app.set_version_flag("--version", "9p " NINEP_VERSION);
-  for (const Add add : {add_listing, add_data, add_names, add_changes, add_session})
+  for (const Add add : {add_listing, add_data, add_names, add_changes, add_session,
+                        add_mounting})
     add(app, chosen);
   try {
     app.parse(argc, argv);

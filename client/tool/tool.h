@@ -59,6 +59,7 @@ void add_data(CLI::App& app, Command& chosen);     // cat, get, put, cp, sync
 void add_names(CLI::App& app, Command& chosen);    // mkdir, rm, mv, ln
 void add_changes(CLI::App& app, Command& chosen);  // chmod, touch, xattr
 void add_session(CLI::App& app, Command& chosen);  // ping, lock
+void add_mounting(CLI::App& app, Command& chosen); // mount
 
 /// What a target's text says, or the program ends with 2: for commands' arguments.
 Target target_of(const std::string& text);

@@ -34,9 +34,14 @@ constexpr U32 kTransferMax = 1 << 20;  // of one read or write of the kernel's
 
 /// An open file or directory of the kernel's: fuse_file_info.fh.
 struct OpenFile {
+  OpenFile(File opened, InodeRef of, bool appending)
+      : file(std::move(opened)),
+        inode(std::move(of)),
+        appends(appending),
+        turn(file.attachment()->executor(), 1) {}
   File file;
-  InodeRef inode;
-  bool appends;
+  const InodeRef inode;
+  const bool appends;
   client::Gate turn;  // to append: one after the other
 };
 struct OpenDirectory {

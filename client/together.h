@@ -12,6 +12,7 @@
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/cancellation_signal.hpp>
 #include <asio/co_spawn.hpp>
+#include <asio/post.hpp>
 #include <asio/this_coro.hpp>
 
 #include "client/gate.h"
@@ -31,7 +32,7 @@ class Group {
   /// does before it has begun.
   asio::cancellation_signal& spawn(asio::awaitable<void> work) {
     const auto at = running_.emplace(running_.end());
-    asio::co_spawn(executor_, std::move(work),
+    asio::co_spawn(executor_, later(std::move(work)),
                    asio::bind_cancellation_slot(at->slot(), [this, at](std::exception_ptr e) {
                      if (e) thrown_ = e;
                      running_.erase(at);
@@ -65,6 +66,12 @@ class Group {
   }
 
  private:
+  static asio::awaitable<void> later(asio::awaitable<void> work) {
+    co_await asio::this_coro::throw_if_cancelled(false);
+    co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+    co_await std::move(work);
+  }
+
   asio::any_io_executor executor_;
   std::list<asio::cancellation_signal> running_;
   std::optional<Signal> idle_;

@@ -1,7 +1,9 @@
 #include "transports/address.h"
 
+#include <chrono>
 #include <cstring>
 #include <set>
+#include <thread>
 
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
@@ -144,8 +146,9 @@ std::string hint(int error) {
 }
 
 absl::Status cannot_listen(const Address& address, int error) {
-  return absl::UnavailableError(
-      absl::StrCat("cannot listen on ", address.text(), ": ", system_text(error), hint(error)));
+  const std::string text =
+      absl::StrCat("cannot listen on ", address.text(), ": ", system_text(error), hint(error));
+  return error == EADDRINUSE ? absl::AlreadyExistsError(text) : absl::UnavailableError(text);
 }
 
 // -1: it is no socket.
@@ -398,7 +401,8 @@ ListeningSocket::~ListeningSocket() {
   ::close(fd_);
 }
 
-absl::StatusOr<Opened> open_address(const Address& address) {
+namespace {
+absl::StatusOr<Opened> open_now(const Address& address) {
   switch (address.kind) {
     case Address::Kind::kTcp:
       return open_tcp(address);
@@ -411,6 +415,21 @@ absl::StatusOr<Opened> open_address(const Address& address) {
       return open_given(address);
   }
   return absl::InternalError("no such kind of address");
+}
+}  // namespace
+
+// A server that was killed is gone before its sockets are: they wait until the kernel has done with
+// its io_uring. Whoever starts the next one shouldn't have to.
+absl::StatusOr<Opened> open_address(const Address& address) {
+  constexpr std::chrono::milliseconds kPatience{2000};
+  constexpr std::chrono::milliseconds kPause{20};
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  for (;;) {
+    auto opened = open_now(address);
+    if (!absl::IsAlreadyExists(opened.status()) || std::chrono::steady_clock::now() > end)
+      return opened;
+    std::this_thread::sleep_for(kPause);
+  }
 }
 
 Result<int> connect_address(const Address& address) {

@@ -60,7 +60,8 @@ struct Opened {
   std::vector<ListeningSocket> listening;
   std::vector<Ends> connected;
 };
-/// Blocks for name look-ups; at start only. The error says what was tried and what to do.
+/// Blocks for name look-ups, and a moment for an address that is in use; at start only. The error
+/// says what was tried and what to do.
 absl::StatusOr<Opened> open_address(const Address& address);
 /// A connection to a UNIX socket that somebody else listens on; blocks for nothing. Errors:
 /// connect(2).

@@ -6,7 +6,8 @@
 namespace ninep::server {
 
 // No authentication is wanted; the client goes on with afid NOFID. attach(5).
-Reply<Rauth> Session::handle(Call&, const Tauth&) { return fail(EOPNOTSUPP); }
+// "Not wanted": any error says so, but diod's clients go on after ENOENT alone.
+Reply<Rauth> Session::handle(Call&, const Tauth&) { return fail(ENOENT); }
 
 Reply<Rattach> Session::handle(Call& call, const Tattach& m) {
   if (m.afid != kNoFid) co_return fail(EBADF);

@@ -5,34 +5,7 @@ p=$1 server=$2
 dir=$(mktemp -d) || exit 1
 pid=
 trap 'kill -9 $pid 2>/dev/null; rm -rf "$dir"' EXIT
-failed=0
-check() {    # check WHAT COMMAND...: it has to work
-    local what=$1
-    shift
-    if "$@" >"$dir/said" 2>&1; then return; fi
-    echo "FAILED: $what: $*"
-    head -20 "$dir/said" | sed "s/^/    /"
-    failed=1
-}
-says() {     # says TEXT COMMAND...: TEXT is in what it prints, whatever its status
-    local text=$1
-    shift
-    "$@" >"$dir/said" 2>&1
-    grep -qF -- "$text" "$dir/said" && return
-    echo "FAILED: \"$text\" is not what it says: $*"
-    head -20 "$dir/said" | sed "s/^/    /"
-    failed=1
-}
-status() {   # status N COMMAND...
-    local wanted=$1
-    shift
-    "$@" >"$dir/said" 2>&1
-    local is=$?
-    [ $is = "$wanted" ] && return
-    echo "FAILED: status $is, not $wanted: $*"
-    head -20 "$dir/said" | sed "s/^/    /"
-    failed=1
-}
+. "$(dirname "$0")/lib.sh"
 start() {
     "$server" --listen "unix:$dir/s" "$dir/export" >>"$dir/log" 2>&1 &
     pid=$!
@@ -48,34 +21,7 @@ stop() {
     kill -9 "$pid"
     wait "$pid" 2>/dev/null
 }
-# All that a copy keeps of a tree. A directory's size is its file system's own.
-facts() {
-    (cd "$1" && find . -mindepth 1 \( -type d -printf '%p %M %T@\n' -o -type l -printf '%p %M %l\n' \
-        -o -printf '%p %M %T@ %s %n\n' \) | sort)
-}
-same() {
-    check "$1: content" diff -r --no-dereference -x pipe "$2" "$3"
-    check "$1: facts" diff -u0 <(facts "$2") <(facts "$3")
-}
-
-mkdir -p "$dir/export/tree/d/e" "$dir/export/tree/empty"
-(
-    cd "$dir/export/tree" || exit 1
-    echo hello >f
-    ln f hard
-    ln -s f link
-    ln -s /etc/passwd absolute
-    mkfifo pipe
-    chmod 4750 d/e
-    head -c 9000001 /dev/urandom >d/big
-    truncate -s 40M d/sparse
-    echo end >>d/sparse
-    echo q >'d/a name with spaces'
-    printf x >"$(printf 'd/\303\251 \001 \\ \"')"
-    for i in $(seq 300); do echo "$i" >"d/e/n$i"; done
-    touch -d '2001-02-03 04:05:06.789' f d/e d/big
-    setfattr -n user.test -v value f 2>/dev/null || true
-)
+make_tree "$dir/export/tree"
 at=unix:$dir/s
 start
 
@@ -93,7 +39,7 @@ check df "$p" df "$at"
 # ---------------------------------------------------------------- copies
 check "get" "$p" get -r "$at:/tree" "$dir/got"
 same "get" "$dir/export/tree" "$dir/got"
-[ "$(du -k "$dir/got/d/sparse" | cut -f1)" -lt 1000 ] || { echo "FAILED: holes were filled"; failed=1; }
+[ "$(du -k "$dir/got/d/sparse" | cut -f1)" -lt 1000 ] || not_so "holes were filled"
 check "put" "$p" put -r "$dir/got" "$at:/put"
 same "put" "$dir/got" "$dir/export/put"
 check "cp" "$p" cp -r "$at:/put" "$at:/copy"
@@ -101,7 +47,7 @@ same "cp" "$dir/export/put" "$dir/export/copy"
 echo more >"$dir/export/tree/new"
 echo extra >"$dir/got/extra"
 says 'unchanged' "$p" sync "$at:/tree" "$dir/got"
-[ -e "$dir/got/extra" ] || { echo "FAILED: sync without --delete removed a file"; failed=1; }
+[ -e "$dir/got/extra" ] || not_so "sync without --delete removed a file"
 check "sync" "$p" sync --delete "$at:/tree" "$dir/got"
 same "sync" "$dir/export/tree" "$dir/got"
 check "one file" "$p" get "$at:/tree/f" "$dir/one"
@@ -119,13 +65,13 @@ check 'mv, renamed' "$p" mv "$at:/x/y/put" "$at:/x/moved"
 check ln "$p" ln "$at:/tree/f" "$at:/x/f"
 check 'ln -s' "$p" ln -s 'any where' "$at:/x/s"
 check 'chmod' "$p" chmod u+x,go-rwx "$at:/x/f"
-[ "$(stat -c %a "$dir/export/tree/f")" = 700 ] || { echo "FAILED: chmod"; failed=1; }
-[ "$(readlink "$dir/export/x/s")" = 'any where' ] || { echo "FAILED: ln -s"; failed=1; }
+[ "$(stat -c %a "$dir/export/tree/f")" = 700 ] || not_so "chmod"
+[ "$(readlink "$dir/export/x/s")" = 'any where' ] || not_so "ln -s"
 check touch "$p" touch -t 1000000000.25 "$at:/x/new"
-[ "$(stat -c %.2Y "$dir/export/x/new")" = 1000000000.25 ] || { echo "FAILED: touch -t"; failed=1; }
+[ "$(stat -c %.2Y "$dir/export/x/new")" = 1000000000.25 ] || not_so "touch -t"
 says 'say -r' "$p" rm "$at:/x"
 check rm "$p" rm -r "$at:/x" "$at:/copy"
-[ ! -e "$dir/export/x" ] || { echo "FAILED: rm -r"; failed=1; }
+[ ! -e "$dir/export/x" ] || not_so "rm -r"
 check 'rm -f' "$p" rm -f "$at:/x"
 says 'locked by process' "$p" lock "$at:/tree/f" -- "$p" lock "$at:/tree/f"
 says 'somebody else has it' "$p" lock "$at:/tree/f" -- "$p" lock -n "$at:/tree/f" true
@@ -169,7 +115,7 @@ wait $copy 2>/dev/null
 if [ -n "${part:-}" ] && [ -e "$part" ]; then
     "$p" --json get "$at:/tree/d/large" "$dir/large" >"$dir/said"
     sent=$(sed 's/.*"sent":\([0-9]*\).*/\1/' "$dir/said")
-    [ "$sent" -lt 290000000 ] || { echo "FAILED: it began anew: $(cat "$dir/said")"; failed=1; }
+    [ "$sent" -lt 290000000 ] || not_so "it began anew: $(cat "$dir/said")"
 else
     echo "the copy was over before it was killed: not tried"
 fi

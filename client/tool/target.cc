@@ -17,10 +17,13 @@ const char* const kAddresses = R"(FILES
   unix:/run/9pserve.sock:/data         a UNIX socket
   vsock:2:564:/share                   from a VM, its host
   fd:3:/data                           a connection that is open already
+  tcp:fileserver,aname=/srv:/notes     of a server with several trees (diod, nfs-ganesha), the
+                                       file notes in its tree /srv
 )";
 
 namespace {
 
+constexpr std::string_view kAname = ",aname=";
 constexpr std::array<std::string_view, 5> kKinds = {"tcp:", "unix:", "vsock:", "fd:", "stdio:"};
 
 // The port may be left out.
@@ -48,9 +51,12 @@ std::expected<Target, std::string> Target::parse(const std::string& text) {
   target.address_text = text.substr(0, colon);
   if (colon != std::string::npos) target.path = text.substr(colon + 1);
   target.path.erase(0, std::min(target.path.find_first_not_of('/'), target.path.size()));
-  const bool is_tcp = *kind == "tcp:";
-  auto address = transport::Address::parse(is_tcp ? with_port(target.address_text)
-                                                  : target.address_text);
+  std::string peer = target.address_text;
+  if (const std::size_t at = peer.find(kAname); at != std::string::npos) {
+    target.aname = peer.substr(at + kAname.size());
+    peer.erase(at);
+  }
+  auto address = transport::Address::parse(*kind == "tcp:" ? with_port(peer) : peer);
   if (!address.ok()) return std::unexpected(std::string(address.status().message()));
   target.address = *std::move(address);
   return target;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <expected>
+#include <optional>
 #include <string>
 
 #include "transports/address.h"
@@ -10,10 +11,11 @@ namespace ninep::tool {
 
 /// "tcp:host:564:/etc/hosts", "tcp:host" (its root; port 564), "unix:/run/9p.sock:/a/b",
 /// "vsock:2:564:/", "./a/b". An address begins with its kind and ":"; a local file that is called
-/// like that is written "./tcp:...".
+/// like that is written "./tcp:...". Of a server with several trees: "tcp:host,aname=/srv:/a/b".
 struct Target {
   bool is_remote = false;
   transport::Address address;  // remote
+  std::optional<std::string> aname;
   std::string address_text;    // as it was written: targets of one text are on one connection
   std::string path;            // remote: from the root, without "/" before it; "" is the root
 

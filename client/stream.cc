@@ -1,7 +1,6 @@
 #include "client/stream.h"
 
 #include <asio/experimental/awaitable_operators.hpp>
-#include <asio/generic/stream_protocol.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>
@@ -54,25 +53,23 @@ asio::awaitable<std::error_code> connect_any(Socket& socket, std::vector<Endpoin
   co_return error;
 }
 
-asio::awaitable<std::error_code> connect_tcp(Socket& socket, const Address& address) {
+asio::awaitable<std::error_code> find_host(const Address& address,
+                                           std::vector<Endpoint>& endpoints) {
   asio::ip::tcp::resolver resolver(co_await asio::this_coro::executor);
   std::error_code error;
   const std::string host = address.host.empty() ? "localhost" : address.host;
   const auto found = co_await resolver.async_resolve(
       host, address.port, asio::redirect_error(asio::use_awaitable, error));
-  if (error) co_return error;
-  std::vector<Endpoint> endpoints;
   for (const auto& entry : found) endpoints.emplace_back(entry.endpoint());
-  auto connecting = connect_any(socket, std::move(endpoints));
-  co_return co_await std::move(connecting);
+  co_return error;
 }
 
-std::vector<Endpoint> endpoint_of(const Address& address) {
+Endpoint socket_of(const Address& address) {
   if (address.kind == Address::Kind::kUnix) {
     sockaddr_un name{};
     name.sun_family = AF_UNIX;
     std::memcpy(name.sun_path, address.path.c_str(), address.path.size());
-    return {Endpoint(&name, sizeof name)};
+    return Endpoint(&name, sizeof name);
   }
   sockaddr_vm name{};
   name.svm_family = AF_VSOCK;
@@ -80,7 +77,27 @@ std::vector<Endpoint> endpoint_of(const Address& address) {
                      ? VMADDR_CID_LOCAL
                      : static_cast<unsigned>(std::strtoul(address.host.c_str(), nullptr, 10));
   name.svm_port = static_cast<unsigned>(std::strtoul(address.port.c_str(), nullptr, 10));
-  return {Endpoint(&name, sizeof name)};
+  return Endpoint(&name, sizeof name);
+}
+
+asio::awaitable<std::error_code> find(const Address& address, std::vector<Endpoint>& endpoints) {
+  if (address.kind == Address::Kind::kTcp) co_return co_await find_host(address, endpoints);
+  endpoints.push_back(socket_of(address));
+  co_return std::error_code();
+}
+
+asio::awaitable<std::error_code> find_and_connect(Socket& socket, const Address& address) {
+  std::vector<Endpoint> endpoints;
+  const std::error_code error = co_await find(address, endpoints);
+  if (error) co_return error;
+  auto connecting = connect_any(socket, std::move(endpoints));
+  co_return co_await std::move(connecting);
+}
+
+std::unexpected<Error> failure(const std::error_code& failed, const std::string& doing) {
+  return std::unexpected(
+      Error{errno_of(failed), doing,
+            failed.category() == asio::error::get_system_category() ? "" : failed.message()});
 }
 
 }  // namespace
@@ -110,18 +127,24 @@ asio::awaitable<Expected<Stream>> Stream::connect(Address address,
     co_return Stream(executor, in, out);
   }
   Socket socket(executor);
-  auto connecting = address.kind == Address::Kind::kTcp ? connect_tcp(socket, address)
-                                                        : connect_any(socket, endpoint_of(address));
+  auto connecting = find_and_connect(socket, address);
   auto won = co_await (std::move(connecting) || sleep_until(Clock::now() + patience));
   if (won.index() != 0) co_return error(ETIMEDOUT, doing);
   const std::error_code failed = std::get<0>(won);
-  if (failed)
-    co_return std::unexpected(
-        Error{errno_of(failed), doing,
-              failed.category() == asio::error::get_system_category() ? "" : failed.message()});
+  if (failed) co_return failure(failed, doing);
   const int fd = socket.release();
   transport::prepare_connection(fd);
   co_return Stream(executor, fd, fd);
+}
+
+asio::awaitable<Expected<std::vector<Endpoint>>> endpoints_of(Address address) {
+  const std::string doing = "connect to " + address.text();
+  if (address.kind == Address::Kind::kFd || address.kind == Address::Kind::kStdio)
+    co_return error(EINVAL, doing, "one connection that is there already");
+  std::vector<Endpoint> endpoints;
+  const std::error_code failed = co_await find(address, endpoints);
+  if (failed) co_return failure(failed, doing);
+  co_return Expected<std::vector<Endpoint>>(std::move(endpoints));
 }
 
 asio::awaitable<Result<std::size_t>> Stream::read_some(std::span<const iovec> pieces) {

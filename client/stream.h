@@ -7,9 +7,11 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include <asio/any_io_executor.hpp>
 #include <asio/awaitable.hpp>
+#include <asio/generic/stream_protocol.hpp>
 #include <asio/posix/stream_descriptor.hpp>
 #include <sys/uio.h>
 
@@ -48,5 +50,9 @@ class Stream {
   std::optional<asio::posix::stream_descriptor> out_;  // if it isn't in_
   bool socket_ = true;
 };
+
+/// Where an address leads, for who connects by himself: all of a host's; tcp:, unix:, vsock:.
+asio::awaitable<Expected<std::vector<asio::generic::stream_protocol::endpoint>>> endpoints_of(
+    transport::Address address);
 
 }  // namespace ninep::client

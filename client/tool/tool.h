@@ -60,6 +60,12 @@ void add_names(CLI::App& app, Command& chosen);    // mkdir, rm, mv, ln
 void add_changes(CLI::App& app, Command& chosen);  // chmod, touch, xattr
 void add_session(CLI::App& app, Command& chosen);  // ping, lock
 void add_mounting(CLI::App& app, Command& chosen); // mount
+void add_bench(CLI::App& app, Command& chosen);    // bench
+
+/// What --help calls an argument; completion goes by it.
+inline constexpr const char* kRemote = "ADDRESS:/PATH";  // a server's file
+inline constexpr const char* kEither = "PATH";           // that, or a local one
+inline constexpr const char* kLocal = "DIRECTORY";       // of this host
 
 /// What a target's text says, or the program ends with 2: for commands' arguments.
 Target target_of(const std::string& text);

@@ -1,0 +1,114 @@
+// Workloads that move no file data.
+#include <array>
+#include <charconv>
+
+#include <sys/stat.h>
+
+#include "client/bench/steps.h"
+#include "client/bench/workloads.h"
+
+namespace ninep::bench {
+namespace {
+
+// ------------------------------------------------------------------ requests
+
+Twalk walk_base_to_small(Lane& lane) {
+  lane.name = small_name(lane.file);
+  return {kRootFid, lane.base, {lane.name}};
+}
+Twalk walk_base_to_entries(Lane& lane) { return {kRootFid, lane.base, {"entries"}}; }
+
+Tgetattr getattr_base(Lane& lane) { return {lane.base, getattr::kBasic}; }
+Tgetattr getattr_fid(Lane& lane) { return {lane.fid, getattr::kBasic}; }
+Tunlinkat remove_dir(Lane& lane) { return {lane.base, lane.name, kUnlinkRemoveDir}; }
+Tmkdir make_dir(Lane& lane) { return {lane.base, lane.name, 0755, 0}; }
+Tstatfs statfs_root(Lane&) { return {kRootFid}; }
+Tflush flush_nothing(Lane&) { return {Tag{0xFFF0}}; }
+Txattrwalk ask_capability(Lane& lane) { return {lane.base, lane.fid, "security.capability"}; }
+Tlopen open_dir(Lane& lane) {
+  lane.offset = lane.count = lane.sum = 0;
+  return {lane.fid, lopen::kReadOnly | lopen::kDirectory};
+}
+Treaddir list(Lane& lane) {
+  return {lane.fid, lane.offset, lane.connection->msize() - kIoHeaderSize};
+}
+
+// ------------------------------------------------------------------ replies
+
+Next took_attr(Lane& lane, const Rgetattr& r) {
+  expect((r.valid & getattr::kBasic) == getattr::kBasic, lane, "attributes are missing");
+  expect(r.attr.size == kSmallSize && S_ISREG(r.attr.mode), lane, "wrong attributes");
+  return Next::kStep;
+}
+
+Next took_statfs(Lane& lane, const Rstatfs& r) {
+  expect(r.bsize != 0 && r.blocks != 0, lane, "an empty file system");
+  return Next::kStep;
+}
+
+Next no_such_attribute(Lane& lane, const Rlerror& r) {
+  expect(r.ecode == ENODATA, lane, "the attribute should not exist (ENODATA)");
+  return Next::kStep;
+}
+
+Next took_entries(Lane& lane, const Rreaddir& r) {
+  for (Bytes left = r.data.bytes; !left.empty();) {
+    Dirent entry{};
+    expect(decode_front(left, kDotL, entry), lane, "a broken entry");
+    lane.offset = entry.offset;
+    if (entry.name == "." || entry.name == "..") continue;
+    U32 number = kEntries;
+    std::from_chars(entry.name.data(), entry.name.data() + entry.name.size(), number);
+    expect(number < kEntries, lane, "an entry that does not exist");
+    ++lane.count;
+    lane.sum += number;
+  }
+  if (r.data.size() != 0) return Next::kSameAgain;
+  expect(lane.count == kEntries && lane.sum == U64{kEntries} * (kEntries - 1) / 2, lane,
+         "the listing is not complete");
+  return Next::kStep;
+}
+
+// ------------------------------------------------------------------ chains
+
+constexpr std::array kToSmall = {step<walk_base_to_small, walked<1>>()};
+constexpr std::array kToNew = {step<walk_base_to_new, walked<1>>()};
+constexpr std::array kToEntries = {step<walk_base_to_entries, walked<1>>()};
+
+constexpr std::array kGetattr = {step<getattr_base, took_attr>()};
+constexpr std::array kStat = {step<walk_to_small, walked<1>>(), step<getattr_fid, took_attr>(),
+                              step<clunk, accept<Rclunk>>()};
+constexpr std::array kStatfs = {step<statfs_root, took_statfs>()};
+constexpr std::array kFlush = {step<flush_nothing, accept<Rflush>>()};
+constexpr std::array kXattr = {step<ask_capability, no_such_attribute>()};
+constexpr std::array kReaddir = {step<walk_clone, walked<0>>(), step<open_dir, accept<Rlopen>>(),
+                                 step<list, took_entries>(), step<clunk, accept<Rclunk>>()};
+constexpr std::array kMkdir = {step<make_dir, accept<Rmkdir>>(),
+                               step<remove_dir, accept<Runlinkat>>()};
+constexpr std::array kMkdirByRemove = {step<make_dir, accept<Rmkdir>>(),
+                                       step<walk_to_made, walked<1>>(),
+                                       step<remove_fid, accept<Rremove>>()};
+
+constexpr std::array kWorkloads = {
+    Workload{"getattr", "getattr of a held fid", Need::kSmall, kToSmall, kGetattr, {}},
+    Workload{"stat", "walk + getattr + clunk", Need::kSmall, {}, kStat, {}},
+    Workload{"statfs", "statfs of the root", Need::kNothing, {}, kStatfs, {}},
+    Workload{"flush", "flush of a tag that is not in flight", Need::kNothing, {}, kFlush, {}},
+    Workload{
+        "xattr", "xattrwalk to an attribute that is absent", Need::kSmall, kToSmall, kXattr, {}},
+    Workload{"readdir",
+             "walk + lopen + readdir of 10,000 entries + clunk",
+             Need::kEntries,
+             kToEntries,
+             kReaddir,
+             {}},
+    Workload{"mkdir", "mkdir + unlinkat (or mkdir + walk + remove)", Need::kNew, kToNew, kMkdir,
+             kMkdirByRemove},
+    Workload{"connect", "connect + version + attach + close", Need::kNothing, {}, {}, {}},
+};
+
+}  // namespace
+
+std::span<const Workload> metadata_workloads() { return kWorkloads; }
+
+}  // namespace ninep::bench

@@ -1,0 +1,126 @@
+#include "client/bench/wire.h"
+
+#include <array>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+#include "client/bench/error.h"
+#include "proto/print.h"
+#include "proto/result.h"
+
+namespace ninep::bench {
+namespace {
+
+using Frame = std::array<std::byte, 4096>;
+
+/// Stands for the tree's root where that isn't kRootFid; no lane has it.
+constexpr Fid kAttachedFid{0x7000};
+constexpr std::size_t kNamesMax = 16;  // in a Twalk, walk(5)
+
+void receive_exactly(const Socket& socket, Room room) {
+  while (!room.empty()) {
+    const ssize_t n = recv(socket.fd(), room.data(), room.size(), 0);
+    if (n == 0) give_up("the server closed the connection");
+    if (n < 0 && errno == EAGAIN) give_up("the server does not answer");
+    if (n < 0) give_up_errno("receive");
+    room = room.subspan(static_cast<std::size_t>(n));
+  }
+}
+
+/// Sends one request and waits for its reply, a small frame, in `frame`.
+template <Message T>
+Bytes call(const Socket& socket, Tag tag, const T& request, Frame& frame) {
+  const std::size_t size = encode_frame(tag, request, kDotL, frame);
+  if (size == 0) give_up(Describe<T>::name, " does not fit: a name is too long");
+  if (send(socket.fd(), frame.data(), size, MSG_NOSIGNAL) != static_cast<ssize_t>(size))
+    give_up_errno("send");
+  receive_exactly(socket, Room(frame).first(kHeaderSize));
+  const Header header = read_header(frame);
+  if (header.size < kHeaderSize || header.size > frame.size() || header.tag != tag)
+    unexpected_reply(Bytes(frame).first(kHeaderSize), Describe<T>::name);
+  receive_exactly(socket, Room(frame).subspan(kHeaderSize, header.size - kHeaderSize));
+  return Bytes(frame).first(header.size);
+}
+
+template <Message R>
+R decode_reply(Bytes frame, Str asked) {
+  R reply{};
+  if (reply_code(frame) != Describe<R>::code || !decode(frame_body(frame), kDotL, reply))
+    unexpected_reply(frame, asked);
+  return reply;
+}
+
+void walk_to_root(const Socket& socket, const std::vector<std::string>& names) {
+  Frame frame;
+  Fid from = kAttachedFid;
+  for (std::size_t at = 0; at < names.size(); at += kNamesMax) {
+    Twalk walk{from, kRootFid, {}};
+    for (std::size_t i = at; i < names.size() && i < at + kNamesMax; ++i)
+      walk.wname.push_back(names[i]);
+    const Bytes reply = call(socket, Tag{0}, walk, frame);
+    if (decode_reply<Rwalk>(reply, Describe<Twalk>::name).wqid.size() != walk.wname.size())
+      unexpected_reply(reply, Describe<Twalk>::name);
+    from = kRootFid;
+  }
+}
+
+}  // namespace
+
+Socket::~Socket() {
+  if (fd_ >= 0) close(fd_);
+}
+
+Socket connect_to(const Endpoint& server, std::chrono::milliseconds patience) {
+  Socket socket(::socket(server.address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (socket.fd() < 0) give_up_errno("socket");
+  const timeval limit{.tv_sec = patience.count() / 1000, .tv_usec = patience.count() % 1000 * 1000};
+  setsockopt(socket.fd(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  setsockopt(socket.fd(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);  // connect(2) too
+  if (connect(socket.fd(), reinterpret_cast<const sockaddr*>(&server.address), server.size) != 0)
+    give_up_errno("connect to ", server.name);
+  const int on = 1;
+  if (server.address.ss_family == AF_INET || server.address.ss_family == AF_INET6)
+    setsockopt(socket.fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  return socket;
+}
+
+U32 shake_hands(const Socket& socket, const Options& options,
+                const std::vector<std::string>& names) {
+  Frame frame;
+  const Tversion version{options.msize, dialect_name(kDotL)};
+  const auto agreed =
+      decode_reply<Rversion>(call(socket, kNoTag, version, frame), Describe<Tversion>::name);
+  if (agreed.version != version.version)
+    give_up("the workloads are of ", version.version, ", and the server speaks ", agreed.version);
+  if (agreed.msize > options.msize || agreed.msize < 4096)
+    give_up("Tversion: the server offers msize ", agreed.msize);
+  const U32 msize = agreed.msize;
+  const Tattach attach{names.empty() ? kRootFid : kAttachedFid, kNoFid, options.uname,
+                       options.aname, options.uid};
+  decode_reply<Rattach>(call(socket, Tag{0}, attach, frame), Describe<Tattach>::name);
+  walk_to_root(socket, names);
+  return msize;
+}
+
+bool knows_unlinkat(const Socket& socket) {
+  Frame frame;
+  const Tunlinkat unlink{kRootFid, "no such file", 0};
+  const Bytes reply = call(socket, Tag{0}, unlink, frame);
+  const auto error = decode_reply<Rlerror>(reply, Describe<Tunlinkat>::name);
+  if (error.ecode == ENOENT) return true;
+  if (error.ecode == EOPNOTSUPP || error.ecode == ENOSYS) return false;
+  unexpected_reply(reply, Describe<Tunlinkat>::name);
+}
+
+void unexpected_reply(Bytes frame, Str asked) {
+  std::string reply = print_frame(frame, kDotL);
+  Rlerror error{};
+  if (frame.size() > kHeaderSize && reply_code(frame) == Describe<Rlerror>::code &&
+      decode(frame_body(frame), kDotL, error))
+    reply.append(" (").append(errno_text(Errno{error.ecode})).append(")");
+  give_up(asked, " was answered by ", reply);
+}
+
+}  // namespace ninep::bench

@@ -56,7 +56,7 @@ int run(int argc, char** argv) {
       ->check(CLI::Range(0, 86400))->capture_default_str();
   app.set_version_flag("--version", "9p " NINEP_VERSION);
   for (const Add add : {add_listing, add_data, add_names, add_changes, add_session,
-                        add_mounting})
+                        add_mounting, add_bench})
     add(app, chosen);
   try {
     app.parse(argc, argv);

@@ -19,13 +19,13 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "bench/load/error.h"
+#include "client/bench/error.h"
 #include "proto/dispatch.h"
 
 namespace {
 
 using namespace ninep;
-using ninep::load::give_up_errno;
+using ninep::bench::give_up_errno;
 
 constexpr U32 kMsizeMax = 1 << 20;
 constexpr std::size_t kBuffer = 2 * kMsizeMax;

@@ -32,10 +32,28 @@ bool standard(std::string_view header) {
          std::ranges::find(kOfC, header) != kOfC.end();
 }
 
+/// Packages that only some of the client's programs use.
+struct Package {
+  std::string_view name;                  // of the folder with its headers
+  std::vector<std::string_view> belongs;  // to these
+};
+
+const std::vector<Package> kPackages = {
+    {"fuse3", {"client/mount"}},
+    {"CLI", {"client/tool", "client/dump"}},
+    {"nlohmann", {"client/tool", "client/dump", "client/bench"}},
+};
+
 /// Why `path`, a file in `folder`, must not include `header`; "" if it may.
 std::string reason(std::string_view path, const Folder& folder, std::string_view header,
                    bool quoted) {
   const auto is_in = [&](std::string_view place) { return below(path, place); };
+  // client/ itself is the library; what is below it are programs.
+  const auto is_of_library = [](std::string_view file) {
+    return below(file, "client") && file.substr(7).find('/') == file.npos;
+  };
+  if (is_of_library(path) && below(header, "client") && !is_of_library(header))
+    return "itself doesn't know the programs below it";
   for (const Folder& other : kFolders)
     if (below(header, other.name))
       return std::ranges::find(folder.may_include, other.name) == folder.may_include.end()
@@ -50,6 +68,10 @@ std::string reason(std::string_view path, const Folder& folder, std::string_view
     return is_in("transports/io") || is_in("transports/asio") || is_in("client")
                ? ""
                : "leaves Asio to transports/io/, transports/asio/ and client/";
+  for (const Package& package : kPackages)
+    if (folder.name == "client" && below(header, package.name) &&
+        std::ranges::none_of(package.belongs, is_in))
+      return "leaves " + std::string(package.name) + " to " + std::string(package.belongs[0]) + "/";
   if (folder.name == "proto" && !standard(header)) return "needs the standard library alone";
   return "";
 }

@@ -7,8 +7,10 @@
 #include <vector>
 
 #include <absl/status/statusor.h>
+#include <sys/types.h>
 
-#include "transports/stream/connection.h"
+#include "proto/result.h"
+#include "transports/ends.h"
 
 namespace ninep::transport {
 

@@ -5,16 +5,10 @@
 #include <memory>
 #include <string>
 
+#include "transports/ends.h"
 #include "transports/io/loop.h"
 
 namespace ninep::transport {
-
-/// The ends of a stream: often one socket twice. Owned by the link.
-struct Ends {
-  int in = -1;
-  int out = -1;
-  bool pipe = false;  // not a socket
-};
 
 struct Party;
 
@@ -22,14 +16,6 @@ struct Party;
 struct Peer {
   std::string name;              // for logs: "tcp:127.0.0.1:40412"
   std::shared_ptr<Party> party;  // a device's front end: one of those; null: one alone
-};
-
-/// What is spoken on a socket.
-struct Protocol {
-  enum class Kind { kFrames, kVhostUser, kVfioUser };
-  Kind kind = Kind::kFrames;
-  std::string tag;   // a device's, by which its guest mounts it
-  bool msix = true;  // a vfio-user device's interrupts; else by a line
 };
 
 /// Is told what a peer did wrong.

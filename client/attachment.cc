@@ -78,6 +78,7 @@ Handle::~Handle() {
 }
 
 void Attachment::drop(Fid fid, U64 connection) {
+  if (fid == kNoFid) return;
   if (connection != connection_ || operations_->session().lost()) return fids_->give_back(fid);
   asio::co_spawn(executor_, clunk(shared_from_this(), operations_, fid), asio::detached);
 }
@@ -88,10 +89,16 @@ asio::awaitable<void> Attachment::clunk(std::shared_ptr<Attachment> self, Ready 
   self->fids_->give_back(fid);
 }
 
+void Attachment::rest(Handle& handle) {
+  if (!handle.attachment_ || handle.is_open_ || handle.restoring_ || !handle.place_.path()) return;
+  drop(std::exchange(handle.fid_, kNoFid), std::exchange(handle.connection_, 0));
+}
+
 asio::awaitable<Expected<void>> Attachment::close(Handle& handle) {
   const auto self = std::exchange(handle.attachment_, nullptr);
   if (!self) co_return error(EBADF, "close", "it is closed already");
   const Fid fid = handle.fid_;
+  if (fid == kNoFid) co_return Expected<void>();
   Expected<void> closed;
   const Ready operations = operations_;
   if (handle.connection_ == connection_ && !operations->session().lost())
@@ -133,6 +140,8 @@ asio::awaitable<Expected<void>> Attachment::connect() {
   const Ready operations = Operations::make(std::move(*session), fids_);
   const auto qid = co_await operations->attach(root_, options_.user);
   NINEP_CO_RETURN_IF_WRONG(qid);
+  // A server that attaches and hangs up isn't back.
+  if (operations->session().lost()) co_return std::unexpected(operations->session().why_lost());
   operations_ = operations;
   dialect_ = operations->session().dialect();
   root_qid_ = *qid;
@@ -213,6 +222,8 @@ asio::awaitable<Expected<Attachment::Ready>> Attachment::ready(Handle& handle, H
   for (unsigned tries = 1;; ++tries) {
     const auto first = co_await ready(handle);
     if (!other || !first) co_return first;
+    if (other->attachment_ && other->attachment_.get() != this)
+      co_return error(EXDEV, "use two files", "they are of two connections");
     const auto second = co_await ready(*other);
     if (!second || *first == *second || tries == kTriesMax) co_return second;
   }
@@ -222,6 +233,11 @@ asio::awaitable<Expected<void>> Attachment::restore(Handle& handle, Operations& 
   const std::string doing = "find " + handle.place_.text() + " again";
   auto path = handle.place_.path();
   if (!path) co_return error(ESTALE, doing, "it was removed while it was in use");
+  if (handle.fid_ == kNoFid) {
+    const auto taken = fids_->take();
+    NINEP_CO_RETURN_IF_WRONG(taken);
+    handle.fid_ = *taken;
+  }
   const bool is_root = path->empty();
   const auto walked = co_await operations.walk(root_, handle.fid_, std::move(*path));
   if (!walked && (is(walked.error(), ENOENT) || is(walked.error(), ENOTDIR)))
@@ -294,6 +310,7 @@ asio::awaitable<Expected<Handle>> Attachment::made(Handle handle) {
 }
 
 asio::awaitable<Expected<Handle>> Attachment::walk(Handle& from, std::vector<std::string> names) {
+  if (names.size() > kDepthMax) co_return error(ENAMETOOLONG, "walk");
   Names::Place place = from.place_;
   for (const std::string& name : names) {
     if (name == "..") {

@@ -1,7 +1,8 @@
 // Attachment: a tree of a server's, over as many connections as it takes. Where one is lost the
 // next is made when somebody asks for something, and each fid is made anew when it is asked for.
 //
-// On one executor that runs no two of its handlers at once, as all of client/.
+// On one executor that runs no two of its handlers at once, as all of client/. Source: attach(5),
+// walk(5), clunk(5).
 #pragma once
 
 #include <functional>
@@ -15,18 +16,18 @@ namespace ninep::client {
 
 struct Options {
   Session::Options session;
-  User user;  // uid not given: the caller's effective one
-  std::chrono::milliseconds connect_patience{10'000};
+  User user;                                           // uid not given: the caller's effective one
+  std::chrono::milliseconds connect_patience{10'000};  // for one connection to be made
   /// With a server that is gone: for so long calls wait for it to come back. 0: for none.
   std::chrono::milliseconds reconnect_patience{60'000};
-  std::size_t fids_max = 1 << 20;
+  std::size_t fids_max = 1 << 20;     // in use; then EMFILE
   std::size_t window_max = 16 << 20;  // bytes of large reads that are under way; of writes as many
 };
 
 class Attachment;
 
 /// A fid, for as long as it is there: the server's, and what is needed to have it again. Its
-/// destructor has it clunked, and waits for nothing.
+/// destructor has it clunked, and waits for nothing. It keeps its attachment.
 class Handle {
  public:
   Handle() = default;  // none
@@ -36,17 +37,19 @@ class Handle {
   ~Handle();
 
   const Names::Place& place() const { return place_; }
+  /// As it was walked to or opened.
   const Qid& qid() const { return qid_; }
   /// Means something while Attachment::repeat() or once() calls.
   Fid fid() const { return fid_; }
   const Opened& opened() const { return opened_; }
+  /// Whether it has locks, or has lost some with a connection.
   bool has_locks() const { return !locks_.empty() || !lost_locks_.empty(); }
 
  private:
   friend class Attachment;
 
   std::shared_ptr<Attachment> attachment_;  // null: none, or closed
-  Fid fid_{};
+  Fid fid_{};           // kNoFid: none, while it rests
   U64 connection_ = 0;  // on which the fid is known
   Names::Place place_;
   Qid qid_{};
@@ -84,15 +87,19 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
 
   const Options& options() const { return options_; }
   const asio::any_io_executor& executor() const { return executor_; }
+  /// Of the last connection that there was.
   Dialects dialect() const { return dialect_; }
   U32 msize() const { return operations_->session().msize(); }
+  /// The most that a read or write carries.
+  U32 payload_max() const { return operations_->session().payload_max(); }
   /// Connections that there have been.
   U64 connections() const { return connection_; }
 
   /// Calls `what(Operations&, Fid)`, an Expected's awaitable, and again where the connection was
   /// lost meanwhile: what may be done twice. The handle stays until it returns. Errors: those of
-  /// `what`; ESTALE: the file is not to be found again; ETIMEDOUT: the server hasn't come back.
-  /// `other`: a handle that is needed along with it.
+  /// `what`; ESTALE: the file is not to be found again; ETIMEDOUT: the server hasn't come back;
+  /// EBADF: the handle is closed. `other`: a handle that is needed along with it; EXDEV: it is
+  /// another attachment's.
   template <class What>
   auto repeat(Handle& handle, What what, Handle* other = nullptr)
       -> std::invoke_result_t<What&, Operations&, Fid>;
@@ -110,8 +117,9 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   asio::awaitable<Expected<Handle>> another(Handle& handle);
   /// A new fid: what `names` lead to from there.
   asio::awaitable<Expected<Handle>> walk(Handle& from, std::vector<std::string> names);
+  /// `flags`: ninep::lopen, here and of create().
   asio::awaitable<Expected<void>> open(Handle& handle, U32 flags);
-  /// `directory` becomes the open file's.
+  /// `directory` becomes the open file's. `mode`: permissions. EINVAL: `name` is no file's name.
   asio::awaitable<Expected<void>> create(Handle& directory, std::string name, U32 flags, U32 mode,
                                          U32 gid);
   /// Learns what tells the file from others of its qid.path that come later, if the server has
@@ -121,11 +129,19 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
     return again_ && !handle.identity_ && !handle.was_found_again_;
   }
   bool is_identified(const Handle& handle) const;
+  /// What came of it: ninep::lock; it is taken again on the next connection. `wait`: the server may
+  /// answer when it has it. ENOLCK: the file has too many.
   asio::awaitable<Expected<U8>> lock(Handle& handle, Lock lock, bool wait);
   /// Clunks, and says what the server says of it. Calls with it are EBADF from now on.
   asio::awaitable<Expected<void>> close(Handle& handle);
+  /// Clunks on the way; the file is found again where the handle is used. Nothing, where it would
+  /// not be found: it has no name any more. Not of what is open, nor with a call under way.
+  void rest(Handle& handle);
   /// EIO: a lock that the file had was lost with a connection, and not given back yet.
   Expected<void> has_its_locks(const Handle& handle) const;
+
+  /// Ends the connection: what is under way fails with ECONNABORTED, and so does what comes after.
+  void end() { operations_->session().close(); }
 
   /// What is under way of large transfers.
   Window& reads() { return reads_; }
@@ -157,7 +173,10 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   static asio::awaitable<void> clunk(std::shared_ptr<Attachment> self, Ready operations, Fid fid);
   /// Whether it is worth another try.
   bool again(const Error& error, unsigned tries) const {
-    return error.fate != Fate::kKnown && again_ && tries < kTriesMax;
+    // A server that doesn't answer has had its time.
+    constexpr unsigned kTimeoutsMax = 2;
+    return error.fate != Fate::kKnown && again_ &&
+           tries < (is(error, ETIMEDOUT) ? kTimeoutsMax : kTriesMax);
   }
 
   const asio::any_io_executor executor_;

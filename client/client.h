@@ -9,7 +9,12 @@
 // and the like, if it is not to be made again; ETIMEDOUT: the server doesn't answer, or hasn't come
 // back; ESTALE: the file is not to be found again on a new connection; EIO: a request was lost with
 // its connection, and nobody knows whether it was done; ECANCELED: the caller was cancelled (the
-// server was told: flush(5)). EOPNOTSUPP: the dialect has no way to do it. All else is the server's.
+// server was told: flush(5)). EOPNOTSUPP: the dialect has no way to do it; EBADF: it was closed;
+// EINVAL: what is no file's name; EMFILE: Options::fids_max. All else is the server's.
+//
+// What is given back is owned; Room and Bytes are the caller's, and stay until the call returns.
+// Offsets and sizes are bytes. Source: section 5 of Plan 9's manual, and
+// docs/protocol.md for .u and .L.
 #pragma once
 
 #include "client/attachment.h"
@@ -19,7 +24,8 @@ namespace ninep::client {
 class Directory;
 class File;
 
-/// A file, not open: a fid that was walked to.
+/// A file, not open: a fid that was walked to. One that was moved from or made of nothing is none:
+/// it may be assigned to and goes, and is asked nothing.
 class Node {
  public:
   Node() = default;  // none; to be assigned to
@@ -27,7 +33,7 @@ class Node {
       : attachment_(std::move(attachment)), handle_(std::move(handle)) {}
 
   const Qid& qid() const { return handle_.qid(); }
-  /// From the root, for people.
+  /// From the root, for people: "a/b"; "/" is the root.
   std::string path() const { return handle_.place().text(); }
   bool is_directory() const { return (qid().type & kQtDir) != 0; }
   bool is_symlink() const { return (qid().type & kQtSymlink) != 0; }
@@ -37,18 +43,26 @@ class Node {
   asio::awaitable<Expected<Node>> walk(std::string path);
   asio::awaitable<Expected<Attributes>> stat();
   asio::awaitable<Expected<void>> change(Change change);
+  /// As the link has it, which may be any text.
   asio::awaitable<Expected<std::string>> readlink();
   asio::awaitable<Expected<Rstatfs>> statfs();
   /// `flags`: ninep::lopen; the node stays.
   asio::awaitable<Expected<File>> open(U32 flags);
   asio::awaitable<Expected<Directory>> open_directory();
 
-  // In this directory. `name`: one name.
-  asio::awaitable<Expected<File>> create(std::string name, U32 flags, U32 mode);
-  asio::awaitable<Expected<Qid>> mkdir(std::string name, U32 mode);
-  asio::awaitable<Expected<Qid>> symlink(std::string name, std::string target);
+  // In this directory. `name`: one name. `mode`: permissions. What is made belongs to `gid`, by
+  // default the caller's effective group, where the dialect says groups.
+
+  /// `flags`: ninep::lopen; without lopen::kExclusive a file that is there is opened, in .L.
+  asio::awaitable<Expected<File>> create(std::string name, U32 flags, U32 mode,
+                                         std::optional<U32> gid = {});
+  asio::awaitable<Expected<Qid>> mkdir(std::string name, U32 mode, std::optional<U32> gid = {});
+  asio::awaitable<Expected<Qid>> symlink(std::string name, std::string target,
+                                         std::optional<U32> gid = {});
   /// `mode` with the file's type; `rdev`: makedev(3).
-  asio::awaitable<Expected<Qid>> mknod(std::string name, U32 mode, U64 rdev);
+  asio::awaitable<Expected<Qid>> mknod(std::string name, U32 mode, U64 rdev,
+                                       std::optional<U32> gid = {});
+  /// `file`: of the same Client, here and of rename(); otherwise EXDEV.
   asio::awaitable<Expected<void>> link(std::string name, Node& file);
   asio::awaitable<Expected<void>> remove(std::string name, bool is_directory = false);
   /// What has that name there is gone. `what`: the file that is renamed, if the caller has it: then
@@ -65,6 +79,10 @@ class Node {
   /// Tells the server now, and what it says of it: of a file that was written, that is when a
   /// server may know that it didn't work.
   asio::awaitable<Expected<void>> close();
+  /// The server may have its fid back until the node is used again, which finds the file by its name
+  /// as after a lost connection. Nothing, where it has no name any more. Not of what is open, nor
+  /// with a call under way.
+  void rest() { attachment_->rest(handle_); }
 
   const std::shared_ptr<Attachment>& attachment() const { return attachment_; }
 
@@ -96,10 +114,12 @@ class File : public Node {
   asio::awaitable<Expected<void>> write(U64 offset, Bytes data);
   /// At the end of a file that was opened with lopen::kAppend; one call at a time. .L only.
   asio::awaitable<Expected<void>> append(Bytes data);
+  /// `data_only`: as fdatasync(2). In the older dialects a Twstat that changes nothing (stat(5)).
   asio::awaitable<Expected<void>> fsync(bool data_only = false);
 
   /// False: another one has it. `wait`: until it is there; the caller may be cancelled.
   asio::awaitable<Expected<bool>> lock(Lock lock, bool wait);
+  /// `lock`: its owner and range; what it has of that.
   asio::awaitable<Expected<void>> unlock(Lock lock);
   /// Whether it has, or had, locks of anybody's.
   bool has_locks() const { return handle_.has_locks(); }
@@ -121,10 +141,11 @@ class Directory : public Node {
  public:
   using Node::Node;
 
-  /// The next of its entries; none: the end.
+  /// The next of its entries; none: the end. One call at a time.
   asio::awaitable<Expected<std::vector<Entry>>> next();
   /// Goes on behind the entry of that offset; 0: from the start.
   void seek(U64 offset) { offset_ = offset; }
+  asio::awaitable<Expected<void>> fsync();
 
  private:
   U64 offset_ = 0;
@@ -136,11 +157,12 @@ class Client {
   /// `address`: transports/address.h. A connection to fd: and stdio: is not made again.
   static asio::awaitable<Expected<Client>> connect(transport::Address address, Options options);
   static asio::awaitable<Expected<Client>> connect(std::string address, Options options);
-  /// On a connection that is there.
+  /// On a connection that is there, of the caller's executor. It is not made again.
   static asio::awaitable<Expected<Client>> on(Stream stream, Options options);
 
   Client() = default;  // none; to be assigned to
   Node& root() { return root_; }
+  /// As agreed on the last connection.
   Dialects dialect() const { return root_.attachment()->dialect(); }
   const std::shared_ptr<Attachment>& attachment() const { return root_.attachment(); }
 

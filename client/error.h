@@ -1,4 +1,5 @@
-// What a call of the client gives when it doesn't give what it was called for.
+// What a call of the client gives when it doesn't give what it was called for. Plain values, any
+// thread. Source: Rlerror of 9P2000.L, Rerror of the older dialects (error(5)).
 #pragma once
 
 #include <expected>
@@ -18,7 +19,7 @@ enum class Fate {
 
 /// What was being done, and why it did not work.
 struct Error {
-  Errno code{};       // a Linux errno: the server's, or as each function says
+  Errno code{};       // the server's, or as each function says
   std::string doing;  // "open a/b"
   std::string why;    // more than the errno says; may be empty
   Fate fate = Fate::kKnown;
@@ -32,14 +33,17 @@ struct Error {
   }
 };
 
+/// A value, or the error that says why there is none.
 template <class T>
 using Expected = std::expected<T, Error>;
 
+/// `return error(ENOENT, "open a/b");` from a function that returns an Expected.
 inline std::unexpected<Error> error(int host_errno, std::string doing, std::string why = "") {
   return std::unexpected(
       Error{Errno{static_cast<U32>(host_errno)}, std::move(doing), std::move(why)});
 }
 
+/// `if (is(result.error(), ENOENT))`
 inline bool is(const Error& error, int host_errno) {
   return error.code == Errno{static_cast<U32>(host_errno)};
 }

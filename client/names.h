@@ -23,7 +23,7 @@ class Names {
    public:
     Place() = default;
 
-    /// `name` in this directory.
+    /// `name` in this directory; nobody is asked whether it is there.
     Place child(Str name) const;
     /// ".." of the root is the root.
     Place parent() const;

@@ -2,7 +2,9 @@
 //
 // One session's; on its executor. Fids are numbers here: who calls has them from `fids` and knows
 // what they stand for. Errors: those of Session::call(); EOPNOTSUPP: the dialect has no way to do
-// it. Where a fid has to be made for a moment, it is gone again in any case.
+// it. Where a fid has to be made for a moment, it is gone again in any case. What is given back is
+// owned. Room and data are the caller's, and stay until the call returns. Source: section 5 of Plan
+// 9's manual, and docs/protocol.md for .u and .L.
 #pragma once
 
 #include <memory>
@@ -14,7 +16,8 @@
 
 namespace ninep::client {
 
-/// Numbers for fids. They outlive sessions: who has one makes it mean something again.
+/// Numbers for fids. They outlive sessions: who has one makes it mean something again. One thread
+/// at a time.
 class FidNumbers {
  public:
   explicit FidNumbers(std::size_t max) : max_(max) {}
@@ -30,6 +33,7 @@ class FidNumbers {
   std::vector<U32> free_;
 };
 
+/// What an opened fid is.
 struct Opened {
   Qid qid{};
   U32 iounit = 0;  // bytes that a read or write carries; never 0
@@ -37,9 +41,9 @@ struct Opened {
 
 /// Who attaches to what (attach(5)).
 struct User {
-  std::string uname;
-  std::string aname;
-  U32 uid = kNoNumericUid;
+  std::string uname;        // a name; may be empty where the uid says it
+  std::string aname;        // which of the server's trees; empty: the one that it has
+  U32 uid = kNoNumericUid;  // n_uname, of .u and .L
 };
 
 class Operations {
@@ -53,19 +57,23 @@ class Operations {
   Session& session() const { return *session_; }
 
   // In every dialect the same.
+  /// `fid` becomes the root of what the user is shown; its qid. Without authentication.
   asio::awaitable<Expected<Qid>> attach(Fid fid, const User& user);
   /// Any number of names. The last one's qid; `from`'s is not asked for: without names there is
-  /// none. Where the walk ends early: the error of the name that isn't there.
+  /// none. Where the walk ends early: the error of the name that isn't there, and `to` is no fid.
   asio::awaitable<Expected<Qid>> walk(Fid from, Fid to, std::vector<std::string> names);
   /// What has that name; none: nothing.
   asio::awaitable<Expected<std::optional<Qid>>> find(Fid directory, std::string name);
+  /// One Tread or Twrite of as many bytes as fit: bytes transferred; of a read 0: the end.
   asio::awaitable<Expected<U32>> read(Fid fid, U64 offset, Room into);
   asio::awaitable<Expected<U32>> write(Fid fid, U64 offset, Bytes data);
+  /// It is no fid any more, whatever the server says of it (clunk(5)).
   asio::awaitable<Expected<void>> clunk(Fid fid);
 
   /// `flags`: ninep::lopen.
   virtual asio::awaitable<Expected<Opened>> open(Fid fid, U32 flags) = 0;
-  /// `fid`, a directory's, becomes the open file's.
+  /// `fid`, a directory's, becomes the open file's. `mode`: permissions; `gid`: of the new file, .L
+  /// only.
   virtual asio::awaitable<Expected<Opened>> create(Fid fid, std::string name, U32 flags, U32 mode,
                                                    U32 gid) = 0;
   virtual asio::awaitable<Expected<Qid>> mkdir(Fid directory, std::string name, U32 mode,
@@ -96,11 +104,14 @@ class Operations {
   virtual asio::awaitable<Expected<void>> write_xattr(Fid fid, std::string name, std::string value,
                                                       U32 flags);
   virtual asio::awaitable<Expected<void>> remove_xattr(Fid fid, std::string name);
-  /// Status: ninep::lock. `wait`: the server may answer when it has it.
+  /// What came of it: ninep::lock. `flags`: lock::kBlock: the server may answer when it has it.
   virtual asio::awaitable<Expected<U8>> lock(Fid fid, Lock lock, U32 flags);
+  /// What is in the way of `lock`; of type lock::kUnlock: nothing.
   virtual asio::awaitable<Expected<Lock>> getlock(Fid fid, Lock lock);
 
-  static constexpr std::size_t kXattrMax = 1 << 20;
+  /// Bytes of a directory that are asked for at once: as entries they need several times as much.
+  static constexpr U32 kReaddirMax = 128 << 10;
+  static constexpr std::size_t kXattrMax = 1 << 20;  // bytes
 
  protected:
   Operations(std::shared_ptr<Session> session, std::shared_ptr<FidNumbers> fids)
@@ -117,8 +128,7 @@ class Operations {
   }
 
  private:
-  asio::awaitable<Expected<Rwalk>> walk_some(Fid from, Fid to,
-                                             std::span<const std::string> names);
+  asio::awaitable<Expected<Rwalk>> walk_some(Fid from, Fid to, std::span<const std::string> names);
   asio::awaitable<Error> why_not(Fid from, Fid to, std::span<const std::string> reached,
                                  const std::string& next);
 

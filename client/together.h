@@ -20,7 +20,8 @@
 
 namespace ninep::client {
 
-/// Whoever has one waits for all_done() before it goes.
+/// Whoever has one waits for all_done() before it goes. Owns the coroutines; what they point at has
+/// to stay until then.
 class Group {
  public:
   explicit Group(asio::any_io_executor executor) : executor_(std::move(executor)) {}
@@ -78,7 +79,7 @@ class Group {
   std::exception_ptr thrown_;
 };
 
-/// Runs all of them, and returns when the last has ended.
+/// Runs all of them, and returns when the last has ended. Cancelling the caller cancels each.
 inline asio::awaitable<void> together(std::vector<asio::awaitable<void>> all) {
   Group group(co_await asio::this_coro::executor);
   for (asio::awaitable<void>& one : all) group.spawn(std::move(one));

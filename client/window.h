@@ -18,6 +18,7 @@ class Window {
  public:
   using Clock = std::chrono::steady_clock;
 
+  /// `max`: bytes under way, at most.
   Window(asio::any_io_executor executor, std::size_t max)
       : executor_(std::move(executor)), max_(max) {}
   Window(const Window&) = delete;
@@ -29,6 +30,7 @@ class Window {
   /// What had room is done. `took`: from sending to the answer; zero: it failed.
   void leave(std::size_t size, Clock::duration took);
 
+  /// Bytes that may be under way now.
   std::size_t size() const { return size_; }
 
  private:

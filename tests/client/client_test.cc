@@ -156,6 +156,21 @@ TEST_F(ClientTest, Files) {
   EXPECT_EQ(get(d.walk("../../..")).path(), "/");
 }
 
+// A fid means another file on another connection.
+TEST_F(ClientTest, FilesOfTwoConnections) {
+  write("f", "");
+  write("g", "");
+  Node f = get(at_root().walk("f"));
+  Node& other = connect().root();
+  Node g = get(other.walk("g"));
+  EXPECT_EQ(error(at_root().link("h", g)),
+            "link h: Invalid cross-device link (they are of two connections)");
+  EXPECT_EQ(error(at_root().rename("f", other, "h")),
+            "rename f: Invalid cross-device link (they are of two connections)");
+  EXPECT_FALSE(std::filesystem::exists(tree() + "/h"));
+  get(other.link("h", g));
+}
+
 TEST_F(ClientTest, LargeOnes) {
   const std::string all = pattern(20'000'001);
   for (const U32 msize : {8192u, 65536u, 1u << 20, 4u << 20}) {

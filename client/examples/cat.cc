@@ -1,5 +1,7 @@
 // cat ADDRESS PATH: a file to standard output, by coroutines.
+#include <cerrno>
 #include <cstdio>
+#include <vector>
 
 #include <asio/co_spawn.hpp>
 #include <asio/io_context.hpp>
@@ -21,21 +23,26 @@ asio::awaitable<Expected<void>> cat(std::string address, std::string path) {
   for (U64 offset = 0;;) {
     const auto size = co_await file->read(offset, room);
     NINEP_CO_RETURN_IF_WRONG(size);
-    if (*size == 0) co_return Expected<void>();
-    std::fwrite(room.data(), 1, *size, stdout);
+    if (*size == 0) break;
+    if (std::fwrite(room.data(), 1, *size, stdout) != *size)
+      co_return client::error(errno, "write to standard output");
     offset += *size;
   }
+  if (std::fflush(stdout) != 0) co_return client::error(errno, "write to standard output");
+  co_return Expected<void>();
 }
 
 int main(int argc, char** argv) {
   if (argc != 3) return std::fprintf(stderr, "cat ADDRESS PATH\n"), 2;
   asio::io_context context;
   int status = 0;
-  asio::co_spawn(context, cat(argv[1], argv[2]), [&](std::exception_ptr, Expected<void> done) {
-    if (done) return;
-    std::fprintf(stderr, "%s\n", done.error().text().c_str());
-    status = 1;
-  });
+  asio::co_spawn(context, cat(argv[1], argv[2]),
+                 [&](std::exception_ptr thrown, Expected<void> done) {
+                   if (thrown) std::rethrow_exception(thrown);
+                   if (done) return;
+                   std::fprintf(stderr, "%s\n", done.error().text().c_str());
+                   status = 1;
+                 });
   context.run();
   return status;
 }

@@ -1,5 +1,7 @@
 // upload ADDRESS PATH: standard input to a new file, without coroutines.
+#include <cerrno>
 #include <cstdio>
+#include <vector>
 
 #include "client/blocking.h"
 
@@ -27,6 +29,7 @@ int main(int argc, char** argv) {
     if (!written) return wrong(written.error());
     offset += size;
   }
+  if (std::ferror(stdin)) return wrong({Errno{EIO}, "read standard input", ""});
   const auto closed = file->close();
   return closed ? 0 : wrong(closed.error());
 }

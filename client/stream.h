@@ -1,4 +1,4 @@
-// Stream: a connection as bytes: a socket, or two ends of pipes.
+// Stream: a connection as bytes: a socket, or two ends of pipes. Owns its descriptors.
 //
 // On one executor that runs no two of its handlers at once, as all of client/.
 #pragma once
@@ -23,18 +23,23 @@ namespace ninep::client {
 class Stream {
  public:
   /// Takes the descriptors over; `in` and `out` may be one. A pipe that nobody reads any more
-  /// sends SIGPIPE, which is the program's to ignore; a socket doesn't.
+  /// sends SIGPIPE, which is the program's to ignore; a socket doesn't. Throws std::system_error:
+  /// they can't be waited for, or aren't open.
   Stream(asio::any_io_executor executor, int in, int out);
 
-  /// tcp:, unix:, vsock:, fd: and stdio:. A host's addresses are tried one after the other.
+  /// tcp:, unix:, vsock:, fd: and stdio: (descriptors are copied). A host's addresses are tried one
+  /// after the other. Errors: connect(2); EHOSTUNREACH: the resolver's, with its text; ETIMEDOUT:
+  /// `patience` was over; EINVAL: the address of a VM's device.
   static asio::awaitable<Expected<Stream>> connect(transport::Address address,
                                                    std::chrono::milliseconds patience);
 
   asio::any_io_executor executor() { return in_.get_executor(); }
 
-  /// Receives into the first of `pieces`, then the next: bytes received; 0 at the end.
+  /// Receives into the first of `pieces`, then the next, which stay until it returns: bytes
+  /// received; 0 at the end. One call at a time. Errors: readv(2); ECANCELED: closed meanwhile.
   asio::awaitable<Result<std::size_t>> read_some(std::span<const iovec> pieces);
-  /// Sends what can be sent without waiting; 0: nothing now.
+  /// Sends what can be sent without waiting: bytes sent; 0: none now. Errors: sendmsg(2),
+  /// writev(2).
   Result<std::size_t> write_now(std::span<const iovec> pieces);
   /// Calls `handler(std::error_code)` when write_now() can do something again.
   template <class Handler>
@@ -42,7 +47,7 @@ class Stream {
     (out_ ? *out_ : in_)
         .async_wait(asio::posix::stream_descriptor::wait_write, std::forward<Handler>(handler));
   }
-  /// Ends what waits, with an error.
+  /// Ends what waits, with an error. Nothing is to be asked of it after that.
   void close();
 
  private:

@@ -37,6 +37,18 @@ U64 device_of(Str extension) {
   return makedev(major, number(rest));
 }
 
+// .u: QEMU's of directories and regular files; Linux's client takes it.
+std::optional<U64> links_of(Str extension) {
+  constexpr Str kWord = "HARDLINKCOUNT ";
+  if (!extension.starts_with(kWord)) return std::nullopt;
+  U64 count = 0;
+  const char* const end = extension.data() + extension.size();
+  const auto read = std::from_chars(extension.data() + kWord.size(), end, count);
+  return read.ec == std::errc() && read.ptr == end ? std::optional(count) : std::nullopt;
+}
+
+constexpr U32 kNoNumber = 0xFFFFFFFF;
+
 }  // namespace
 
 Attributes attributes_of(const Stat& stat, Dialects dialect) {
@@ -45,7 +57,7 @@ Attributes attributes_of(const Stat& stat, Dialects dialect) {
   a.valid = kMode | kAtime | kMtime | kIno | kSize;
   a.attr.qid = stat.qid;
   const Str extension = stat.extension.value;
-  a.attr.mode = old_modes::to_linux(stat.mode, extension);
+  a.attr.mode = old_modes::to_linux(stat.mode, extension, dialect);
   a.attr.nlink = 1;
   a.attr.size = stat.length;
   a.attr.blksize = 4096;
@@ -56,10 +68,20 @@ Attributes attributes_of(const Stat& stat, Dialects dialect) {
   a.group = stat.gid;
   a.last_user = stat.muid;
   if (dialect != kDotU) return a;
-  a.valid |= kUid | kGid;
-  a.attr.uid = stat.n_uid.value;
-  a.attr.gid = stat.n_gid.value;
+  const auto take = [&](U32& to, U32 number, U64 bit) {
+    if (number == kNoNumber) return;
+    to = number;
+    a.valid |= bit;
+  };
+  take(a.attr.uid, stat.n_uid, kUid);
+  take(a.attr.gid, stat.n_gid, kGid);
   if (a.is_symlink()) a.target = extension;
+  if (a.is_directory() || a.is_regular()) {
+    if (const auto links = links_of(extension)) {
+      a.attr.nlink = *links;
+      a.valid |= kNlink;
+    }
+  }
   if (S_ISCHR(a.attr.mode) || S_ISBLK(a.attr.mode)) {
     a.valid |= kRdev;
     a.attr.rdev = device_of(extension);

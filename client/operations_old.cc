@@ -1,5 +1,7 @@
 #include "client/operations_old.h"
 
+#include <algorithm>
+
 #include <dirent.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -23,41 +25,63 @@ Stat untouched() {
   return s;
 }
 
-U32 seconds_of(const timespec& time) {
-  return static_cast<U32>(time.tv_nsec == UTIME_NOW ? ::time(nullptr) : time.tv_sec);
+// All bits are "don't touch".
+U32 seconds_of(const std::optional<timespec>& time) {
+  if (!time || time->tv_nsec == UTIME_OMIT) return 0xFFFFFFFF;
+  const time_t seconds = time->tv_nsec == UTIME_NOW ? ::time(nullptr) : time->tv_sec;
+  return static_cast<U32>(std::clamp<time_t>(seconds, 0, 0xFFFFFFFE));
 }
 
 constexpr U8 kReadOnly = 0;
 
+// open(5) has no OAPPEND. Two that write at the end that they know of overwrite one another: what
+// isn't "append only: offset is ignored in writes" is not appended to.
+std::unexpected<Error> no_append(const char* doing) {
+  return error(EOPNOTSUPP, doing, "before 9P2000.L only files that always are can be appended to");
+}
+
+asio::awaitable<Expected<Qid>> refused(int host_errno, const char* doing) {
+  co_return error(host_errno, doing);
+}
+
 }  // namespace
 
 asio::awaitable<Expected<Opened>> OperationsOld::open(Fid fid, U32 flags) {
+  if (flags & lopen::kAppend) {
+    const auto is = co_await stat(fid);
+    NINEP_CO_RETURN_IF_WRONG(is);
+    if (!(is->attr.qid.type & kQtAppend)) co_return no_append("Topen");
+  }
+  reached_.erase(fid);
   const auto opened = co_await call(Topen{fid, old_modes::open_mode(flags)});
   NINEP_CO_RETURN_IF_WRONG(opened);
-  co_return Opened{(*opened)->qid, iounit((*opened)->iounit)};
+  const Qid& qid = (*opened)->qid;
+  if ((flags & lopen::kDirectory) && !(qid.type & kQtDir)) co_return error(ENOTDIR, "Topen");
+  co_return Opened{qid, iounit((*opened)->iounit)};
 }
 
 // "An attempt to create a file in a directory where the given name already exists will be
-// rejected". What is there already is opened, then, if that will do.
+// rejected". What is there already is opened, then, if that will do. Servers of Unix files (QEMU,
+// go9p) reject nothing: who wants a new file has to look.
 asio::awaitable<Expected<Opened>> OperationsOld::create(Fid fid, std::string name, U32 flags,
                                                         U32 mode, U32) {
+  if (flags & (lopen::kExclusive | lopen::kAppend)) {
+    const auto found = co_await find(fid, name);
+    NINEP_CO_RETURN_IF_WRONG(found);
+    const bool is_there = found->has_value();
+    if (is_there && (flags & lopen::kExclusive)) co_return error(EEXIST, "Twalk", "there is one");
+    if ((flags & lopen::kAppend) && !(is_there && ((*found)->type & kQtAppend)))
+      co_return no_append("Tcreate");
+  }
   const U32 perm = old_modes::permissions(mode, dialect());
   const auto created = co_await call(Tcreate{fid, name, perm, old_modes::open_mode(flags), Str()});
   if (created) co_return Opened{(*created)->qid, iounit((*created)->iounit)};
-  if (flags & lopen::kExclusive) co_return std::unexpected(created.error());
-  const auto spare = fids().take();
-  NINEP_CO_RETURN_IF_WRONG(spare);
-  const auto walked = co_await walk(fid, *spare, std::vector<std::string>(1, name));
-  if (!walked) {
-    fids().give_back(*spare);
+  if ((flags & lopen::kExclusive) || created.error().fate != Fate::kKnown)
     co_return std::unexpected(created.error());
-  }
-  // The caller's fid becomes the file's.
-  (void)co_await clunk(fid);
-  const auto moved = co_await walk(*spare, fid, std::vector<std::string>());
-  (void)co_await clunk(*spare);
-  fids().give_back(*spare);
-  NINEP_CO_RETURN_IF_WRONG(moved);
+  const auto walked = co_await walk(fid, fid, std::vector<std::string>(1, name));
+  if (!walked && walked.error().fate == Fate::kKnown) co_return std::unexpected(created.error());
+  NINEP_CO_RETURN_IF_WRONG(walked);
+  if (walked->type & kQtDir) co_return error(EISDIR, "Tcreate");
   co_return co_await open(fid, flags);
 }
 
@@ -111,7 +135,9 @@ asio::awaitable<Expected<Qid>> OperationsOld::mknod(Fid directory, std::string n
       return make_in_dot_u(directory, std::move(name), old_modes::kDevice | perm, device("c"));
     case S_IFBLK:
       return make_in_dot_u(directory, std::move(name), old_modes::kDevice | perm, device("b"));
-    default: return make(directory, std::move(name), perm, "");
+    case S_IFREG:
+    case 0: return make(directory, std::move(name), perm, "");
+    default: return refused(EINVAL, "Tcreate");
   }
 }
 
@@ -122,8 +148,10 @@ asio::awaitable<Expected<void>> OperationsOld::link(Fid directory, std::string n
   co_return Expected<void>();
 }
 
-// "It is correct to consider remove to be a clunk with the side effect of removing the file".
-asio::awaitable<Expected<void>> OperationsOld::remove(Fid directory, std::string name, bool) {
+// "It is correct to consider remove to be a clunk with the side effect of removing the file". It
+// takes files and directories alike.
+asio::awaitable<Expected<void>> OperationsOld::remove(Fid directory, std::string name,
+                                                      bool is_directory) {
   const auto spare = fids().take();
   NINEP_CO_RETURN_IF_WRONG(spare);
   const auto walked = co_await walk(directory, *spare, std::vector<std::string>(1, name));
@@ -131,33 +159,68 @@ asio::awaitable<Expected<void>> OperationsOld::remove(Fid directory, std::string
     fids().give_back(*spare);
     co_return std::unexpected(walked.error());
   }
-  const auto removed = co_await call(Tremove{*spare});
+  Expected<void> result;
+  bool is_gone = false;
+  if (((walked->type & kQtDir) != 0) != is_directory) {
+    result = error(is_directory ? ENOTDIR : EISDIR, "Tremove");
+  } else {
+    const auto removed = co_await call(Tremove{*spare});
+    if (!removed) result = std::unexpected(removed.error());
+    // Given up, it may not have been done.
+    is_gone = removed || !(is(removed.error(), ECANCELED) || is(removed.error(), ETIMEDOUT));
+  }
+  if (!is_gone) (void)co_await clunk(*spare);
   fids().give_back(*spare);
-  NINEP_CO_RETURN_IF_WRONG(removed);
+  co_return result;
+}
+
+asio::awaitable<Expected<void>> OperationsOld::set_name(Fid fid, std::string name) {
+  Stat stat = untouched();
+  stat.name = name;
+  const auto renamed = co_await call(Twstat{fid, {stat}});
+  NINEP_CO_RETURN_IF_WRONG(renamed);
   co_return Expected<void>();
+}
+
+// stat(5): "it is an error to change the name to that of an existing file". rename(2) replaces it.
+// False: it is the same file, and there is nothing to do.
+asio::awaitable<Expected<bool>> OperationsOld::make_way(Fid directory, std::string name, Qid what) {
+  const auto there = co_await find(directory, name);
+  NINEP_CO_RETURN_IF_WRONG(there);
+  if (*there && (*there)->path == what.path) co_return false;
+  const auto removed = co_await remove(directory, name, (what.type & kQtDir) != 0);
+  NINEP_CO_RETURN_IF_WRONG(removed);
+  co_return true;
 }
 
 asio::awaitable<Expected<void>> OperationsOld::rename(Fid from, std::string name, Fid to,
                                                       std::string to_name) {
-  const auto here = co_await stat(from);
-  NINEP_CO_RETURN_IF_WRONG(here);
-  const auto there = co_await stat(to);
-  NINEP_CO_RETURN_IF_WRONG(there);
-  if (here->attr.qid.path != there->attr.qid.path)
-    co_return error(EOPNOTSUPP, "Twstat", "a file can't leave its directory before 9P2000.L");
+  if (from != to) {
+    const auto here = co_await stat(from);
+    NINEP_CO_RETURN_IF_WRONG(here);
+    const auto there = co_await stat(to);
+    NINEP_CO_RETURN_IF_WRONG(there);
+    if (here->attr.qid.path != there->attr.qid.path)
+      co_return error(EOPNOTSUPP, "Twstat", "a file can't leave its directory before 9P2000.L");
+  }
   const auto spare = fids().take();
   NINEP_CO_RETURN_IF_WRONG(spare);
-  Expected<void> result;
   const auto walked = co_await walk(from, *spare, std::vector<std::string>(1, name));
-  if (walked) {
-    Stat stat = untouched();
-    stat.name = to_name;
-    const auto renamed = co_await call(Twstat{*spare, {stat}});
-    if (!renamed) result = std::unexpected(renamed.error());
-    (void)co_await clunk(*spare);
-  } else {
-    result = std::unexpected(walked.error());
+  if (!walked) {
+    fids().give_back(*spare);
+    co_return std::unexpected(walked.error());
   }
+  auto result = co_await set_name(*spare, to_name);
+  if (!result && is(result.error(), EEXIST)) {
+    const auto made = co_await make_way(to, to_name, *walked);
+    if (!made)
+      result = std::unexpected(made.error());
+    else if (*made)
+      result = co_await set_name(*spare, to_name);
+    else
+      result = Expected<void>();
+  }
+  (void)co_await clunk(*spare);
   fids().give_back(*spare);
   co_return result;
 }
@@ -173,18 +236,26 @@ asio::awaitable<Expected<void>> OperationsOld::change(Fid fid, Change change) {
     co_return error(EOPNOTSUPP, "Twstat", "9P2000 has no numbers of users");
   Stat stat = untouched();
   if (change.mode) {
-    // A directory stays one: "the directory bit cannot be changed".
-    const auto is = co_await this->stat(fid);
+    // All else that the mode says stays: "the directory bit cannot be changed", nor, in .u, a kind.
+    const auto is = co_await call(Tstat{fid});
     NINEP_CO_RETURN_IF_WRONG(is);
-    stat.mode = old_modes::permissions(*change.mode, dialect()) |
-                (is->is_directory() ? old_modes::kDir : U32{0});
+    const U32 ours =
+        dialect() == kDotU ? old_modes::kPermissionsDotU : old_modes::kPermissions;
+    stat.mode =
+        ((*is)->stat.stat.mode & ~ours) | old_modes::permissions(*change.mode, dialect());
   }
   if (change.uid) stat.n_uid = *change.uid;
   if (change.gid) stat.n_gid = *change.gid;
   if (change.size) stat.length = *change.size;
-  if (change.atime) stat.atime = seconds_of(*change.atime);
-  if (change.mtime) stat.mtime = seconds_of(*change.mtime);
-  const auto changed = co_await call(Twstat{fid, {stat}});
+  stat.atime = seconds_of(change.atime);
+  stat.mtime = seconds_of(change.mtime);
+  auto changed = co_await call(Twstat{fid, {stat}});
+  // Plan 9 has no way to set the time of reading, and does all or nothing.
+  if (!changed && changed.error().fate == Fate::kKnown && dialect() == k9P2000 &&
+      stat.atime != untouched().atime && stat.mtime != untouched().mtime) {
+    stat.atime = untouched().atime;
+    changed = co_await call(Twstat{fid, {stat}});
+  }
   NINEP_CO_RETURN_IF_WRONG(changed);
   co_return Expected<void>();
 }
@@ -196,28 +267,36 @@ asio::awaitable<Expected<std::string>> OperationsOld::readlink(Fid fid) {
   co_return is->target;
 }
 
-// "Seeking is not allowed in directories": the next offset is the last one and what it gave.
+// "The offset must be zero or the value of offset in the previous read plus its count": to another
+// one, or on a new connection, the way leads from the start.
 asio::awaitable<Expected<std::vector<Entry>>> OperationsOld::readdir(Fid fid, U64 offset) {
   std::vector<Entry> entries;
-  std::vector<std::byte> room(session().payload_max());
+  std::vector<std::byte> room(std::min(session().payload_max(), kReaddirMax));
+  const auto reached = reached_.find(fid);
+  U64 at = reached != reached_.end() && reached->second == offset ? offset : 0;
+  // What is left out must not be taken for the end.
   constexpr int kRoundsMax = 100;
-  for (int round = 0; entries.empty(); ++round) {
-    const auto got = co_await read(fid, offset, room);
+  for (int round = 0; entries.empty();) {
+    const auto got = co_await read(fid, at, room);
     NINEP_CO_RETURN_IF_WRONG(got);
     if (*got == 0) break;
-    if (round == kRoundsMax) co_return error(EPROTO, "Tread", "a directory that doesn't end");
-    offset += *got;
+    if (at >= offset && ++round > kRoundsMax)
+      co_return error(EPROTO, "Tread", "a directory that doesn't end");
+    const U64 end = at + *got;
     Bytes rest = Bytes(room).first(*got);
     while (!rest.empty()) {
       Stat stat;
       if (!decode_front(rest, dialect(), stat))
         co_return error(EPROTO, "Tread", "a malformed directory");
-      if (!is_name(stat.name)) continue;
-      Entry entry{std::string(stat.name), stat.qid, DT_UNKNOWN, offset, {}};
+      const U64 next = end - rest.size();
+      if (next <= offset || !is_name(stat.name)) continue;
+      Entry entry{std::string(stat.name), stat.qid, DT_UNKNOWN, next, {}};
       entry.attributes = attributes_of(stat, dialect());
       entry.type = static_cast<U8>(IFTODT(entry.attributes->attr.mode));
       entries.push_back(std::move(entry));
     }
+    at = end;
+    reached_[fid] = at;
   }
   co_return entries;
 }

@@ -2,6 +2,8 @@
 // of .u, in the mode and extension of Tcreate.
 #pragma once
 
+#include <map>
+
 #include "client/operations.h"
 
 namespace ninep::client {
@@ -36,6 +38,10 @@ class OperationsOld final : public Operations {
                                       std::string extension);
   asio::awaitable<Expected<Qid>> make_in_dot_u(Fid directory, std::string name, U32 perm,
                                                std::string extension);
+  asio::awaitable<Expected<void>> set_name(Fid fid, std::string name);
+  asio::awaitable<Expected<bool>> make_way(Fid directory, std::string name, Qid what);
+
+  std::map<Fid, U64> reached_;  // in open directories: the one offset but 0 that may be read next
 };
 
 }  // namespace ninep::client

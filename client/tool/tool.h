@@ -66,6 +66,7 @@ void add_bench(CLI::App& app, Command& chosen);    // bench
 inline constexpr const char* kRemote = "ADDRESS:/PATH";  // a server's file
 inline constexpr const char* kEither = "PATH";           // that, or a local one
 inline constexpr const char* kLocal = "DIRECTORY";       // of this host
+inline constexpr const char* kCommand = "COMMAND";       // a program, and its arguments
 
 /// What a target's text says, or the program ends with 2: for commands' arguments.
 Target target_of(const std::string& text);

@@ -8,7 +8,7 @@
 #include <pwd.h>
 #include <unistd.h>
 
-#include "client/tool/tool.h"
+#include "client/tool/describe.h"
 
 namespace ninep::tool {
 namespace {
@@ -17,6 +17,17 @@ const char* const kExitCodes = R"(EXIT STATUS
   0  all was done
   1  something was not; each is told on standard error
   2  the command line was wrong
+  9p lock FILE -- COMMAND ends as COMMAND does.
+)";
+
+const char* const kExamples = R"(EXAMPLES
+  9p ls -l tcp:fileserver:/home/me
+  9p get -r tcp:fileserver:/home/me/photos ~/photos
+  9p put report.pdf unix:/run/9pserve.sock:/inbox
+  9p sync --delete ~/notes tcp:fileserver:/backup/notes
+  9p cp -r tcp:old:/srv/data tcp:new:/srv
+  9p mount tcp:fileserver:/home/me ~/far
+  9p --json stat tcp:fileserver:/home/me | jq .size
 )";
 
 std::string user_name() {
@@ -29,34 +40,39 @@ int run(int argc, char** argv) {
   Tool tool;
   tool.options.user.uname = user_name();
   Command chosen;
-  CLI::App app("A 9P server's files: 9P2000.L, 9P2000.u and 9P2000, whatever the server speaks.",
+  CLI::App app("Work with the files of a 9P server: 9P2000.L, 9P2000.u and 9P2000, whatever it speaks",
                "9p");
-  app.footer(std::string("\n") + kAddresses + "\n" + kExitCodes);
+  app.formatter_fn([](const CLI::App* command, std::string, CLI::AppFormatMode) {
+    return help_of(describe(*command));
+  });
+  app.set_help_flag("-h,--help", "Say what there is");
+  app.footer(std::string(kAddresses) + "\n" + kExamples + "\n" + kExitCodes);
   app.require_subcommand(1);
   app.fallthrough();
   long timeout_s = 60;
   long wait_s = 60;
   U32 msize = 1 << 20;
   std::size_t window_kib = 16 << 10;
-  app.add_flag("--json", tool.json, "Print a JSON object a line");
-  app.add_flag("-q,--quiet", tool.quiet, "No progress");
-  app.add_option("--user", tool.options.user.uname, "Attach as this user (uname)")
-      ->capture_default_str();
-  app.add_option("--uid", tool.options.user.uid, "... of this number; by default the caller's");
-  app.add_option("--aname", tool.options.user.aname, "The tree to attach to, if the server has several");
-  app.add_option("--msize", msize, "Largest message, in bytes")
-      ->check(CLI::Range(4096, 16 << 20))->capture_default_str();
+  app.add_flag("--json", tool.json, "Print JSON: an object a line");
+  app.add_flag("-q,--quiet", tool.quiet, "Show no progress");
+  app.add_option("--user", tool.options.user.uname,
+                 "Attach as this user (uname); by default who calls it")->type_name("NAME");
+  app.add_option("--uid", tool.options.user.uid, "The same as a number; by default who calls it");
+  app.add_option("--aname", tool.options.user.aname,
+                 "The tree to attach to, where an address names none")->type_name("TREE");
+  app.add_option("--msize", msize, "Largest message, with what goes with it")
+      ->type_name("BYTES")->check(CLI::Range(4096, 16 << 20))->capture_default_str();
   app.add_option("--window", window_kib, "Most of a transfer that is under way, in KiB; 1: one request at a time")
-      ->check(CLI::Range(1, 1 << 20))->capture_default_str();
-  app.add_option("--jobs", tool.jobs, "Files that are copied at once")->check(CLI::Range(1, 4096))
-      ->capture_default_str();
-  app.add_option("--timeout", timeout_s, "Seconds that the server has for an answer")
-      ->check(CLI::Range(1, 86400))->capture_default_str();
-  app.add_option("--wait", wait_s, "Seconds to wait for a server that is gone; 0: none")
-      ->check(CLI::Range(0, 86400))->capture_default_str();
-  app.set_version_flag("--version", "9p " NINEP_VERSION);
-  for (const Add add : {add_listing, add_data, add_names, add_changes, add_session,
-                        add_mounting, add_bench})
+      ->type_name("KIB")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  app.add_option("--jobs", tool.jobs, "Files that are copied or removed at once")
+      ->check(CLI::Range(1, 4096))->capture_default_str();
+  app.add_option("--timeout", timeout_s, "How long the server may take for an answer")
+      ->type_name("SECONDS")->check(CLI::Range(1, 86400))->capture_default_str();
+  app.add_option("--wait", wait_s, "How long to wait for a server that is gone; 0: not at all")
+      ->type_name("SECONDS")->check(CLI::Range(0, 86400))->capture_default_str();
+  app.set_version_flag("--version", "9p " NINEP_VERSION, "Say which version this is");
+  for (const Add add : {add_listing, add_data, add_names, add_changes, add_session, add_mounting,
+                        add_bench, add_describing})
     add(app, chosen);
   try {
     app.parse(argc, argv);

@@ -311,29 +311,43 @@ void add_listing(CLI::App& app, Command& chosen) {
   {
     auto what = std::make_shared<Ls>();
     CLI::App* const c = app.add_subcommand("ls", "List directories");
-    c->add_option("FILE", what->files, "ADDRESS:/PATH")->required();
+    c->add_option("FILE", what->files, "a directory, or a file")->required()->type_name(kRemote);
     c->add_flag("-l,--long", what->is_long, "Mode, links, owner, size, time");
+    c->footer(R"(EXAMPLES
+  9p ls tcp:fileserver
+  9p ls -l tcp:fileserver:/home/me unix:/run/9pserve.sock:/etc
+  9p --json ls tcp:fileserver:/home/me | jq -r 'select(.size > 1000000).name'
+)");
     c->add_flag("-d,--directory", what->itself, "A directory itself, not what is in it");
     c->callback([&chosen, what] { chosen = [what](Tool& tool) { return ls(tool, *what); }; });
   }
   {
     auto what = std::make_shared<Tree>();
     CLI::App* const c = app.add_subcommand("tree", "Show all below a directory");
-    c->add_option("DIRECTORY", what->file, "ADDRESS:/PATH")->required();
+    c->add_option("DIRECTORY", what->file)->required()->type_name(kRemote);
     c->add_option("-L,--depth", what->depth, "No deeper than that; 0: all");
+    c->footer(R"(EXAMPLES
+  9p tree -L 2 tcp:fileserver:/home
+)");
     c->callback([&chosen, what] { chosen = [what](Tool& tool) { return draw(tool, *what); }; });
   }
   using Run = Awaitable<void> (*)(Tool&, const std::vector<std::string>&);
-  const auto add = [&](const char* name, const char* help, Run run) {
+  const auto add = [&](const char* name, const char* help, const char* examples, Run run) {
     auto files = std::make_shared<std::vector<std::string>>();
     CLI::App* const c = app.add_subcommand(name, help);
-    c->add_option("FILE", *files, "ADDRESS:/PATH")->required();
+    c->add_option("FILE", *files)->required()->type_name(kRemote);
+    c->footer(examples);
     c->callback([&chosen, files, run] {
       chosen = [files, run](Tool& tool) { return run(tool, *files); };
     });
   };
-  add("stat", "All that the server says of files", stat);
-  add("df", "How much room there is", df);
+  add("stat", "Tell all that the server says of files", R"(EXAMPLES
+  9p stat tcp:fileserver:/etc/motd
+  9p --json stat tcp:fileserver:/etc/motd | jq .mtime
+)", stat);
+  add("df", "Tell how much room there is where files are", R"(EXAMPLES
+  9p df tcp:fileserver
+)", df);
 }
 
 }  // namespace ninep::tool

@@ -173,13 +173,22 @@ Awaitable<void> copy(Tool& tool, const Copy& what) {
   if (progress.errors() != 0) tool.fail();
 }
 
+const char* const kCopies = R"(
+WHAT IS COPIED
+  Data (holes stay holes), permissions, times, links of both kinds, extended attributes. A file has
+  its name when it is whole: a copy that was interrupted goes on where it was when it is said again.
+)";
+
 }  // namespace
 
 void add_data(CLI::App& app, Command& chosen) {
   {
     auto files = std::make_shared<std::vector<std::string>>();
-    CLI::App* const c = app.add_subcommand("cat", "Files to standard output");
-    c->add_option("FILE", *files, "ADDRESS:/PATH")->required();
+    CLI::App* const c = app.add_subcommand("cat", "Write files to standard output");
+    c->add_option("FILE", *files)->required()->type_name(kRemote);
+    c->footer(R"(EXAMPLES
+  9p cat tcp:fileserver:/var/log/syslog | grep error
+)");
     c->callback([&chosen, files] { chosen = [files](Tool& tool) { return cat(tool, *files); }; });
   }
   const auto add_copy = [&](const char* name, const char* help, bool is_get) {
@@ -193,19 +202,32 @@ void add_data(CLI::App& app, Command& chosen) {
       chosen = [what](Tool& tool) { return copy(tool, *what); };
     });
     c->add_flag("-o,--owner", what->options.owner, "Keep owner and group, as root can");
-    c->add_flag("!--no-xattrs", what->options.xattrs, "Leave extended attributes");
-    c->add_flag("-n,--dry-run", what->options.dry, "Say what would be copied");
+    c->add_flag("!--no-xattrs", what->options.xattrs, "Copy no extended attributes");
+    c->add_flag("-n,--dry-run", what->options.dry, "Say what would be copied, and copy nothing");
     c->add_flag("-v,--verbose", what->verbose, "Name each file when it is done");
     return std::pair(c, what);
   };
   for (const auto& [name, help] :
        {std::pair("cp", "Copy files: from a server, to one, or between two"),
         std::pair("put", "Copy local files to a server"),
-        std::pair("get", "Copy files of a server; to here, if the last is not a local path")}) {
+        std::pair("get", "Copy files of a server to this host")}) {
     const bool is_get = Str(name) == "get";
     const auto [c, what] = add_copy(name, help, is_get);
-    c->add_option("FILE", what->from, "FROM... TO: what to copy; a directory, or the new name")
-        ->required()->expected(is_get ? 1 : 2, 1 << 20);
+    c->add_option("FILE", what->from,
+                  is_get ? "FROM... [TO]: what to copy; a directory, or the new name; the directory "
+                           "one is in, if the last is not a local path"
+                         : "FROM... TO: what to copy; a directory, or the new name")
+        ->required()->expected(is_get ? 1 : 2, 1 << 20)->type_name(kEither);
+    c->footer(std::string(is_get ? R"(EXAMPLES
+  9p get tcp:fileserver:/etc/motd
+  9p get -r tcp:fileserver:/home/me/photos tcp:fileserver:/home/me/music /media/disk
+)" : Str(name) == "put" ? R"(EXAMPLES
+  9p put report.pdf tcp:fileserver:/inbox
+  9p put -r --owner /home tcp:fileserver:/backup
+)" : R"(EXAMPLES
+  9p cp tcp:fileserver:/etc/motd motd.txt
+  9p cp -r tcp:old:/srv/data tcp:new:/srv
+)") + kCopies);
     c->add_flag("-r,--recursive", what->options.recursive, "Directories with all that is in them");
     c->add_flag("-u,--update", what->options.update,
                 "Leave what has the same size and time already");
@@ -214,7 +236,11 @@ void add_data(CLI::App& app, Command& chosen) {
     const auto [c, what] = add_copy("sync", "Make one directory like another", false);
     what->is_sync = what->options.recursive = what->options.update = true;
     c->add_option("DIRECTORY", what->from, "FROM TO: the one to copy, the one that becomes like it")
-        ->required()->expected(2);
+        ->required()->expected(2)->type_name(kEither);
+    c->footer(std::string(R"(EXAMPLES
+  9p sync --dry-run --delete ~/notes tcp:fileserver:/backup/notes
+  9p sync --delete ~/notes tcp:fileserver:/backup/notes
+)") + kCopies);
     c->add_flag("--delete", what->options.remove, "Remove what FROM hasn't got");
   }
 }

@@ -182,9 +182,13 @@ void add_names(CLI::App& app, Command& chosen) {
   {
     auto what = std::make_shared<Mkdir>();
     CLI::App* const c = app.add_subcommand("mkdir", "Make directories");
-    c->add_option("DIRECTORY", what->directories, "ADDRESS:/PATH")->required();
+    c->add_option("DIRECTORY", what->directories)->required()->type_name(kRemote);
+    c->footer(R"(EXAMPLES
+  9p mkdir -p tcp:fileserver:/home/me/photos/2026
+)");
     c->add_flag("-p,--parents", what->parents, "And those above; what is there will do");
-    c->add_option("-m,--mode", what->mode, "Permissions, octal")->capture_default_str()
+    c->add_option("-m,--mode", what->mode, "Permissions, octal")->type_name("MODE")
+        ->capture_default_str()
         ->check([](const std::string& s) {
           return s.empty() || s.find_first_not_of("01234567") != std::string::npos || s.size() > 5
                      ? "an octal number, as 0755"
@@ -195,25 +199,36 @@ void add_names(CLI::App& app, Command& chosen) {
   {
     auto what = std::make_shared<Rm>();
     CLI::App* const c = app.add_subcommand("rm", "Remove files");
-    c->add_option("FILE", what->files, "ADDRESS:/PATH")->required();
+    c->add_option("FILE", what->files)->required()->type_name(kRemote);
+    c->footer(R"(EXAMPLES
+  9p rm tcp:fileserver:/tmp/a tcp:fileserver:/tmp/b
+  9p rm -r tcp:fileserver:/tmp/build
+)");
     c->add_flag("-r,--recursive", what->recursive, "Directories with all that is in them");
     c->add_flag("-f,--force", what->force, "What isn't there is no error");
     c->callback([&chosen, what] { chosen = [what](Tool& tool) { return rm(tool, *what); }; });
   }
   using Run = Awaitable<void> (*)(Tool&, const Two&);
-  const auto add = [&](const char* name, const char* help, const char* from, Run run) {
+  const auto add = [&](const char* name, const char* help, const char* examples, Run run) {
     auto what = std::make_shared<Two>();
     CLI::App* const c = app.add_subcommand(name, help);
-    c->add_option("FROM", what->from, from)->required();
-    c->add_option("TO", what->to, "ADDRESS:/PATH: the new name, or a directory")->required();
+    c->add_option("FROM", what->from, run == ln ? "the file; with -s any text" : "")
+        ->required()->type_name(kRemote);
+    c->add_option("TO", what->to, "the new name, or a directory")->required()->type_name(kRemote);
+    c->footer(examples);
     if (run == ln) c->add_flag("-s,--symbolic", what->symbolic, "A symbolic link to FROM as it is");
     c->callback([&chosen, what, run] {
       chosen = [what, run](Tool& tool) { return run(tool, *what); };
     });
   };
-  add("mv", "Move or rename a file on its server", "ADDRESS:/PATH", mv);
-  add("ln", "Give a file another name, or make a symbolic link",
-      "ADDRESS:/PATH; with -s any text", ln);
+  add("mv", "Move or rename a file on its server", R"(EXAMPLES
+  9p mv tcp:fileserver:/home/me/draft tcp:fileserver:/home/me/report
+  9p mv tcp:fileserver:/home/me/report tcp:fileserver:/archive
+)", mv);
+  add("ln", "Give a file another name, or make a symbolic link", R"(EXAMPLES
+  9p ln tcp:fileserver:/home/me/report tcp:fileserver:/home/me/same
+  9p ln -s ../shared/report tcp:fileserver:/home/me/link
+)", ln);
 }
 
 }  // namespace ninep::tool

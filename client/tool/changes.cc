@@ -161,24 +161,37 @@ void add_changes(CLI::App& app, Command& chosen) {
   {
     auto what = std::make_shared<Chmod>();
     CLI::App* const c = app.add_subcommand("chmod", "Change permissions");
-    c->add_option("MODE", what->mode, "0644, u+x,go-w")->required();
-    c->add_option("FILE", what->files, "ADDRESS:/PATH")->required();
+    c->add_option("MODE", what->mode, "as 0644, or u+x,go-w")->required();
+    c->add_option("FILE", what->files)->required()->type_name(kRemote);
+    c->footer(R"(EXAMPLES
+  9p chmod go-rwx tcp:fileserver:/home/me/diary
+)");
     c->callback([&chosen, what] { chosen = [what](Tool& tool) { return chmod(tool, *what); }; });
   }
   {
     auto what = std::make_shared<Touch>();
     CLI::App* const c = app.add_subcommand("touch", "Set files' times to now, or make them");
-    c->add_option("FILE", what->files, "ADDRESS:/PATH")->required();
-    c->add_option("-t,--time", what->time, "This time instead: seconds since 1970");
+    c->add_option("FILE", what->files)->required()->type_name(kRemote);
+    c->add_option("-t,--time", what->time, "This time instead: seconds since 1970")
+        ->type_name("SECONDS");
     c->add_flag("-c,--no-create", what->no_create, "What isn't there is not made");
+    c->footer(R"(EXAMPLES
+  9p touch tcp:fileserver:/home/me/flag
+  9p touch -t $(date -d 2026-01-01 +%s) tcp:fileserver:/home/me/flag
+)");
     c->callback([&chosen, what] { chosen = [what](Tool& tool) { return touch(tool, *what); }; });
   }
   {
     auto what = std::make_shared<Xattr>();
-    CLI::App* const c = app.add_subcommand("xattr", "Extended attributes: list, read, set, remove");
-    c->add_option("FILE", what->file, "ADDRESS:/PATH")->required();
+    CLI::App* const c = app.add_subcommand("xattr", "List, read, set or remove extended attributes");
+    c->add_option("FILE", what->file)->required()->type_name(kRemote);
     c->add_option("NAME", what->name, "Read this one; by default all");
     c->add_option("VALUE", what->value, "Set it to this");
+    c->footer(R"(EXAMPLES
+  9p xattr tcp:fileserver:/home/me/report
+  9p xattr tcp:fileserver:/home/me/report user.author Ada
+  9p xattr -d tcp:fileserver:/home/me/report user.author
+)");
     c->add_flag("-d,--delete", what->remove, "Remove it");
     c->callback([&chosen, what] {
       if (what->remove && (what->name.empty() || what->value))

@@ -149,11 +149,15 @@ Awaitable<void> told(Tool& tool, const What& what,
 void add_session(CLI::App& app, Command& chosen) {
   {
     auto what = std::make_shared<Ping>();
-    CLI::App* const c = app.add_subcommand("ping", "How long the server takes for an answer");
-    c->add_option("ADDRESS", what->address, "as tcp:HOST:564")->required();
+    CLI::App* const c = app.add_subcommand("ping", "Tell how long the server takes for an answer");
+    c->add_option("ADDRESS", what->address, "as tcp:fileserver")->required()->type_name(kRemote);
+    c->footer(R"(EXAMPLES
+  9p ping tcp:fileserver
+  9p ping -c 100 -i 0.01 unix:/run/9pserve.sock
+)");
     c->add_option("-c,--count", what->count, "Requests")->capture_default_str();
-    c->add_option("-i,--interval", what->pause, "Seconds between them")
-        ->check(CLI::Range(0.0, 3600.0))->capture_default_str();
+    c->add_option("-i,--interval", what->pause, "How long to wait between them")
+        ->type_name("SECONDS")->check(CLI::Range(0.0, 3600.0))->capture_default_str();
     c->callback([&chosen, what] {
       chosen = [what](Tool& tool) { return told<Ping>(tool, *what, ping); };
     });
@@ -161,12 +165,21 @@ void add_session(CLI::App& app, Command& chosen) {
   {
     auto what = std::make_shared<LockAnd>();
     CLI::App* const c = app.add_subcommand(
-        "lock", "Run a command while a file is locked; without one: who has the lock");
-    c->add_option("FILE", what->file, "ADDRESS:/PATH")->required();
-    c->add_option("COMMAND", what->command, "And its arguments, behind --");
+        "lock", "Run a command while a file is locked, or tell who has the lock");
+    c->add_option("FILE", what->file)->required()->type_name(kRemote);
+    c->add_option("COMMAND", what->command, "and its arguments, behind --; without one: who has it")
+        ->type_name(kCommand);
+    c->footer(R"(EXAMPLES
+  9p lock tcp:fileserver:/home/me/.lock -- make install
+  9p lock --no-wait tcp:fileserver:/home/me/.lock -- backup || echo "it is under way already"
+  9p lock tcp:fileserver:/home/me/.lock
+
+EXIT STATUS
+  The command's own.
+)");
     c->add_flag("-s,--shared", what->shared, "A read lock");
     c->add_flag("-n,--no-wait", what->no_wait, "An error if somebody else has it");
-    c->add_option("--start", what->start, "First byte")->capture_default_str();
+    c->add_option("--start", what->start, "First byte that is locked")->capture_default_str();
     c->add_option("--length", what->length, "Bytes; 0: to the end")->capture_default_str();
     c->callback([&chosen, what] {
       chosen = [what](Tool& tool) { return told<LockAnd>(tool, *what, lock); };

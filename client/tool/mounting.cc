@@ -136,8 +136,9 @@ Awaitable<void> mount_told(Tool& tool, const What& what) {
 void add_mounting(CLI::App& app, Command& chosen) {
   auto what = std::make_shared<What>();
   CLI::App* const c = app.add_subcommand("mount", "Mount a server's tree by FUSE");
-  c->add_option("FILE", what->address, "ADDRESS:/PATH of a directory")->required();
-  c->add_option("DIRECTORY", what->directory, "Where")->required();
+  c->add_option("FILE", what->address, "the directory to mount")->required()->type_name(kRemote);
+  c->add_option("DIRECTORY", what->directory, "where: it has to be there")
+      ->required()->type_name(kLocal);
   c->add_option("-o", what->options,
                 "ro, allow_other, cache=open (what is cached is looked after when it is opened) or "
                 "cache=none, timeout=SECONDS (attributes and names are taken for true), or FUSE's");

@@ -163,6 +163,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
 
   asio::awaitable<Expected<Ready>> connected();
   asio::awaitable<Expected<void>> reconnect();
+  asio::awaitable<Expected<std::shared_ptr<Session>>> agree();
   asio::awaitable<Expected<void>> connect();
   asio::awaitable<Expected<Ready>> ready(Handle& handle);
   asio::awaitable<Expected<Ready>> ready(Handle& handle, Handle* other);
@@ -181,7 +182,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
 
   const asio::any_io_executor executor_;
   const Connect connect_;
-  const bool again_;
+  const bool has_more_;  // connections than the first one
+  const bool again_;     // whether they are made when one is lost
   const Options options_;
   const std::shared_ptr<FidNumbers> fids_;
   const Fid root_;

@@ -51,10 +51,17 @@ template <class One>
 asio::awaitable<Expected<std::size_t>> transfer(Window& window, std::size_t size, std::size_t piece,
                                                 One& one) {
   Pieces pieces{.size = size, .piece = piece};
-  std::vector<asio::awaitable<void>> workers;
-  for (std::size_t i = 0; i < std::min(pieces.count(), kWorkersMax); ++i)
-    workers.push_back(work(window, pieces, one));
-  co_await together(std::move(workers));
+  const bool throws = co_await asio::this_coro::throw_if_cancelled();
+  co_await asio::this_coro::throw_if_cancelled(false);  // the caller is told by a result
+  if (pieces.count() == 1) {
+    co_await work(window, pieces, one);
+  } else {
+    std::vector<asio::awaitable<void>> workers;
+    for (std::size_t i = 0; i < std::min(pieces.count(), kWorkersMax); ++i)
+      workers.push_back(work(window, pieces, one));
+    co_await together(std::move(workers));
+  }
+  co_await asio::this_coro::throw_if_cancelled(throws);
   if (pieces.wrong) co_return std::unexpected(*pieces.wrong);
   co_return pieces.end;
 }
@@ -126,23 +133,36 @@ asio::awaitable<Expected<std::size_t>> File::read(U64 offset, Room into) {
 }
 
 asio::awaitable<Expected<void>> File::write(U64 offset, Bytes data) {
+  // Wherever it is written to, it is appended.
+  if (is_append_only()) co_return co_await append(data);
   const auto one = [&](std::size_t at, std::size_t size) {
     return write_one(offset + at, data.subspan(at, size));
   };
   Expected<std::size_t> written;
-  std::vector<asio::awaitable<void>> both;
-  both.push_back(into(written, transfer(attachment_->writes(), data.size(), iounit(), one)));
-  if (attachment_->wants_identity(handle_)) both.push_back(attachment_->identify(handle_));
-  co_await together(std::move(both));
+  if (attachment_->wants_identity(handle_)) {
+    std::vector<asio::awaitable<void>> both;
+    both.push_back(into(written, transfer(attachment_->writes(), data.size(), iounit(), one)));
+    both.push_back(attachment_->identify(handle_));
+    co_await together(std::move(both));
+  } else {
+    written = co_await transfer(attachment_->writes(), data.size(), iounit(), one);
+  }
   if (written && *written < data.size()) written = error(EIO, "", "nothing was written");
   if (!written) co_return told(Expected<void>(std::unexpected(written.error())), "write");
   co_return Expected<void>();
 }
 
+// DMAPPEND: "the offset is ignored in writes". stat(5)
+bool File::is_append_only() const {
+  return attachment_->dialect() != kDotL && (qid().type & kQtAppend) != 0;
+}
+
 asio::awaitable<Expected<void>> File::append(Bytes data) {
-  if (attachment_->dialect() != kDotL)
-    co_return told(Expected<void>(error(EOPNOTSUPP, "", "the server speaks no 9P2000.L")),
-                   "append to");
+  if (attachment_->dialect() != kDotL && !is_append_only())
+    co_return told(
+        Expected<void>(error(EOPNOTSUPP, "",
+                             "before 9P2000.L only files that always are can be appended to")),
+        "append to");
   if (!size_) {
     const auto is = co_await stat();
     NINEP_CO_RETURN_IF_WRONG(is);

@@ -1,9 +1,14 @@
-// Gate: so many at once; the others wait in line.
+// Gate: so many at once, or so much; the others wait in line. Signal: an event to wait for.
 //
-// On one executor that runs no two of its handlers at once.
+// On one executor that runs no two of its handlers at once. Whoever owns one keeps it until all who
+// wait have returned. Cancelling a caller ends its waiting, which is a result here; whether it
+// throws as well is the caller's choice (asio::this_coro::throw_if_cancelled).
 #pragma once
 
+#include <cstddef>
 #include <list>
+#include <system_error>
+#include <utility>
 
 #include <asio/awaitable.hpp>
 #include <asio/redirect_error.hpp>
@@ -14,7 +19,7 @@
 
 namespace ninep::client {
 
-/// An event that coroutines wait for, each with a timer of its own.
+/// It happens once: set() lets go all who wait, and who comes later doesn't wait.
 class Signal {
  public:
   explicit Signal(const asio::any_io_executor& executor)
@@ -25,7 +30,7 @@ class Signal {
     if (!set_) co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     co_return set_;
   }
-  /// The same, and no longer than until `end`. False: it wasn't set.
+  /// The same, and no longer than until `end`, which holds for all who wait. False: it wasn't set.
   asio::awaitable<bool> wait_until(asio::steady_timer::time_point end) {
     if (!set_) timer_.expires_at(end);
     return wait();
@@ -43,44 +48,65 @@ class Signal {
 
 class Gate {
  public:
+  /// `places`: how many may be in at once.
   Gate(asio::any_io_executor executor, std::size_t places)
       : executor_(std::move(executor)), free_(places) {}
   Gate(const Gate&) = delete;
   Gate& operator=(const Gate&) = delete;
   ~Gate() { NINEP_CHECK(line_.empty()); }
 
-  /// A place, in the order of asking. False: the caller was cancelled, and has none.
-  asio::awaitable<bool> enter() {
-    if (free_ > 0) {  // so nobody waits
-      --free_;
-      co_return true;
-    }
-    const Waiting waiting(*this);
-    co_return co_await waiting.at->wait();
+  /// `places`, in the order of asking; never more than there are in all. False: the caller was
+  /// cancelled, and has none.
+  asio::awaitable<bool> enter(std::size_t places = 1) {
+    if (try_enter(places)) co_return true;
+    const Waiting waiting(*this, places);
+    co_return co_await waiting.at->let_in.wait();
   }
-  /// A place, if one is free.
-  bool try_enter() {
-    if (free_ == 0) return false;
-    --free_;
+  /// The same, if they are free and nobody waits for some.
+  bool try_enter(std::size_t places = 1) {
+    if (free_ < places || !line_.empty()) return false;
+    free_ -= places;
     return true;
   }
-  void leave() {
-    for (Signal& waiting : line_)
-      if (!waiting.is_set()) return waiting.set();
-    ++free_;
+  /// Gives them back, to the first in line if it can do with them.
+  void leave(std::size_t places = 1) {
+    free_ += places;
+    let_in();
   }
 
  private:
-  struct Waiting {
-    explicit Waiting(Gate& of) : gate(of), at(of.line_.emplace(of.line_.end(), of.executor_)) {}
-    ~Waiting() { gate.line_.erase(at); }
-    Gate& gate;
-    const std::list<Signal>::iterator at;
+  struct One {
+    One(const asio::any_io_executor& executor, std::size_t wanted)
+        : let_in(executor), places(wanted) {}
+    Signal let_in;
+    const std::size_t places;
   };
+  /// In line, and out of it in any case.
+  struct Waiting {
+    Waiting(Gate& of, std::size_t places)
+        : gate(of), at(of.line_.emplace(of.line_.end(), of.executor_, places)) {
+      gate.let_in();
+    }
+    ~Waiting() {
+      gate.line_.erase(at);
+      gate.let_in();  // whoever gave up may have been in the way of others
+    }
+    Gate& gate;
+    const std::list<One>::iterator at;
+  };
+
+  void let_in() {
+    for (One& one : line_) {
+      if (one.let_in.is_set()) continue;
+      if (free_ < one.places) return;
+      free_ -= one.places;
+      one.let_in.set();
+    }
+  }
 
   asio::any_io_executor executor_;
   std::size_t free_;
-  std::list<Signal> line_;
+  std::list<One> line_;
 };
 
 }  // namespace ninep::client

@@ -1,6 +1,7 @@
 #include "client/replies.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace ninep::client {
 
@@ -54,7 +55,7 @@ std::expected<void, const char*> Replies::begin(const Header& header, Awaited& a
   const Room frame(awaited.frame.get(), head);
   const auto bring = [this](Room to) {
     const std::size_t part = std::min(to.size(), end_ - begin_);
-    std::ranges::copy(buffered().first(part), to.begin());
+    std::memcpy(to.data(), buffered().data(), part);
     begin_ += part;
     return to.subspan(part);
   };

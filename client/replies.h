@@ -1,5 +1,6 @@
-// Replies: from the bytes that a server sends to the requests that they answer. No sockets and no
-// waiting: the server may send anything (fuzz/client_replies.cc).
+// Replies: from the bytes that a server sends to the requests that they answer (intro(5): a frame
+// is size[4] type[1] tag[2] and the rest). No sockets and no waiting; one thread at a time. The
+// server may send anything.
 #pragma once
 
 #include <array>
@@ -17,7 +18,7 @@ namespace ninep::client {
 struct Awaited {
   U8 type = 0;           // of the reply, if nothing is wrong
   std::size_t most = 0;  // bytes of the frame that may come, an error's included
-  Room into;             // an Rread's data; empty: they stay in the frame
+  Room into;             // an Rread's data, the caller's; empty: they stay in the frame
 
   std::unique_ptr<std::byte[]> frame;  // what came; without data that went into `into`
   std::size_t size = 0;                // bytes in `frame`; 0: nothing came yet
@@ -26,10 +27,10 @@ struct Awaited {
   Bytes bytes() const { return {frame.get(), size}; }
 };
 
-/// Whom replies belong to.
+/// Whom replies belong to. Called from received().
 class Requests {
  public:
-  /// Whose reply that is; null: nobody's.
+  /// Whose reply that is; it stays until it is answered. Null: nobody's.
   virtual Awaited* awaited(Tag tag) = 0;
   /// All of the reply is there.
   virtual void answered(Tag tag) = 0;
@@ -40,9 +41,10 @@ class Requests {
 
 class Replies {
  public:
+  /// `requests` stays.
   explicit Replies(Requests& requests) : requests_(requests), buffer_(kBufferSize) {}
 
-  /// The largest frame that may come; before the first bytes do.
+  /// The largest frame that may come, in bytes; before the first ones do.
   void set_msize(U32 msize) { msize_ = msize; }
   /// Where the next bytes go.
   std::span<const iovec> room();
@@ -51,7 +53,8 @@ class Replies {
   std::expected<void, const char*> received(std::size_t size);
 
  private:
-  static constexpr std::size_t kBufferSize = 64 << 10;
+  // For heads and what is small: most of an Rread goes where it belongs at once.
+  static constexpr std::size_t kBufferSize = 8 << 10;
 
   std::expected<void, const char*> begin(const Header& header, Awaited& awaited);
   Bytes buffered() const { return Bytes(buffer_).subspan(begin_, end_ - begin_); }

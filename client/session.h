@@ -3,7 +3,7 @@
 //
 // On one executor that runs no two of its handlers at once; nothing here locks. Callers are
 // coroutines (asio::awaitable) on that executor. What a message points at, and what is read into,
-// belongs to the caller and stays until the call returns.
+// belongs to the caller and stays until the call returns. Source: intro(5), version(5), flush(5).
 #pragma once
 
 #include <chrono>
@@ -35,20 +35,21 @@ class Reply {
 class Session final : public Requests {
  public:
   struct Options {
-    Dialects dialects = kAny;    // that may be agreed on: .L before .u before 9P2000
-    U32 msize = 1 << 20;         // at most
-    unsigned requests_max = 64;  // under way; others wait in line. At most 16384
+    Dialects dialects = kAny;     // that may be agreed on: .L before .u before 9P2000
+    U32 msize = 1 << 20;          // bytes of a whole message, at most; at least 256
+    unsigned requests_max = 256;  // under way; others wait in line. 1 to 16384
     std::chrono::milliseconds patience{60'000};        // with the server's answers
     std::chrono::milliseconds flush_patience{10'000};  // and then with Rflush
   };
 
-  /// Agrees on a dialect (version(5)): EPROTONOSUPPORT if there is none. The session ends with its
-  /// last owner.
+  /// Agrees on a dialect (version(5)). The session ends with its last owner. Errors:
+  /// EPROTONOSUPPORT: there is none; EINVAL: an option; those of lost().
   static asio::awaitable<Expected<std::shared_ptr<Session>>> open(Stream stream, Options options);
 
   Dialects dialect() const { return dialect_; }
+  /// Bytes of a whole message, as agreed.
   U32 msize() const { return msize_; }
-  /// The most that a Tread, Twrite or Treaddir carries.
+  /// Bytes: the most that a Tread, Twrite or Treaddir carries.
   U32 payload_max() const { return msize_ - kIoHeaderSize; }
   const Options& options() const { return options_; }
 
@@ -60,7 +61,8 @@ class Session final : public Requests {
   template <Message T>
   asio::awaitable<Expected<Reply<ReplyTo<T>>>> call(T request,
                                                     std::chrono::milliseconds patience = {});
-  /// The same; the data are received into `into`, which is as long as what is asked for.
+  /// The same of a Tread: the data are received into `into`, which is as long as what is asked for.
+  /// Bytes read; 0: the end of the file.
   asio::awaitable<Expected<U32>> read(Fid fid, U64 offset, Room into,
                                       std::chrono::milliseconds patience = {});
 
@@ -101,7 +103,7 @@ class Session final : public Requests {
   Call* call_of(Tag tag) const;
   static asio::awaitable<void> receive(std::shared_ptr<Session> self);
   asio::awaitable<Expected<void>> agree();
-  asio::awaitable<Expected<bool>> agree_on(Dialects dialect);
+  asio::awaitable<Expected<std::string>> agree_on(Dialects dialect);
   asio::awaitable<Expected<void>> exchange(std::vector<std::byte> head, Bytes data, Call& call,
                                            std::chrono::milliseconds patience);
   asio::awaitable<void> give_up(Call& call);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
 #include <dirent.h>
 #include <sys/stat.h>
@@ -14,24 +15,25 @@ namespace {
 using client::error;
 using client::Group;
 
-constexpr U64 kHole = 64 << 10;         // zeros of that many bytes are not written
+constexpr U64 kSizeMax = ~U64{0} >> 1;  // of a file, as off_t has it
+constexpr std::size_t kOriginalSize = 400;
+constexpr std::size_t kHole = 32 << 10;  // zeros of that many bytes are not written
 constexpr unsigned kDirectories = 32;   // that are read at once
-constexpr std::size_t kFileBlocks = 4;  // of one file at once
-
-/// A place in a gate, if it was got.
-class Turn {
- public:
-  explicit Turn(client::Gate& gate) : gate_(gate) {}
-  Turn(const Turn&) = delete;
-  Turn& operator=(const Turn&) = delete;
-  ~Turn() { gate_.leave(); }
-
- private:
-  client::Gate& gate_;
-};
 
 std::string joined(const std::string& path, const std::string& name) {
   return path.empty() ? name : path + "/" + name;
+}
+
+client::Error too_much(const Place& in) {
+  return {Errno{EOVERFLOW}, "copy what is in " + in.path_of("."), "more than there is memory for"};
+}
+
+/// As names of a set need it, which is more than of a list.
+bool takes(const std::vector<Found>& found, Budget::Share& share) {
+  constexpr std::size_t kOfSet = 48;
+  std::size_t size = 0;
+  for (const Found& one : found) size += sizeof one + kOfSet + one.name.size();
+  return share.take(size);
 }
 
 /// Tells one state of a file's content from others, in a name.
@@ -44,9 +46,12 @@ std::string stamp_of(const std::string& name, const Attributes& is) {
   return hex;
 }
 
+/// A side without nanoseconds has whole seconds: the older dialects, and some file systems.
 bool is_same(const Attributes& a, const Attributes& b) {
   return (a.attr.mode & S_IFMT) == (b.attr.mode & S_IFMT) && a.attr.size == b.attr.size &&
-         a.attr.mtime_sec == b.attr.mtime_sec && a.attr.mtime_nsec == b.attr.mtime_nsec;
+         a.attr.mtime_sec == b.attr.mtime_sec &&
+         (a.attr.mtime_nsec == b.attr.mtime_nsec || a.attr.mtime_nsec == 0 ||
+          b.attr.mtime_nsec == 0);
 }
 
 bool is_zero(Bytes bytes) {
@@ -56,6 +61,19 @@ bool is_zero(Bytes bytes) {
 
 }  // namespace
 
+/// Places in a gate that were got.
+class Copier::Turn {
+ public:
+  explicit Turn(client::Gate& gate, std::size_t places = 1) : gate_(gate), places_(places) {}
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  ~Turn() { gate_.leave(places_); }
+
+ private:
+  client::Gate& gate_;
+  const std::size_t places_;
+};
+
 /// Where the first of a file's names was copied to; the others wait for it.
 struct Copier::Original {
   Original(const asio::any_io_executor& executor, std::string to) : done(executor), path(to) {}
@@ -64,19 +82,41 @@ struct Copier::Original {
   bool is_there = false;
 };
 
+/// A file's content on its way.
+struct Copier::Transfer {
+  Source& source;
+  Sink& sink;
+  U64 next;  // the first byte that nobody has taken on
+  const U64 size;
+  std::optional<client::Error> wrong;
+  std::optional<client::Signal> one_is_done;
+  std::vector<std::vector<std::byte>> rooms;  // that nobody uses now
+
+  std::vector<std::byte> take_room(std::size_t bytes) {
+    std::vector<std::byte> room;
+    if (!rooms.empty()) {
+      room = std::move(rooms.back());
+      rooms.pop_back();
+    }
+    room.resize(bytes);
+    return room;
+  }
+};
+
 Copier::Copier(asio::any_io_executor executor, const Options& options, Progress& progress)
     : executor_(executor),
       options_(options),
       progress_(progress),
       files_(executor, options.jobs),
       directories_(executor, kDirectories),
-      blocks_(executor, options.blocks) {}
+      memory_(executor, options.memory) {}
 
 Copier::~Copier() = default;
 
 Change Copier::change_of(const Attributes& is) const {
   Change change;
-  change.mode = is.attr.mode & 07777;
+  const bool keeps_set_id = options_.owner || is.is_directory();
+  change.mode = is.attr.mode & (keeps_set_id ? 07777 : 01777);
   change.atime = timespec{static_cast<time_t>(is.attr.atime_sec),
                           static_cast<long>(is.attr.atime_nsec)};
   change.mtime = timespec{static_cast<time_t>(is.attr.mtime_sec),
@@ -86,6 +126,19 @@ Change Copier::change_of(const Attributes& is) const {
     change.gid = is.attr.gid;
   }
   return change;
+}
+
+Awaitable<Expected<Xattrs>> Copier::xattrs_of(Place& from, const std::string& name) const {
+  auto xattrs = co_await from.xattrs(name);
+  if (xattrs && !options_.owner)
+    std::erase_if(*xattrs, [](const auto& one) {
+      return !one.first.starts_with("user.") && !one.first.starts_with("system.posix_acl_");
+    });
+  co_return xattrs;
+}
+
+void Copier::give_up(client::Error error) {
+  if (!std::exchange(given_up_, true)) progress_.wrong(error);
 }
 
 // ------------------------------------------------------------------ trees
@@ -98,18 +151,26 @@ Awaitable<void> Copier::copy(Place& from, std::string name, Place& to, std::stri
   if (item.type == DT_DIR && !options_.recursive)
     co_return progress_.wrong(
         client::Error{Errno{EISDIR}, "copy " + from.path_of(name), "say -r to copy it all"});
-  const auto copied = co_await any(item);
+  const auto copied = co_await any(item, nullptr);
   if (!copied) progress_.wrong(copied.error());
 }
 
 Awaitable<void> Copier::contents(Place& from, Place& to, std::string path) {
+  Budget::Share all_names(budget_);
+  if (!all_names.take(Budget::kLevel + 2 * path.size())) give_up(too_much(from));
+  bool is_whole = true;
   Group group(executor_);
   std::set<std::string> names;
-  for (;;) {
+  while (!given_up_) {
     auto found = co_await from.next();
+    is_whole = found.has_value();
     if (!found) progress_.wrong(found.error());
     if (!found || found->empty()) break;
+    Budget::Share some(budget_);
+    if (!takes(*found, some) || (options_.remove && !takes(*found, all_names)))
+      give_up(too_much(from));
     for (Found& one : *found) {
+      if (given_up_) break;
       if (one.name.ends_with(".9p-part") && one.name.starts_with('.')) continue;
       Item item{&from, one.name, &to, one.name, joined(path, one.name), one.type};
       if (options_.remove) names.insert(one.name);
@@ -127,12 +188,13 @@ Awaitable<void> Copier::contents(Place& from, Place& to, std::string path) {
     }
   }
   co_await group.all_done();
-  if (options_.remove) co_await remove_others(to, names);
+  // What wasn't seen may be there.
+  if (options_.remove && is_whole && !given_up_) co_await remove_others(to, names);
 }
 
 Awaitable<void> Copier::file(Item item) {
-  const Turn turn(files_);
-  const auto copied = co_await any(item);
+  std::optional<Turn> turn(std::in_place, files_);
+  const auto copied = co_await any(item, &turn);
   if (!copied) progress_.wrong(copied.error());
 }
 
@@ -143,12 +205,18 @@ Awaitable<void> Copier::tree(Item item, bool has_place) {
   if (!copied) progress_.wrong(copied.error());
 }
 
-// The type that a directory told may have been none, or another one.
-Awaitable<Expected<void>> Copier::any(const Item& item) {
+// The type that a directory told may have been none, or another one. What is in a directory waits for
+// places, so that it must not have one.
+Awaitable<Expected<void>> Copier::any(const Item& item, std::optional<Turn>* turn) {
   if (item.type == DT_DIR) co_return co_await directory(item);
   const auto is = co_await item.from->stat(item.name);
   NINEP_CO_RETURN_IF_WRONG(is);
-  if (is->is_directory()) co_return co_await directory(item);
+  if (is->is_directory()) {
+    if (turn) turn->reset();
+    co_return co_await directory(item);
+  }
+  if (is->is_regular() && is->attr.size > kSizeMax)
+    co_return error(EFBIG, "copy " + item.path, std::to_string(is->attr.size) + " bytes");
   progress_.found(is->is_regular() ? is->attr.size : 0);
   if (options_.update) {
     const auto there = co_await item.to->stat(item.to_name);
@@ -172,6 +240,8 @@ Awaitable<Expected<void>> Copier::any(const Item& item) {
 
 Awaitable<Expected<void>> Copier::directory(const Item& item) {
   auto from = co_await item.from->enter(item.name);
+  if (!from && client::is(from.error(), ENAMETOOLONG)) give_up(from.error());
+  if (given_up_) co_return Expected<void>();
   NINEP_CO_RETURN_IF_WRONG(from);
   const auto is = co_await item.from->stat(item.name);
   NINEP_CO_RETURN_IF_WRONG(is);
@@ -185,7 +255,7 @@ Awaitable<Expected<void>> Copier::directory(const Item& item) {
   NINEP_CO_RETURN_IF_WRONG(to);
   co_await contents(**from, **to, item.path);
   if (options_.xattrs) {
-    auto xattrs = co_await item.from->xattrs(item.name);
+    auto xattrs = co_await xattrs_of(*item.from, item.name);
     NINEP_CO_RETURN_IF_WRONG(xattrs);
     const auto set = co_await item.to->set_xattrs(item.to_name, std::move(*xattrs));
     NINEP_CO_RETURN_IF_WRONG(set);
@@ -198,6 +268,9 @@ Awaitable<Expected<void>> Copier::directory(const Item& item) {
 
 Awaitable<Expected<void>> Copier::regular(const Item& item, const Attributes& is) {
   if (is.attr.nlink < 2) co_return co_await content(item, is);
+  // Where there is no memory for more of them, a name becomes a file of its own.
+  const bool is_known = originals_.contains(is.attr.qid.path);
+  if (!is_known && !kept_.take(kOriginalSize + item.path.size())) co_return co_await content(item, is);
   const auto [at, is_first] = originals_.try_emplace(is.attr.qid.path, nullptr);
   if (is_first) {
     const auto original = at->second = std::make_shared<Original>(executor_, item.path);
@@ -225,51 +298,60 @@ Awaitable<Expected<void>> Copier::content(const Item& item, const Attributes& is
   NINEP_CO_RETURN_IF_WRONG(sink);
   Xattrs xattrs;
   if (options_.xattrs) {
-    auto got = co_await item.from->xattrs(item.name);
+    auto got = co_await xattrs_of(*item.from, item.name);
     NINEP_CO_RETURN_IF_WRONG(got);
     xattrs = std::move(*got);
   }
-  const U64 size = is.attr.size;
-  U64 next = std::min((*sink)->begins_at(), size);
-  progress_.did(next, false);
-  std::optional<client::Error> wrong;
-  const U64 count = std::min<U64>((size - next + options_.block - 1) / options_.block, kFileBlocks);
-  if (count == 1) {
-    co_await some_blocks(**source, **sink, next, size, wrong);
-  } else if (count > 1) {
-    std::vector<Awaitable<void>> all;
-    for (U64 i = 0; i < count; ++i)
-      all.push_back(some_blocks(**source, **sink, next, size, wrong));
-    co_await client::together(std::move(all));
-  }
-  if (wrong) co_return std::unexpected(*wrong);
-  co_return co_await (*sink)->finish(size, change_of(is), std::move(xattrs));
+  Transfer transfer{**source, **sink, std::min((*sink)->begins_at(), is.attr.size),
+                    is.attr.size};
+  progress_.did(transfer.next, false);
+  co_await blocks(item, transfer);
+  if (transfer.wrong) co_return std::unexpected(*transfer.wrong);
+  co_return co_await (*sink)->finish(is.attr.size, change_of(is), std::move(xattrs));
 }
 
-Awaitable<void> Copier::some_blocks(Source& source, Sink& sink, U64& next, U64 size,
-                                    std::optional<client::Error>& wrong) {
-  std::vector<std::byte> room;
-  while (next < size && !wrong) {
-    const U64 data = std::min(source.data_from(next), size);
-    progress_.did(data - next, false);
-    next = data;
-    if (next == size) break;
-    const U64 at = next;
-    const auto count = static_cast<std::size_t>(std::min(options_.block, size - at));
-    next += count;
-    if (!co_await blocks_.enter()) {
-      wrong = error(ECANCELED, "copy").error();
+// So many blocks at once as the connections are worth; the last of a file, which most files have
+// alone, here.
+Awaitable<void> Copier::blocks(const Item& item, Transfer& transfer) {
+  const std::size_t most = std::min({options_.block, item.from->block(), item.to->block()});
+  Group group(executor_);
+  while (transfer.next < transfer.size && !transfer.wrong) {
+    const U64 at = std::min(transfer.source.data_from(transfer.next), transfer.size);
+    progress_.did(at - transfer.next, false);
+    transfer.next = at;
+    if (at == transfer.size) break;
+    const auto size = static_cast<std::size_t>(std::min<U64>(most, transfer.size - at));
+    transfer.next += size;
+    if (!co_await memory_.enter(size)) {
+      transfer.wrong = error(ECANCELED, "copy").error();
       break;
     }
-    const Turn turn(blocks_);
-    room.resize(count);
-    const auto copied = co_await one_block(source, sink, at, room);
-    if (!copied && !wrong) wrong = copied.error();
+    if (transfer.next == transfer.size) {
+      co_await one_block(transfer, at, size);
+      break;
+    }
+    group.spawn(one_block(transfer, at, size));
+    const std::size_t depth = std::max(item.from->depth(), item.to->depth()) + most;
+    while (group.count() * most > depth) {
+      transfer.one_is_done.emplace(executor_);
+      if (!co_await transfer.one_is_done->wait()) break;
+    }
   }
+  co_await group.all_done();
 }
 
-Awaitable<Expected<void>> Copier::one_block(Source& source, Sink& sink, U64 at, Room room) {
-  const auto got = co_await source.read(at, room);
+Awaitable<void> Copier::one_block(Transfer& transfer, U64 at, std::size_t size) {
+  const Turn turn(memory_, size);
+  if (transfer.wrong) co_return;
+  std::vector<std::byte> room = transfer.take_room(size);
+  const auto moved = co_await move_block(transfer, at, room);
+  if (!moved && !transfer.wrong) transfer.wrong = moved.error();
+  transfer.rooms.push_back(std::move(room));
+  if (transfer.one_is_done) transfer.one_is_done->set();
+}
+
+Awaitable<Expected<void>> Copier::move_block(Transfer& transfer, U64 at, Room room) {
+  const auto got = co_await transfer.source.read(at, room);
   NINEP_CO_RETURN_IF_WRONG(got);
   if (*got < room.size()) co_return error(EIO, "copy", "the file became shorter meanwhile");
   // What is written at once: from a piece that isn't zero to one that is.
@@ -277,23 +359,30 @@ Awaitable<Expected<void>> Copier::one_block(Source& source, Sink& sink, U64 at, 
     const auto piece = [&](std::size_t from) {
       return Bytes(room).subspan(from, std::min<std::size_t>(kHole, room.size() - from));
     };
-    if (is_zero(piece(begin)) && room.size() > kHole) {
+    if (is_zero(piece(begin))) {
       progress_.did(piece(begin).size(), true);
       begin += piece(begin).size();
       continue;
     }
     std::size_t end = begin + piece(begin).size();
     while (end < room.size() && !is_zero(piece(end))) end += piece(end).size();
-    const auto written = co_await sink.write(at + begin, Bytes(room).subspan(begin, end - begin));
+    const Bytes part = Bytes(room).subspan(begin, end - begin);
+    const auto written = co_await transfer.sink.write(at + begin, part);
     NINEP_CO_RETURN_IF_WRONG(written);
-    progress_.did(end - begin, true);
+    progress_.did(part.size(), true);
     begin = end;
   }
   co_return Expected<void>();
 }
 
-// Links, devices, pipes. What is there already makes way, if it isn't a directory.
+// Links, devices, pipes. What is there already makes way, if it isn't a directory. A device may be
+// any of this host's, and is made for who keeps owners alone.
 Awaitable<Expected<void>> Copier::other(const Item& item, const Attributes& is) {
+  const U32 type = is.attr.mode & S_IFMT;
+  if (type != S_IFLNK && type != S_IFIFO && type != S_IFSOCK && type != S_IFCHR && type != S_IFBLK)
+    co_return error(EINVAL, "copy " + item.path, "it is of no type");
+  if ((type == S_IFCHR || type == S_IFBLK) && !options_.owner)
+    co_return error(EPERM, "copy " + item.path, "devices are copied with --owner");
   std::string target;
   if (is.is_symlink()) {
     auto got = co_await item.from->readlink(item.name);
@@ -302,7 +391,7 @@ Awaitable<Expected<void>> Copier::other(const Item& item, const Attributes& is) 
   }
   const auto make = [&] {
     return is.is_symlink() ? item.to->symlink(item.to_name, target)
-                           : item.to->mknod(item.to_name, is.attr.mode, is.attr.rdev);
+                           : item.to->mknod(item.to_name, type | (is.attr.mode & 0777), is.attr.rdev);
   };
   auto made = co_await make();
   if (!made && client::is(made.error(), EEXIST)) {
@@ -322,10 +411,16 @@ Awaitable<Expected<void>> Copier::other(const Item& item, const Attributes& is) 
 // ------------------------------------------------------------------ sync
 
 Awaitable<void> Copier::remove_others(Place& to, const std::set<std::string>& names) {
-  for (;;) {
+  constexpr std::size_t kNamesMax = 1 << 24;
+  Budget::Share level(budget_);
+  if (!level.take(Budget::kLevel)) co_return give_up(too_much(to));
+  for (std::size_t count = 0;;) {
     const auto found = co_await to.next();
     if (!found) progress_.wrong(found.error());
-    if (!found || found->empty()) co_return;
+    if (!found || found->empty() || given_up_) co_return;
+    Budget::Share some(budget_);
+    count += found->size();
+    if (!takes(*found, some) || count > kNamesMax) co_return give_up(too_much(to));
     for (const Found& one : *found)
       if (!names.contains(one.name)) co_await remove_tree(to, one.name, one.type);
   }
@@ -339,9 +434,11 @@ Awaitable<void> Copier::remove_tree(Place& in, std::string name, U8 type) {
   }
   if (type == DT_DIR) {
     auto inner = co_await in.enter(name);
+    if (!inner && client::is(inner.error(), ENAMETOOLONG)) co_return give_up(inner.error());
     if (!inner) co_return progress_.wrong(inner.error());
     co_await remove_others(**inner, std::set<std::string>());
   }
+  if (given_up_) co_return;
   const auto removed = co_await in.remove(name, type == DT_DIR);
   if (!removed) progress_.wrong(removed.error());
 }

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "client/tool/budget.h"
 #include "client/tool/place.h"
 #include "client/tool/progress.h"
 
@@ -16,12 +17,12 @@ class Copier {
     bool recursive = false;
     bool update = false;   // what has the size and the time already is left as it is
     bool remove = false;   // what the source hasn't got goes from the target
-    bool owner = false;    // keeps owner and group
+    bool owner = false;    // keeps owner and group, and what only an owner gives: change_of()
     bool xattrs = true;
     bool dry = false;      // says what it would do
     unsigned jobs = 64;    // files at once
-    U64 block = 4 << 20;   // bytes that are read and written as one
-    unsigned blocks = 16;  // of them in memory
+    std::size_t block = 1 << 20;  // most that is read and written as one
+    std::size_t memory = 64 << 20;  // bytes of blocks at once
   };
   Copier(asio::any_io_executor executor, const Options& options, Progress& progress);
   ~Copier();
@@ -43,28 +44,41 @@ class Copier {
     std::string path;
     U8 type = 0;  // DT_*
   };
+  class Turn;
   struct Original;
+  struct Transfer;
 
   Awaitable<void> file(Item item);
   Awaitable<void> tree(Item item, bool has_place);
-  Awaitable<Expected<void>> any(const Item& item);
+  /// `turn`: of the caller's, who needs none for a directory; may be null.
+  Awaitable<Expected<void>> any(const Item& item, std::optional<Turn>* turn);
   Awaitable<Expected<void>> directory(const Item& item);
   Awaitable<Expected<void>> regular(const Item& item, const Attributes& is);
   Awaitable<Expected<void>> content(const Item& item, const Attributes& is);
-  Awaitable<void> some_blocks(Source& source, Sink& sink, U64& next, U64 size,
-                              std::optional<client::Error>& wrong);
-  Awaitable<Expected<void>> one_block(Source& source, Sink& sink, U64 at, Room room);
+  Awaitable<void> blocks(const Item& item, Transfer& transfer);
+  Awaitable<void> one_block(Transfer& transfer, U64 at, std::size_t size);
+  Awaitable<Expected<void>> move_block(Transfer& transfer, U64 at, Room room);
   Awaitable<Expected<void>> other(const Item& item, const Attributes& is);
   Awaitable<void> remove_others(Place& to, const std::set<std::string>& names);
   Awaitable<void> remove_tree(Place& in, std::string name, U8 type);
+  /// Without the source's owner a file has no set-id bits: they would give its new owner's rights
+  /// to whoever runs it.
   Change change_of(const Attributes& is) const;
+  /// Of all attributes those that belong to the file's content and permissions; with its owner also
+  /// the system's own, as capabilities.
+  Awaitable<Expected<Xattrs>> xattrs_of(Place& from, const std::string& name) const;
+  /// The rest of what has no end isn't copied.
+  void give_up(client::Error error);
 
   asio::any_io_executor executor_;
   const Options options_;
   Progress& progress_;
   client::Gate files_;
   client::Gate directories_;
-  client::Gate blocks_;
+  client::Gate memory_;  // of bytes
+  Budget budget_;
+  Budget::Share kept_{budget_};  // for originals_
+  bool given_up_ = false;
   std::map<U64, std::shared_ptr<Original>> originals_;  // by qid.path: what has several names
 };
 

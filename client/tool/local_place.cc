@@ -18,6 +18,8 @@ namespace {
 using client::error;
 using io::OwnedFd;
 
+constexpr std::size_t kBlock = 1 << 20;
+
 std::string joined(const std::string& path, const std::string& name) {
   return path.empty() || path == "/" ? path + name : path + "/" + name;
 }
@@ -160,6 +162,8 @@ class LocalPlace final : public Place {
     if (listing_) ::closedir(listing_);
   }
 
+  std::size_t block() const override { return kBlock; }
+  std::size_t depth() const override { return 0; }
   std::string path_of(const std::string& name) const override { return joined(path_, name); }
 
   Awaitable<Expected<std::vector<Found>>> next() override {

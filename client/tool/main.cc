@@ -6,6 +6,7 @@
 #include <asio/co_spawn.hpp>
 #include <asio/io_context.hpp>
 #include <pwd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "client/tool/describe.h"
@@ -52,7 +53,6 @@ int run(int argc, char** argv) {
   long timeout_s = 60;
   long wait_s = 60;
   U32 msize = 1 << 20;
-  std::size_t window_kib = 16 << 10;
   app.add_flag("--json", tool.json, "Print JSON: an object a line");
   app.add_flag("-q,--quiet", tool.quiet, "Show no progress");
   app.add_option("--user", tool.options.user.uname,
@@ -62,8 +62,9 @@ int run(int argc, char** argv) {
                  "The tree to attach to, where an address names none")->type_name("TREE");
   app.add_option("--msize", msize, "Largest message, with what goes with it")
       ->type_name("BYTES")->check(CLI::Range(4096, 16 << 20))->capture_default_str();
-  app.add_option("--window", window_kib, "Most of a transfer that is under way, in KiB; 1: one request at a time")
-      ->type_name("KIB")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  app.add_option("--window", tool.options.session.requests_max,
+                 "Requests that are under way at once, at most; 1: one after the other")
+      ->check(CLI::Range(1, 16384))->capture_default_str();
   app.add_option("--jobs", tool.jobs, "Files that are copied or removed at once")
       ->check(CLI::Range(1, 4096))->capture_default_str();
   app.add_option("--timeout", timeout_s, "How long the server may take for an answer")
@@ -83,7 +84,6 @@ int run(int argc, char** argv) {
   tool.options.session.msize = msize;
   tool.options.session.patience = std::chrono::seconds(timeout_s);
   tool.options.reconnect_patience = std::chrono::seconds(wait_s);
-  tool.options.window_max = window_kib << 10;
 
   std::exception_ptr thrown;
   bool over = false;
@@ -113,5 +113,11 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
+  // A tree that is copied needs a descriptor for each directory on the way down.
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    (void)::setrlimit(RLIMIT_NOFILE, &files);
+  }
   return ninep::tool::run(argc, argv);
 }

@@ -49,6 +49,10 @@ class Place {
  public:
   virtual ~Place() = default;
 
+  /// Bytes of a file that are best read or written as one.
+  virtual std::size_t block() const = 0;
+  /// Bytes of a file that are worth having under way.
+  virtual std::size_t depth() const = 0;
   /// For people.
   virtual std::string path_of(const std::string& name) const = 0;
 

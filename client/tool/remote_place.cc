@@ -60,6 +60,15 @@ class RemotePlace final : public Place {
   RemotePlace(Node node, std::shared_ptr<Node> top)
       : node_(std::move(node)), top_(std::move(top)) {}
 
+  // A request carries it; in whole pages, if that costs little.
+  std::size_t block() const override {
+    constexpr std::size_t kPage = 4096;
+    const std::size_t payload = node_.attachment()->payload_max();
+    return payload < 8 * kPage ? payload : payload / kPage * kPage;
+  }
+  std::size_t depth() const override {
+    return std::max(node_.attachment()->reads().size(), node_.attachment()->writes().size());
+  }
   std::string path_of(const std::string& name) const override {
     const std::string in = node_.path();
     return in == "/" ? name : in + "/" + name;
@@ -104,12 +113,19 @@ class RemotePlace final : public Place {
   Awaitable<Expected<Xattrs>> xattrs(std::string name) override {
     auto node = co_await node_.walk(name);
     NINEP_CO_RETURN_IF_WRONG(node);
+    constexpr std::size_t kMost = 4 << 20;  // bytes, and some for each name
+    constexpr std::size_t kEach = 256;
     Xattrs all;
     const auto names = co_await node->xattrs();
     if (!names) co_return all;  // a server without any
+    std::size_t size = names->size() * kEach;
     for (const std::string& one : *names) {
+      if (size > kMost)
+        co_return error(E2BIG, "read attributes of " + path_of(name), "there are too many");
       auto value = co_await node->xattr(one);
-      if (value) all.emplace_back(one, std::move(*value));
+      if (!value) continue;
+      size += one.size() + value->size();
+      all.emplace_back(one, std::move(*value));
     }
     co_return all;
   }

@@ -6,7 +6,7 @@
 
 namespace ninep::tool {
 
-const char* const kAddresses = R"(FILES
+const char* const kAddresses = R"(ADDRESSES
   A file on a server is ADDRESS:/PATH; ADDRESS alone is the root of what it serves. All else is a
   local path (./tcp:x, if it looks like an address).
 

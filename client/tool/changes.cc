@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include "client/tool/text.h"
 #include "client/tool/tool.h"
 
 namespace ninep::tool {
@@ -141,7 +142,7 @@ Awaitable<Expected<void>> xattr(Tool& tool, const Xattr& what) {
     if (tool.json) {
       tool.print({{"name", name}, {"value", *value}});
     } else if (what.name.empty()) {
-      std::printf("%s=%s\n", name.c_str(), value->c_str());
+      std::printf("%s=%s\n", shown(name).c_str(), shown(*value).c_str());
     } else {
       std::fwrite(value->data(), 1, value->size(), stdout);
       std::putchar('\n');

@@ -201,7 +201,8 @@ void add_data(CLI::App& app, Command& chosen) {
       if (what->from.empty()) throw CLI::ValidationError(what->to, "is copied from nowhere");
       chosen = [what](Tool& tool) { return copy(tool, *what); };
     });
-    c->add_flag("-o,--owner", what->options.owner, "Keep owner and group, as root can");
+    c->add_flag("-o,--owner", what->options.owner, "Keep owner and group, as root can; and with them set-id bits of files, devices, and "
+                "the system's extended attributes, as capabilities");
     c->add_flag("!--no-xattrs", what->options.xattrs, "Copy no extended attributes");
     c->add_flag("-n,--dry-run", what->options.dry, "Say what would be copied, and copy nothing");
     c->add_flag("-v,--verbose", what->verbose, "Name each file when it is done");

@@ -3,12 +3,15 @@
 #include <array>
 #include <cstdio>
 #include <ctime>
+#include <memory>
 
 #include <dirent.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include "client/together.h"
+#include "client/tool/budget.h"
+#include "client/tool/text.h"
 #include "client/tool/tool.h"
 
 namespace ninep::tool {
@@ -20,22 +23,32 @@ using client::Group;
 using client::Node;
 using nlohmann::json;
 
-constexpr std::size_t kNamesMax = 4'000'000;
-
 /// What a listing says of a file.
 struct Line {
   std::string name;
-  std::optional<Attributes> is;
-  std::string target;  // of a link
+  std::unique_ptr<Attributes> is;  // of many lines, many have none
+  std::string target;              // of a link
+
+  /// Memory that it has.
+  std::size_t size() const {
+    std::size_t bytes = sizeof *this + name.size() + target.size();
+    if (is)
+      bytes += sizeof *is + is->user.size() + is->group.size() + is->last_user.size() +
+               is->target.size();
+    return bytes;
+  }
 };
 
-/// As ls does it: what a terminal would take for something else is "?".
-std::string shown(Str name) {
-  std::string text(name);
-  for (char& c : text)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
-  return text;
+std::unique_ptr<Attributes> kept(std::optional<Attributes> is) {
+  return is ? std::make_unique<Attributes>(std::move(*is)) : nullptr;
 }
+
+/// A directory's entries, and the memory that they have.
+struct Lines {
+  explicit Lines(Budget& budget) : share(budget) {}
+  std::vector<Line> all;
+  Budget::Share share;
+};
 
 std::string mode_text(U32 mode) {
   std::string text = "?rwxrwxrwx";
@@ -84,13 +97,14 @@ json object(const Line& line) {
 }
 
 std::string owner(const Attributes& is) {
-  if (!is.has(getattr::kUid)) return is.user + " " + is.group;
+  constexpr std::size_t kMost = 32;
+  if (!is.has(getattr::kUid)) return shown(is.user, kMost) + " " + shown(is.group, kMost);
   return std::to_string(is.attr.uid) + " " + std::to_string(is.attr.gid);
 }
 
 std::string long_text(const Line& line) {
   if (!line.is) return "??????????  " + shown(line.name);
-  std::array<char, 128> head;
+  std::array<char, 256> head;
   std::snprintf(head.data(), head.size(), "%s %3llu %s %12llu %s ",
                 mode_text(line.is->attr.mode).c_str(),
                 static_cast<unsigned long long>(line.is->attr.nlink), owner(*line.is).c_str(),
@@ -107,40 +121,50 @@ Awaitable<void> look(Tool& tool, Node& directory, Line& line) {
   if (!node) co_return tool.wrong(node.error());
   auto is = co_await node->stat();
   if (!is) co_return tool.wrong(is.error());
-  line.is = std::move(*is);
+  line.is = kept(std::move(*is));
   if (!line.is->is_symlink()) co_return;
   auto target = co_await node->readlink();
   if (target) line.target = std::move(*target);
 }
 
+client::Error too_much(const Node& directory) {
+  return {Errno{EOVERFLOW}, "list " + directory.path(), "more than there is memory for"};
+}
+
 /// A directory's entries, sorted; with attributes, as many at once as may be.
-Awaitable<Expected<std::vector<Line>>> list(Tool& tool, Node& directory, bool with_attributes) {
+Awaitable<Expected<void>> list(Tool& tool, Node& directory, bool with_attributes, Lines& into) {
   auto opened = co_await directory.open_directory();
   NINEP_CO_RETURN_IF_WRONG(opened);
-  std::vector<Line> lines;
+  std::vector<Line>& lines = into.all;
   for (;;) {
     auto entries = co_await opened->next();
     NINEP_CO_RETURN_IF_WRONG(entries);
     if (entries->empty()) break;
-    if (lines.size() > kNamesMax)
-      co_return client::error(EOVERFLOW, "list " + directory.path(), "too many names to sort");
-    for (Entry& entry : *entries)
-      lines.push_back({std::move(entry.name), std::move(entry.attributes), ""});
+    for (Entry& entry : *entries) {
+      std::string target = entry.attributes ? std::move(entry.attributes->target) : "";
+      lines.push_back({std::move(entry.name), kept(std::move(entry.attributes)), std::move(target)});
+      if (!into.share.take(lines.back().size())) co_return std::unexpected(too_much(directory));
+    }
   }
   std::ranges::sort(lines, {}, &Line::name);
-  if (!with_attributes) co_return lines;
+  if (!with_attributes) co_return Expected<void>();
   std::size_t next = 0;
-  const auto work = [](Tool& t, Node& d, std::vector<Line>& all, std::size_t& at) -> Awaitable<void> {
-    while (at < all.size()) {
-      Line& line = all[at++];
-      if (!line.is) co_await look(t, d, line);
+  bool is_full = false;
+  const auto work = [](Tool& t, Node& d, Lines& all, std::size_t& at, bool& full) -> Awaitable<void> {
+    while (at < all.all.size() && !full) {
+      Line& line = all.all[at++];
+      if (line.is) continue;
+      const std::size_t before = line.size();
+      co_await look(t, d, line);
+      full = full || !all.share.take(line.size() - before);
     }
   };
   std::vector<Awaitable<void>> workers;
   for (unsigned i = 0; i < tool.jobs && i < lines.size(); ++i)
-    workers.push_back(work(tool, directory, lines, next));
+    workers.push_back(work(tool, directory, into, next, is_full));
   co_await client::together(std::move(workers));
-  co_return lines;
+  if (is_full) co_return std::unexpected(too_much(directory));
+  co_return Expected<void>();
 }
 
 // ------------------------------------------------------------------ ls
@@ -161,6 +185,7 @@ Awaitable<void> print(Tool& tool, const Line& line, bool is_long) {
 }
 
 Awaitable<void> ls(Tool& tool, const Ls& what) {
+  Budget budget;
   for (const std::string& text : what.files) {
     const Target target = remote_of(text);
     auto node = co_await tool.node(target, !what.itself && !what.is_long);
@@ -175,7 +200,7 @@ Awaitable<void> ls(Tool& tool, const Ls& what) {
         tool.wrong(is.error());
         continue;
       }
-      line.is = std::move(*is);
+      line.is = kept(std::move(*is));
       if (line.is->is_symlink()) {
         auto to = co_await node->readlink();
         if (to) line.target = std::move(*to);
@@ -184,12 +209,13 @@ Awaitable<void> ls(Tool& tool, const Ls& what) {
       continue;
     }
     if (what.files.size() > 1 && !tool.json) std::printf("%s:\n", target.text().c_str());
-    const auto lines = co_await list(tool, *node, what.is_long || tool.json);
-    if (!lines) {
-      tool.wrong(lines.error());
+    Lines lines(budget);
+    const auto listed = co_await list(tool, *node, what.is_long || tool.json, lines);
+    if (!listed) {
+      tool.wrong(listed.error());
       continue;
     }
-    for (const Line& line : *lines) co_await print(tool, line, what.is_long);
+    for (const Line& line : lines.all) co_await print(tool, line, what.is_long);
   }
 }
 
@@ -199,15 +225,23 @@ struct Tree {
   std::string file;
   unsigned depth = 0;
   U64 directories = 0, files = 0;
+  Budget budget;
+  bool given_up = false;  // a tree that has no end isn't shown to its end
 };
 
 Awaitable<void> branches(Tool& tool, Tree& tree, Node& directory, std::string before,
                          unsigned depth) {
-  const auto lines = co_await list(tool, directory, true);
-  if (!lines) co_return tool.wrong(lines.error());
-  for (std::size_t i = 0; i < lines->size(); ++i) {
-    const Line& line = (*lines)[i];
-    const bool is_last = i + 1 == lines->size();
+  Lines lines(tree.budget);
+  auto listed = co_await list(tool, directory, true, lines);
+  if (listed && !lines.share.take(Budget::kLevel + before.size()))
+    listed = std::unexpected(too_much(directory));
+  if (!listed) {
+    tree.given_up = tree.given_up || client::is(listed.error(), EOVERFLOW);
+    co_return tool.wrong(listed.error());
+  }
+  for (std::size_t i = 0; i < lines.all.size() && !tree.given_up; ++i) {
+    const Line& line = lines.all[i];
+    const bool is_last = i + 1 == lines.all.size();
     const bool is_directory = line.is && line.is->is_directory();
     ++(is_directory ? tree.directories : tree.files);
     if (tool.json) {
@@ -223,6 +257,7 @@ Awaitable<void> branches(Tool& tool, Tree& tree, Node& directory, std::string be
     if (!is_directory || (tree.depth != 0 && depth >= tree.depth)) continue;
     auto inner = co_await directory.walk(line.name);
     if (!inner) {
+      tree.given_up = client::is(inner.error(), ENAMETOOLONG);
       tool.wrong(inner.error());
       continue;
     }
@@ -258,7 +293,7 @@ Awaitable<void> stat(Tool& tool, const std::vector<std::string>& files) {
       tool.wrong(is.error());
       continue;
     }
-    line.is = std::move(*is);
+    line.is = kept(std::move(*is));
     if (tool.json) {
       tool.print(object(line));
       continue;

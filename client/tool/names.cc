@@ -1,7 +1,9 @@
 // mkdir, rm, mv, ln.
+#include <asio/this_coro.hpp>
 #include <dirent.h>
 
 #include "client/together.h"
+#include "client/tool/budget.h"
 #include "client/tool/tool.h"
 
 namespace ninep::tool {
@@ -53,53 +55,107 @@ struct Rm {
   bool force = false;
 };
 
-Awaitable<void> remove(Tool& tool, Node& in, std::string name, U8 type, unsigned depth);
+/// What has that name, and goes.
+struct Doomed {
+  std::string name;
+  U8 type = 0;  // DT_*
+};
 
-Awaitable<void> remove_all(Tool& tool, Node& directory, unsigned depth) {
-  for (;;) {
+/// Removes files, as many at once as there are places: whoever meets one that is free has it done
+/// there, otherwise here and now, so that nobody waits for a place and keeps one.
+class Remover {
+ public:
+  Remover(Tool& tool, const asio::any_io_executor& executor)
+      : tool_(tool), executor_(executor), places_(executor, tool.jobs) {}
+
+  Awaitable<void> remove(Node& in, Doomed what);
+
+ private:
+  Awaitable<void> remove_all(Node& directory);
+  Awaitable<void> remove_some(Node& directory, std::vector<Doomed> some);
+  Awaitable<void> remove_elsewhere(Node& in, Doomed what) {
+    co_await remove(in, std::move(what));
+    places_.leave();
+  }
+  /// A tree that has no end isn't removed to its end.
+  void give_up(const client::Error& error) {
+    given_up_ = true;
+    tool_.wrong(error);
+  }
+
+  Tool& tool_;
+  const asio::any_io_executor executor_;
+  client::Gate places_;
+  Budget budget_;
+  bool given_up_ = false;
+};
+
+Awaitable<void> Remover::remove_all(Node& directory) {
+  constexpr std::size_t kNamesMax = 1 << 24;
+  std::string last;
+  for (std::size_t count = 0; !given_up_;) {
     // What is read while it is emptied would be read in part: each round begins anew.
     auto opened = co_await directory.open_directory();
-    if (!opened) co_return tool.wrong(opened.error());
+    if (!opened) co_return tool_.wrong(opened.error());
     auto entries = co_await opened->next();
-    if (!entries) co_return tool.wrong(entries.error());
+    if (!entries) co_return tool_.wrong(entries.error());
     if (entries->empty()) co_return;
-    const int wrong_before = tool.wrongs();
-    std::size_t next = 0;
-    const auto work = [](Tool& t, Node& d, std::vector<client::Entry>& all, std::size_t& at,
-                         unsigned deep) -> Awaitable<void> {
-      while (at < all.size()) {
-        client::Entry& entry = all[at++];
-        co_await remove(t, d, entry.name, entry.type, deep);
-      }
-    };
-    std::vector<Awaitable<void>> workers;
-    // Directories in directories: not so many in each.
-    const std::size_t count = depth == 0 ? tool.jobs : 4;
-    for (std::size_t i = 0; i < count && i < entries->size(); ++i)
-      workers.push_back(work(tool, directory, *entries, next, depth + 1));
-    co_await client::together(std::move(workers));
-    if (tool.wrongs() != wrong_before) co_return;  // they would come again
+    count += entries->size();
+    if (entries->back().name == last || count > kNamesMax)
+      co_return tool_.wrong(client::Error{Errno{EIO}, "remove what is in " + directory.path(),
+                                          "the server lists what it has removed"});
+    last = entries->back().name;
+    Budget::Share share(budget_);
+    std::size_t size = Budget::kLevel;
+    std::vector<Doomed> some;
+    for (client::Entry& entry : *entries) {
+      size += sizeof(Doomed) + entry.name.size();
+      some.push_back({std::move(entry.name), entry.type});
+    }
+    entries->clear();
+    entries->shrink_to_fit();
+    if (!share.take(size))
+      co_return give_up(client::Error{Errno{EOVERFLOW}, "remove what is in " + directory.path(),
+                                      "more than there is memory for"});
+    const int wrong_before = tool_.wrongs();
+    co_await remove_some(directory, std::move(some));
+    if (tool_.wrongs() != wrong_before) co_return;  // they would come again
   }
 }
 
-Awaitable<void> remove(Tool& tool, Node& in, std::string name, U8 type, unsigned depth) {
-  if (type == DT_DIR || type == DT_UNKNOWN) {
-    auto node = co_await in.walk(name);
-    if (!node) co_return tool.wrong(node.error());
-    type = node->is_directory() ? DT_DIR : DT_REG;
-    if (type == DT_DIR) co_await remove_all(tool, *node, depth);
+Awaitable<void> Remover::remove_some(Node& directory, std::vector<Doomed> some) {
+  client::Group group(executor_);
+  for (Doomed& one : some) {
+    if (given_up_) break;
+    if (places_.try_enter())
+      group.spawn(remove_elsewhere(directory, std::move(one)));
+    else
+      co_await remove(directory, std::move(one));
   }
-  const auto removed = co_await in.remove(name, type == DT_DIR);
+  co_await group.all_done();
+}
+
+Awaitable<void> Remover::remove(Node& in, Doomed what) {
+  if (what.type == DT_DIR || what.type == DT_UNKNOWN) {
+    auto node = co_await in.walk(what.name);
+    if (!node && is(node.error(), ENAMETOOLONG)) co_return give_up(node.error());
+    if (!node) co_return tool_.wrong(node.error());
+    what.type = node->is_directory() ? DT_DIR : DT_REG;
+    if (what.type == DT_DIR) co_await remove_all(*node);
+    if (given_up_) co_return;
+  }
+  const auto removed = co_await in.remove(what.name, what.type == DT_DIR);
   if (removed || is(removed.error(), ENOENT)) co_return;
   // Lost with its connection, and gone: that is what was asked for.
   if (is(removed.error(), EIO)) {
-    const auto node = co_await in.walk(name);
+    const auto node = co_await in.walk(what.name);
     if (!node && is(node.error(), ENOENT)) co_return;
   }
-  tool.wrong(removed.error());
+  tool_.wrong(removed.error());
 }
 
 Awaitable<void> rm(Tool& tool, const Rm& what) {
+  Remover remover(tool, co_await asio::this_coro::executor);
   for (const std::string& text : what.files) {
     auto named = co_await tool.named(remote_of(text));
     if (!named) {
@@ -115,8 +171,8 @@ Awaitable<void> rm(Tool& tool, const Rm& what) {
       tool.wrong(client::Error{Errno{EISDIR}, "remove " + text, "say -r to remove all of it"});
       continue;
     }
-    co_await remove(tool, named->directory, named->name,
-                    node->is_directory() ? U8{DT_DIR} : U8{DT_REG}, 0);
+    Doomed doomed{named->name, node->is_directory() ? U8{DT_DIR} : U8{DT_REG}};
+    co_await remover.remove(named->directory, std::move(doomed));
   }
 }
 

@@ -3,6 +3,8 @@
 #include <array>
 #include <cstdio>
 
+#include "client/tool/text.h"
+
 namespace ninep::tool {
 
 std::string size_text(double bytes) {
@@ -42,13 +44,13 @@ void Progress::clear() {
 void Progress::file_done(const std::string& path) {
   ++files_;
   if (show_ != Show::kLines) return show();
-  std::fprintf(stderr, "%s\n", path.c_str());
+  std::fprintf(stderr, "%s\n", shown(path).c_str());
 }
 
 void Progress::wrong(const client::Error& error) {
   ++errors_;
   clear();
-  std::fprintf(stderr, "9p: %s\n", error.text().c_str());
+  std::fprintf(stderr, "9p: %s\n", shown(error.text(), kErrorMax).c_str());
 }
 
 void Progress::show() {

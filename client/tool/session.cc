@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "client/tool/text.h"
 #include "client/tool/tool.h"
 
 namespace ninep::tool {
@@ -123,7 +124,7 @@ Awaitable<Expected<void>> lock(Tool& tool, const LockAnd& what) {
     else
       std::printf("%s by process %u of %s, from %llu, %llu bytes\n",
                   there->type == lock::kRead ? "shared" : "locked", there->proc_id,
-                  there->client_id.c_str(), static_cast<unsigned long long>(there->start),
+                  shown(there->client_id).c_str(), static_cast<unsigned long long>(there->start),
                   static_cast<unsigned long long>(there->length));
     co_return Expected<void>();
   }

@@ -2,6 +2,10 @@
 
 #include <cstdio>
 
+#include <unistd.h>
+
+#include "client/tool/text.h"
+
 namespace ninep::tool {
 namespace {
 
@@ -33,7 +37,13 @@ std::string joined(const std::vector<std::string>& names) {
 Awaitable<Expected<Client*>> Tool::client(const Target& target) {
   if (const auto known = by_address_.find(target.address_text); known != by_address_.end())
     co_return known->second;
-  auto connected = co_await Client::connect(target.address, options);
+  client::Options here = options;
+  if (target.aname) here.user.aname = *target.aname;
+  auto connected = co_await Client::connect(target.address, here);
+  if (!connected && connected.error().doing == "Tattach" && here.user.aname.empty() &&
+      connected.error().why.empty())
+    connected.error().why = "if the server has several trees: which? " + target.address_text +
+                            ",aname=/TREE";
   NINEP_CO_RETURN_IF_WRONG(connected);
   co_return by_address_[target.address_text] = &clients_.emplace_back(std::move(*connected));
 }
@@ -92,12 +102,13 @@ Awaitable<Expected<Tool::Named>> Tool::named(const Target& target) {
 void Tool::wrong(const client::Error& error) {
   status_ = 1;
   ++wrongs_;
-  std::fprintf(stderr, "9p: %s\n", error.text().c_str());
+  std::fprintf(stderr, "9p: %s\n", shown(error.text(), kErrorMax).c_str());
 }
 
 void Tool::print(const nlohmann::json& object) {
   // A name may be any bytes.
-  std::puts(object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+  const bool ascii = ::isatty(STDOUT_FILENO) != 0;  // a terminal takes some of the rest for orders
+  std::puts(object.dump(-1, ' ', ascii, nlohmann::json::error_handler_t::replace).c_str());
 }
 
 Target target_of(const std::string& text) {

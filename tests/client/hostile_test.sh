@@ -1,0 +1,254 @@
+#!/bin/bash
+# hostile_test.sh 9P HOSTILE_SERVER: the tool with servers that mean ill (hostile_server.cc). It crashes
+# nowhere, ends, has bounded memory, writes nothing but where it is told to, and what it prints a
+# terminal can take.
+set -u
+p=$1 hostile=$2
+dir=$(mktemp -d) || exit 1
+pid=
+trap 'kill -9 $pid 2>/dev/null; rm -rf "$dir"' EXIT
+. "$(dirname "$0")/lib.sh"
+# A sanitizer's complaint is no error that was told; and memory is measured.
+export ASAN_OPTIONS=exitcode=99:quarantine_size_mb=1 UBSAN_OPTIONS=exitcode=99
+memory_max=1200000    # KiB, where AddressSanitizer may be in it
+at=unix:$dir/s
+
+# meet WHAT [NUMBER]: the server from now on.
+meet() {
+    met="$*"
+    if [ -n "$pid" ]; then
+        kill -9 "$pid"
+        wait "$pid" 2>/dev/null
+    fi
+    rm -f "$dir/s"
+    "$hostile" "$dir/s" "$@" &
+    pid=$!
+    until [ -S "$dir/s" ]; do sleep 0.02; done
+}
+outside() { (cd "$dir/outside" && find . -printf '%p %M %s %T@ %C@ %l\n' | sort; cat file); }
+# clean: what was said has no bytes that a terminal takes for orders.
+clean() {
+    if LC_ALL=C grep -qP '[\x01-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]' "$dir/said" ||
+        ! iconv -f UTF-8 -t UTF-8 "$dir/said" >/dev/null 2>&1; then
+        not_so "$met: a terminal gets more than text: $*"
+        head -c 400 "$dir/said" | od -c | head
+    fi
+    local size
+    size=$(stat -c %s "$dir/said")
+    [ "$size" -le $((1 << 20)) ] || not_so "$met: $size bytes are said: $*"
+}
+# ends STATUSES COMMAND...: with one of these.
+ends() {
+    local wanted=$1
+    shift
+    "$hostile" --measure "$dir/memory" "$@" >"$dir/said" 2>&1 </dev/null
+    local is=$?
+    case " $wanted " in
+    *" $is "*) ;;
+    *)
+        not_so "$met: status $is, not $wanted: $*"
+        said | cut -c 1-300
+        ;;
+    esac
+    local memory
+    memory=$(cat "$dir/memory")
+    [ "$memory" -le $memory_max ] || not_so "$met: $memory KiB of memory: $*"
+    [ -z "${VERBOSE:-}" ] || echo "$met: status $is, $memory KiB, $SECONDS s: ${*##*/}"
+    if [ "$(outside)" != "$outside_was" ]; then
+        not_so "$met: something outside was changed: $*"
+        diff <(echo "$outside_was") <(outside)
+        outside_was=$(outside)
+    fi
+}
+has() { grep -qF -- "$1" "$dir/said" || { not_so "$met: \"$1\" isn't said"; said | cut -c 1-300; }; }
+# fresh: an empty target.
+fresh() {
+    rm -rf "$dir/target"
+    mkdir "$dir/target"
+}
+target_is() {    # target_is NAME...: what is in it, by name
+    local is
+    is=$(cd "$dir/target" && find . -mindepth 1 -printf '%P\n' | LC_ALL=C sort | tr '\n' ' ')
+    [ "$is" = "$(printf '%s ' "$@")" ] || not_so "$met: the target has \"$is\", not \"$*\""
+}
+
+mkdir "$dir/outside"
+echo safe >"$dir/outside/file"
+outside_was=$(outside)
+
+# ---------------------------------------------------------------- names
+meet names
+fresh
+ends "1" "$p" get -r "$at" "$dir/target"    # the longest name doesn't fit
+clean
+[ -f "$dir/target/good" ] || not_so "the good file wasn't copied"
+[ "$(find "$dir/target" -mindepth 2 | wc -l)" = 0 ] || not_so "a name has become a path"
+for what in "ls" "ls -l" "tree"; do
+    ends "0 1" "$p" $what "$at"
+    clean
+    has good
+done
+ends "0 1" "$p" --json ls "$at"
+ends "1" "$p" cp -r "$at" "$dir/target"
+ends "1" "$p" sync --delete "$at" "$dir/target"
+clean
+
+# Links that are there already, below the target.
+meet swap
+for links in "sub" "sub d-link link"; do
+    fresh
+    for link in $links; do ln -s ../outside "$dir/target/$link"; done
+    ends "1" "$p" get -r "$at" "$dir/target"
+    [ ! -e "$dir/outside/evil" ] || not_so "a file was written behind a link"
+done
+fresh
+mkdir "$dir/target/link"
+ends "1" "$p" get -r "$at" "$dir/target"
+fresh
+ends "0 1" "$p" sync --delete "$at" "$dir/target"
+meet plain
+fresh
+ln -s ../outside/file "$dir/target/f"
+ends "0" "$p" get -r "$at" "$dir/target"
+[ ! -L "$dir/target/f" ] || not_so "the link was written to, or kept"
+ln -sf ../outside/file "$dir/target/f"
+ends "0" "$p" get "$at:/f" "$dir/target/f"
+ln -sf ../outside/file "$dir/target/f"
+ends "0" "$p" sync --delete "$at" "$dir/target"
+
+# ---------------------------------------------------------------- what root would get
+meet devices
+fresh
+ends "1" "$p" get -r "$at" "$dir/target"
+has "devices are copied with --owner"
+has "it is of no type"
+target_is d-sticky fifo socket suid
+[ "$(stat -c %a "$dir/target/suid")" = 755 ] || not_so "a file got set-id bits"
+getfattr -d -m - "$dir/target/suid" 2>/dev/null | grep -qE 'security.capability|trusted|system.evil' &&
+    not_so "a file got what is the system's"
+
+# ---------------------------------------------------------------- sizes
+meet huge
+fresh
+ends "1" "$p" get "$at:/most" "$dir/target"
+ends "1" "$p" get "$at:/max" "$dir/target"
+ends "0" "$p" ls -l "$at"
+has 18446744073709551615
+target_is
+for what in shrinks reads-long; do
+    meet $what
+    fresh
+    ends "1" "$p" get -r "$at" "$dir/target"
+    [ ! -e "$dir/target/f" ] || not_so "$what: a file that isn't whole has its name"
+done
+meet reads-long
+ends "1" "$p" cat "$at:/f"
+has "the server sent"
+meet grows
+fresh
+ends "0" "$p" get -r "$at" "$dir/target"
+[ "$(cat "$dir/target/f")" = xx ] || not_so "a file isn't what it was said to be"
+meet xattr-size
+fresh
+ends "0 1" "$p" get -r "$at" "$dir/target"
+ends "1" "$p" xattr "$at:/f" user.a
+has "1152921504606846976 bytes"
+meet xattrs-long
+ends "0 1" "$p" get -r "$at" "$dir/target"
+meet readlink
+fresh
+ends "1" "$p" get -r "$at" "$dir/target"    # longer than a path may be
+for what in "ls -l" "stat" "ls" "cat"; do
+    ends "0 1" "$p" $what "$at:/link"
+    clean
+done
+ends "0 1" "$p" tree "$at"
+clean
+
+# ---------------------------------------------------------------- without end
+meet endless
+for what in "ls" "ls -l" "tree"; do
+    ends "1" "$p" $what "$at"
+    has "more than there is memory for"
+done
+meet endless 300000
+ends "1" "$p" --wait 0 get -r -n "$at" "$dir/target"
+meet endless 20000
+ends "1" "$p" --wait 0 rm -r "$at:/d"
+meet links 30000
+fresh
+ends "1" "$p" --wait 0 get -r -n "$at" "$dir/target"
+meet again
+for what in "ls" "tree" "get -rn"; do
+    fresh
+    (cd "$dir/target" && ends "1" "$p" $what "$at")
+    has "it doesn't go on"
+done
+meet immortal
+ends "1" "$p" rm -r "$at:/d"
+has "the server lists what it has removed"
+for what in deep wide deep-liar; do
+    meet $what
+    fresh
+    ends "1" "$p" --jobs 4 get -r "$at" "$dir/target"
+    clean
+    rm -rf "$dir/target"
+    ends "1" "$p" --jobs 4 tree "$at"
+    ends "1" "$p" --jobs 4 rm -r "$at:/d"
+    clean
+done
+# The source's list broke off: what it hasn't named may be there all the same.
+meet entries-cut
+fresh
+echo kept >"$dir/target/mine"
+ends "1" "$p" sync --delete "$at" "$dir/target"
+[ -f "$dir/target/mine" ] || not_so "what a broken list doesn't name was removed"
+
+# ---------------------------------------------------------------- the protocol
+for what in walks-far types tags sizes cut entries-cut twice; do
+    meet $what
+    ends "1" "$p" --wait 0 ls "$at"
+    clean
+    fresh
+    ends "1" "$p" --wait 1 get -r "$at" "$dir/target"
+done
+for what in msize-0 msize-small msize-max version-none version-odd version-long; do
+    meet $what
+    ends "1" "$p" --wait 1 ls "$at"
+    clean
+done
+meet msize-least
+fresh
+ends "0" "$p" --wait 1 get -r "$at" "$dir/target"
+target_is f
+for seed in 1 2 3; do
+    meet noise $seed
+    ends "1" "$p" --wait 1 --timeout 1 ls "$at"
+    clean
+done
+meet text
+for what in ls cat stat rm "get -r"; do
+    (cd "$dir/outside" && ends "1" "$p" $what "$at:/f")
+    clean
+done
+
+# ---------------------------------------------------------------- no answer, or no connection
+for what in mute late late-flushed closes closes-attached; do
+    meet $what
+    ends "1" "$p" --wait 1 --timeout 1 ls "$at"
+    clean
+    fresh
+    ends "1" "$p" --wait 1 --timeout 1 get -r "$at" "$dir/target"
+done
+meet silent
+ends "1" "$p" --wait 1 --timeout 1 ls "$at"
+
+# ---------------------------------------------------------------- local trees
+meet plain
+mkdir -p "$dir/loop/a"
+ln -s .. "$dir/loop/a/up"
+ln -s loop "$dir/loop/loop"
+ends "1" "$p" --wait 0 put -r "$dir/loop" "$at:/"    # this server makes nothing
+ends "1" "$p" --wait 0 sync "$dir/loop" "$at:/"
+
+exit $failed

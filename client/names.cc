@@ -51,10 +51,19 @@ std::size_t Names::Place::depth() const {
 }
 
 std::string Names::Place::text() const {
-  std::string text;
-  for (const Name* at = name_.get(); at && at->parent; at = at->parent.get())
-    text = text.empty() ? at->name : at->name + "/" + text;
-  return text.empty() ? "/" : text;
+  constexpr std::size_t kMost = 4096;  // bytes; of a longer one its end
+  std::vector<const Name*> names;
+  std::size_t size = 0;
+  const Name* at = name_.get();
+  for (; at && at->parent && size < kMost; at = at->parent.get()) {
+    names.push_back(at);
+    size += at->name.size() + 1;
+  }
+  if (names.empty()) return "/";
+  std::string text = at->parent ? "..." : "";
+  for (auto name = names.rbegin(); name != names.rend(); ++name)
+    text += (text.empty() ? "" : "/") + (*name)->name;
+  return text;
 }
 
 void Names::removed(const Place& directory, Str name) {

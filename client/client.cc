@@ -123,8 +123,7 @@ asio::awaitable<Expected<Directory>> Node::open_directory() {
   auto handle = co_await attachment_->another(handle_);
   Expected<void> opened;
   if (handle)
-    opened = co_await attachment_->open(
-        *handle, attachment_->dialect() == kDotL ? lopen::kReadOnly | lopen::kDirectory : U32{0});
+    opened = co_await attachment_->open(*handle, lopen::kReadOnly | lopen::kDirectory);
   else
     opened = std::unexpected(handle.error());
   if (!opened) co_return told(Expected<Directory>(std::unexpected(opened.error())), "open");
@@ -233,7 +232,11 @@ asio::awaitable<Expected<void>> Node::close() {
 asio::awaitable<Expected<std::vector<Entry>>> Directory::next() {
   auto entries = co_await attachment_->repeat(
       handle_, [this](Operations& o, Fid fid) { return o.readdir(fid, offset_); });
-  if (entries && !entries->empty()) offset_ = entries->back().offset;
+  if (entries && !entries->empty()) {
+    const U64 end = entries->back().offset;
+    if (end == offset_) entries = error(EPROTO, "", "it doesn't go on");
+    offset_ = end;
+  }
   co_return told(std::move(entries), "read directory");
 }
 

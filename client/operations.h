@@ -123,11 +123,14 @@ class Operations {
   auto call(const T& request, std::chrono::milliseconds patience = {}) {
     return session_->call(request, patience);
   }
+  /// By Tremove, which every dialect has.
+  asio::awaitable<Expected<void>> remove_by_fid(Fid directory, std::string name, bool is_directory);
   U32 iounit(U32 told) const {
     return told == 0 ? session_->payload_max() : std::min(told, session_->payload_max());
   }
 
  private:
+  std::size_t names_in_one(std::span<const std::string> names) const;
   asio::awaitable<Expected<Rwalk>> walk_some(Fid from, Fid to, std::span<const std::string> names);
   asio::awaitable<Error> why_not(Fid from, Fid to, std::span<const std::string> reached,
                                  const std::string& next);

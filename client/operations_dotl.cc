@@ -82,15 +82,44 @@ asio::awaitable<Expected<void>> OperationsDotL::link(Fid directory, std::string 
   co_return co_await done(call(Tlink{directory, file, name}));
 }
 
+// Linux falls back to Tremove and Trename at the same errno: diod 1.0.24 has nothing else.
 asio::awaitable<Expected<void>> OperationsDotL::remove(Fid directory, std::string name,
                                                        bool is_directory) {
-  co_return co_await done(
-      call(Tunlinkat{directory, name, is_directory ? kUnlinkRemoveDir : U32{0}}));
+  if (has_unlinkat_) {
+    const auto removed = co_await done(
+        call(Tunlinkat{directory, name, is_directory ? kUnlinkRemoveDir : U32{0}}));
+    if (removed || !is(removed.error(), EOPNOTSUPP)) co_return removed;
+  }
+  const auto removed = co_await remove_by_fid(directory, name, is_directory);
+  if (removed) has_unlinkat_ = false;
+  co_return removed;
 }
 
 asio::awaitable<Expected<void>> OperationsDotL::rename(Fid from, std::string name, Fid to,
                                                        std::string to_name) {
-  co_return co_await done(call(Trenameat{from, name, to, to_name}));
+  if (has_renameat_) {
+    const auto renamed = co_await done(call(Trenameat{from, name, to, to_name}));
+    if (renamed || !is(renamed.error(), EOPNOTSUPP)) co_return renamed;
+  }
+  const auto renamed = co_await rename_by_fid(from, name, to, to_name);
+  if (renamed) has_renameat_ = false;
+  co_return renamed;
+}
+
+asio::awaitable<Expected<void>> OperationsDotL::rename_by_fid(Fid from, std::string name, Fid to,
+                                                              std::string to_name) {
+  const auto spare = fids().take();
+  NINEP_CO_RETURN_IF_WRONG(spare);
+  const auto walked = co_await walk(from, *spare, std::vector<std::string>(1, name));
+  Expected<void> renamed;
+  if (walked) {
+    renamed = co_await done(call(Trename{*spare, to, to_name}));
+    (void)co_await clunk(*spare);
+  } else {
+    renamed = std::unexpected(walked.error());
+  }
+  fids().give_back(*spare);
+  co_return renamed;
 }
 
 // ------------------------------------------------------------------ attributes
@@ -102,6 +131,11 @@ asio::awaitable<Expected<Attributes>> OperationsDotL::stat(Fid fid) {
   Attributes attributes;
   attributes.valid = (*got)->valid;
   attributes.attr = (*got)->attr;
+  // diod 1.0.24 says that it has what it was asked for, whatever that is.
+  const Attr& attr = attributes.attr;
+  if (attr.btime_sec == 0 && attr.btime_nsec == 0) attributes.valid &= ~getattr::kBtime;
+  if (attr.gen == 0) attributes.valid &= ~getattr::kGen;
+  if (attr.data_version == 0) attributes.valid &= ~getattr::kDataVersion;
   co_return attributes;
 }
 
@@ -120,7 +154,7 @@ asio::awaitable<Expected<std::vector<Entry>>> OperationsDotL::readdir(Fid fid, U
   // What is left out must not be taken for the end.
   constexpr int kRoundsMax = 100;
   for (int round = 0; entries.empty(); ++round) {
-    const auto got = co_await call(Treaddir{fid, offset, session().payload_max()});
+    const auto got = co_await call(Treaddir{fid, offset, std::min(session().payload_max(), kReaddirMax)});
     NINEP_CO_RETURN_IF_WRONG(got);
     Bytes rest = (*got)->data.bytes;
     if (rest.empty()) break;
@@ -223,9 +257,10 @@ asio::awaitable<Expected<void>> OperationsDotL::remove_xattr(Fid fid, std::strin
 asio::awaitable<Expected<U8>> OperationsDotL::lock(Fid fid, Lock lock, U32 flags) {
   // Whoever waits in line is answered when it is his turn.
   constexpr std::chrono::hours kForever{24 * 365};
+  const auto patience = flags & lock::kBlock ? kForever : std::chrono::milliseconds();
   const auto got = co_await call(
       Tlock{fid, lock.type, flags, lock.start, lock.length, lock.proc_id, lock.client_id},
-      flags & lock::kBlock ? kForever : std::chrono::milliseconds());
+      patience);
   NINEP_CO_RETURN_IF_WRONG(got);
   co_return (*got)->status;
 }

@@ -40,6 +40,10 @@ std::unexpected<Error> no_append(const char* doing) {
   return error(EOPNOTSUPP, doing, "before 9P2000.L only files that always are can be appended to");
 }
 
+std::unexpected<Error> no_name(const char* doing, Str name) {
+  return error(EINVAL, doing, "\"" + std::string(name) + "\" is no file's name");
+}
+
 asio::awaitable<Expected<Qid>> refused(int host_errno, const char* doing) {
   co_return error(host_errno, doing);
 }
@@ -88,6 +92,7 @@ asio::awaitable<Expected<Opened>> OperationsOld::create(Fid fid, std::string nam
 // Tcreate opens what it makes: that is closed again.
 asio::awaitable<Expected<Qid>> OperationsOld::make(Fid directory, std::string name, U32 perm,
                                                    std::string extension) {
+  if (!is_name(name)) co_return no_name("Tcreate", name);
   const auto spare = fids().take();
   NINEP_CO_RETURN_IF_WRONG(spare);
   const auto walked = co_await walk(directory, *spare, std::vector<std::string>());
@@ -136,8 +141,10 @@ asio::awaitable<Expected<Qid>> OperationsOld::mknod(Fid directory, std::string n
     case S_IFBLK:
       return make_in_dot_u(directory, std::move(name), old_modes::kDevice | perm, device("b"));
     case S_IFREG:
-    case 0: return make(directory, std::move(name), perm, "");
-    default: return refused(EINVAL, "Tcreate");
+    case 0:
+      return make(directory, std::move(name), perm, "");
+    default:
+      return refused(EINVAL, "Tcreate");
   }
 }
 
@@ -148,30 +155,10 @@ asio::awaitable<Expected<void>> OperationsOld::link(Fid directory, std::string n
   co_return Expected<void>();
 }
 
-// "It is correct to consider remove to be a clunk with the side effect of removing the file". It
-// takes files and directories alike.
 asio::awaitable<Expected<void>> OperationsOld::remove(Fid directory, std::string name,
                                                       bool is_directory) {
-  const auto spare = fids().take();
-  NINEP_CO_RETURN_IF_WRONG(spare);
-  const auto walked = co_await walk(directory, *spare, std::vector<std::string>(1, name));
-  if (!walked) {
-    fids().give_back(*spare);
-    co_return std::unexpected(walked.error());
-  }
-  Expected<void> result;
-  bool is_gone = false;
-  if (((walked->type & kQtDir) != 0) != is_directory) {
-    result = error(is_directory ? ENOTDIR : EISDIR, "Tremove");
-  } else {
-    const auto removed = co_await call(Tremove{*spare});
-    if (!removed) result = std::unexpected(removed.error());
-    // Given up, it may not have been done.
-    is_gone = removed || !(is(removed.error(), ECANCELED) || is(removed.error(), ETIMEDOUT));
-  }
-  if (!is_gone) (void)co_await clunk(*spare);
-  fids().give_back(*spare);
-  co_return result;
+  if (!is_name(name)) co_return no_name("Tremove", name);
+  co_return co_await remove_by_fid(directory, std::move(name), is_directory);
 }
 
 asio::awaitable<Expected<void>> OperationsOld::set_name(Fid fid, std::string name) {
@@ -195,6 +182,8 @@ asio::awaitable<Expected<bool>> OperationsOld::make_way(Fid directory, std::stri
 
 asio::awaitable<Expected<void>> OperationsOld::rename(Fid from, std::string name, Fid to,
                                                       std::string to_name) {
+  if (!is_name(name)) co_return no_name("Twstat", name);
+  if (!is_name(to_name)) co_return no_name("Twstat", to_name);
   if (from != to) {
     const auto here = co_await stat(from);
     NINEP_CO_RETURN_IF_WRONG(here);
@@ -239,10 +228,8 @@ asio::awaitable<Expected<void>> OperationsOld::change(Fid fid, Change change) {
     // All else that the mode says stays: "the directory bit cannot be changed", nor, in .u, a kind.
     const auto is = co_await call(Tstat{fid});
     NINEP_CO_RETURN_IF_WRONG(is);
-    const U32 ours =
-        dialect() == kDotU ? old_modes::kPermissionsDotU : old_modes::kPermissions;
-    stat.mode =
-        ((*is)->stat.stat.mode & ~ours) | old_modes::permissions(*change.mode, dialect());
+    const U32 ours = dialect() == kDotU ? old_modes::kPermissionsDotU : old_modes::kPermissions;
+    stat.mode = ((*is)->stat.stat.mode & ~ours) | old_modes::permissions(*change.mode, dialect());
   }
   if (change.uid) stat.n_uid = *change.uid;
   if (change.gid) stat.n_gid = *change.gid;

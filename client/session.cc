@@ -16,6 +16,19 @@ constexpr U32 kMsizeMin = 256;     // from the server: less is of no use
 constexpr std::size_t kPiecesAtOnce = 64;
 constexpr U32 kErrnoMax = 4095;
 
+// Of Rlerror or Rerror, when no dialect says yet what it looks like.
+std::string text_of_error(Bytes frame) {
+  std::string text;
+  const auto take = [&]<class M>(const M& message) {
+    if constexpr (std::same_as<M, Rlerror>) text = errno_text(Errno{message.ecode});
+    if constexpr (std::same_as<M, Rerror>) text = message.ename;
+  };
+  for (const Dialects dialect : {k9P2000, kDotU, kDotL})
+    if (visit_reply(read_header(frame).type, frame_body(frame), dialect, take) == Outcome::kDone)
+      break;
+  return text;
+}
+
 }  // namespace
 
 Session::Session(Stream stream, const Options& options)
@@ -46,21 +59,25 @@ asio::awaitable<Expected<std::shared_ptr<Session>>> Session::open(Stream stream,
 
 asio::awaitable<Expected<void>> Session::agree() {
   replies_.set_msize(options_.msize);
+  std::string said;
   for (const Dialects dialect : {kDotL, kDotU, k9P2000}) {
     if (!has(options_.dialects, dialect)) continue;
     auto agreeing = agree_on(dialect);
     const auto agreed = co_await std::move(agreeing);
     NINEP_CO_RETURN_IF_WRONG(agreed);
-    if (!*agreed) continue;
-    replies_.set_msize(msize_);
-    co_return Expected<void>();
+    if (dialect_ != kNone) {
+      replies_.set_msize(msize_);
+      co_return Expected<void>();
+    }
+    said = "to " + std::string(dialect_name(dialect)) + " the server said: " + *agreed;
   }
-  co_return error(EPROTONOSUPPORT, "agree on a dialect",
-                  "the server speaks none that was asked for");
+  co_return error(EPROTONOSUPPORT, "agree on a dialect", std::move(said));
 }
 
-// A server that doesn't know the dialect says "unknown", or another one, or sends an error.
-asio::awaitable<Expected<bool>> Session::agree_on(Dialects dialect) {
+// "If the server does not understand the client's version string, it should respond with" the
+// version "unknown"; it may respond with an older one. Some send an error. What the server said is
+// given back, where nothing was agreed on.
+asio::awaitable<Expected<std::string>> Session::agree_on(Dialects dialect) {
   Call call(stream_.executor());
   call.doing = "Tversion";
   call.awaited.type = Describe<Rversion>::code;
@@ -72,24 +89,34 @@ asio::awaitable<Expected<bool>> Session::agree_on(Dialects dialect) {
   auto exchanging = exchange(std::move(head), {}, call, {});
   const auto exchanged = co_await std::move(exchanging);
   version_ = nullptr;
-  if (!exchanged) {
-    if (lost() || !call.is_answered) co_return std::unexpected(exchanged.error());
-    co_return false;
-  }
+  if (!exchanged && (lost() || !call.is_answered)) co_return std::unexpected(exchanged.error());
+  const U8 type = read_header(call.awaited.bytes()).type;
+  if (type == Describe<Rlerror>::code || type == Describe<Rerror>::code)
+    co_return text_of_error(call.awaited.bytes());
   Rversion agreed{};
-  if (!decode(frame_body(call.awaited.bytes()), dialect, agreed)) {
-    lose(EPROTO, "a malformed Rversion");
-    co_return std::unexpected(*lost_);
+  if (type != Describe<Rversion>::code ||
+      !decode(frame_body(call.awaited.bytes()), dialect, agreed)) {
+    lose(EPROTO, "the server answered with " + (type == Describe<Rversion>::code
+                                                    ? "a malformed Rversion"
+                                                    : std::string(message_name(type))));
+    co_return error(EPROTO, "Tversion", lost_->why);
   }
   for (const Dialects one : {kDotL, kDotU, k9P2000}) {
-    if (!has(options_.dialects, one) || !agreed.version.starts_with(dialect_name(one))) continue;
+    if (one > dialect || !has(options_.dialects, one) || agreed.version != dialect_name(one))
+      continue;
+    if (agreed.msize > options_.msize)
+      co_return error(EPROTO, "Tversion",
+                      "the server wants messages of " + std::to_string(agreed.msize) +
+                          " bytes, where " + std::to_string(options_.msize) + " were offered");
     if (agreed.msize < kMsizeMin)
-      co_return error(EPROTO, call.doing, "messages that are too small");
+      co_return error(EPROTO, "Tversion",
+                      "the server takes messages of " + std::to_string(agreed.msize) +
+                          " bytes at most, which is too little");
     dialect_ = one;
-    msize_ = std::min(agreed.msize, options_.msize);
-    co_return true;
+    msize_ = agreed.msize;
+    break;
   }
-  co_return false;
+  co_return std::string(agreed.version);
 }
 
 // ------------------------------------------------------------------ a request and its reply
@@ -230,9 +257,10 @@ Session::Call* Session::call_of(Tag tag) const {
   return at < calls.size() ? calls[at] : nullptr;
 }
 
+// What nothing was sent of can't be answered; and its caller goes as it likes.
 Awaited* Session::awaited(Tag tag) {
   Call* const call = call_of(tag);
-  return call ? &call->awaited : nullptr;
+  return call && !call->is_unsent ? &call->awaited : nullptr;
 }
 
 // What a caller still has to be there for isn't over: a reply that comes before all of its request

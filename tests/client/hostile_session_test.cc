@@ -63,7 +63,7 @@ class HostileSession : public testing::Test {
 TEST_F(HostileSession, AnswersWhatWasNotAsked) {
   const std::vector<std::byte> data(60'000);
   std::optional<Expected<client::Reply<Rwrite>>> stuck;
-  asio::co_spawn(context, session->call(Twrite{Fid{1}, 0, data}),
+  asio::co_spawn(context, session->call(Twrite{Fid{1}, 0, Bytes(data)}),
                  [&](std::exception_ptr, auto result) { stuck = std::move(result); });
   context.restart();
   context.poll();

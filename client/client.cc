@@ -130,34 +130,39 @@ asio::awaitable<Expected<Directory>> Node::open_directory() {
   co_return Directory(attachment_, std::move(*handle));
 }
 
-asio::awaitable<Expected<File>> Node::create(std::string name, U32 flags, U32 mode) {
+asio::awaitable<Expected<File>> Node::create(std::string name, U32 flags, U32 mode,
+                                             std::optional<U32> gid) {
   auto handle = co_await attachment_->another(handle_);
   Expected<void> created;
   if (handle)
-    created = co_await attachment_->create(*handle, name, flags, mode, ::getegid());
+    created = co_await attachment_->create(*handle, name, flags, mode, gid.value_or(::getegid()));
   else
     created = std::unexpected(handle.error());
   if (!created) co_return told(Expected<File>(std::unexpected(created.error())), "create", name);
   co_return File(attachment_, std::move(*handle));
 }
 
-asio::awaitable<Expected<Qid>> Node::mkdir(std::string name, U32 mode) {
-  const auto make = [&](Operations& o, Fid fid) { return o.mkdir(fid, name, mode, ::getegid()); };
+asio::awaitable<Expected<Qid>> Node::mkdir(std::string name, U32 mode, std::optional<U32> gid) {
+  const auto make = [&](Operations& o, Fid fid) {
+    return o.mkdir(fid, name, mode, gid.value_or(::getegid()));
+  };
   const auto look = [&](Operations& o, Fid fid) { return is_absent<Qid>(o, fid, name); };
   co_return told(co_await attachment_->once(handle_, make, look), "mkdir", name);
 }
 
-asio::awaitable<Expected<Qid>> Node::symlink(std::string name, std::string target) {
+asio::awaitable<Expected<Qid>> Node::symlink(std::string name, std::string target,
+                                             std::optional<U32> gid) {
   const auto make = [&](Operations& o, Fid fid) {
-    return o.symlink(fid, name, target, ::getegid());
+    return o.symlink(fid, name, target, gid.value_or(::getegid()));
   };
   const auto look = [&](Operations& o, Fid fid) { return is_absent<Qid>(o, fid, name); };
   co_return told(co_await attachment_->once(handle_, make, look), "symlink", name);
 }
 
-asio::awaitable<Expected<Qid>> Node::mknod(std::string name, U32 mode, U64 rdev) {
+asio::awaitable<Expected<Qid>> Node::mknod(std::string name, U32 mode, U64 rdev,
+                                           std::optional<U32> gid) {
   const auto make = [&](Operations& o, Fid fid) {
-    return o.mknod(fid, name, mode, rdev, ::getegid());
+    return o.mknod(fid, name, mode, rdev, gid.value_or(::getegid()));
   };
   const auto look = [&](Operations& o, Fid fid) { return is_absent<Qid>(o, fid, name); };
   co_return told(co_await attachment_->once(handle_, make, look), "mknod", name);
@@ -238,6 +243,12 @@ asio::awaitable<Expected<std::vector<Entry>>> Directory::next() {
     offset_ = end;
   }
   co_return told(std::move(entries), "read directory");
+}
+
+asio::awaitable<Expected<void>> Directory::fsync() {
+  co_return told(co_await attachment_->repeat(
+                     handle_, [](Operations& o, Fid fid) { return o.fsync(fid, false); }),
+                 "fsync");
 }
 
 // ------------------------------------------------------------------ Client

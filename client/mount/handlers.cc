@@ -1,28 +1,27 @@
-// What the kernel asks for, in the order of fuse_lowlevel.h. A handler copies what it is given (it is
-// the kernel's only until it returns) and starts the coroutine of the same name.
+// What the kernel asks for, in the order of fuse_lowlevel.h. A handler copies what it is given (it
+// is the kernel's only until it returns) and starts a coroutine.
 #include <algorithm>
-#include <span>
 #include <cstring>
+#include <span>
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "client/mount/mount.h"
+#include "client/mount/open.h"
 
 namespace ninep::mount {
 
 using client::Attributes;
 using client::Change;
-using client::Directory;
 using client::Entry;
 using client::error;
 using client::Expected;
 using client::File;
+using client::is;
 using client::Lock;
 using client::Node;
 
@@ -30,37 +29,16 @@ namespace {
 
 using Done = Expected<void>;
 using NodeRef = std::shared_ptr<Node>;
-constexpr U32 kTransferMax = 1 << 20;  // of one read or write of the kernel's
+using Clock = Inode::Clock;
+constexpr std::size_t kTransferMax = 1 << 20;  // of one read or write of the kernel's
+constexpr std::size_t kLinkMax = 4095;         // of a symbolic link's text that the kernel takes
+constexpr std::size_t kNameMax = 1024;         // of an entry's
+constexpr std::size_t kEntryLeast = 152;       // an entry with attributes takes no less
 
-/// An open file or directory of the kernel's: fuse_file_info.fh.
-struct OpenFile {
-  OpenFile(File opened, InodeRef of, bool appending)
-      : file(std::move(opened)),
-        inode(std::move(of)),
-        appends(appending),
-        turn(file.attachment()->executor(), 1) {}
-  File file;
-  const InodeRef inode;
-  const bool appends;
-  client::Gate turn;  // to append: one after the other
-};
-struct OpenDirectory {
-  Directory directory;
-  InodeRef inode;
-  std::vector<Entry> entries;  // that were read; the next is at `next`
-  std::size_t next = 0;
-  U64 offset = 0;  // of the entry before it
-};
-
-OpenFile& file_of(const fuse_file_info& info) { return *reinterpret_cast<OpenFile*>(info.fh); }
-OpenDirectory& directory_of(const fuse_file_info& info) {
-  return *reinterpret_cast<OpenDirectory*>(info.fh);
-}
-
-struct stat stat_of(const Attributes& is, U64 number) {
+struct stat stat_of(const Attr& a, const Inode& inode) {
   struct stat s{};
-  const Attr& a = is.attr;
-  s.st_ino = a.qid.path == 0 ? number : a.qid.path;
+  const U64 path = inode.node->qid().path;
+  s.st_ino = path == 0 ? inode.number : path;
   s.st_mode = a.mode;
   s.st_nlink = a.nlink;
   s.st_uid = a.uid;
@@ -75,6 +53,16 @@ struct stat stat_of(const Attributes& is, U64 number) {
   return s;
 }
 
+/// What the kernel doesn't take, and gives the inode up for.
+Done check(const Attributes& is) {
+  const U32 type = is.attr.mode & S_IFMT;
+  const bool is_type = type == S_IFREG || type == S_IFDIR || type == S_IFLNK || type == S_IFCHR ||
+                       type == S_IFBLK || type == S_IFIFO || type == S_IFSOCK;
+  if (!is_type || is.attr.size > INT64_MAX)
+    return error(EIO, "stat", "the server tells attributes that no file has");
+  return {};
+}
+
 /// Linux's flags for open(2) as 9P2000.L has them: the same on x86, and the kernel's own are left.
 U32 flags_of(int flags) {
   constexpr U32 kTaken = lopen::kAccessMode | lopen::kTruncate | lopen::kAppend | lopen::kSync |
@@ -82,47 +70,81 @@ U32 flags_of(int flags) {
   return static_cast<U32>(flags) & kTaken;
 }
 
+Clock::time_point until(double seconds) {
+  return Clock::now() +
+         std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+}
+
 }  // namespace
 
 struct Handlers {
-  static Mount& of(fuse_req_t request) {
-    return *static_cast<Mount*>(fuse_req_userdata(request));
+  static Mount& of(fuse_req_t request) { return *static_cast<Mount*>(fuse_req_userdata(request)); }
+  /// Starts `work(mount, request, inode, ...)`; ESTALE: the kernel has forgotten the inode.
+  template <class Start, class... Arguments>
+  static void start(fuse_req_t request, fuse_ino_t number, Start work, Arguments... arguments) {
+    start_as(Interrupt::kWhenKilled, request, number, work, std::move(arguments)...);
   }
-  static NodeRef node_of(Mount& mount, fuse_ino_t number) {
-    const InodeRef inode = mount.inodes_.find(number);
-    return inode ? inode->node : nullptr;
-  }
-  /// Starts `work(mount, request, node of the inode, ...)`; ESTALE: the kernel has forgotten it.
-  template <class Work, class... Arguments>
-  static void start(fuse_req_t request, fuse_ino_t number, Work work, Arguments... arguments) {
+  template <class Start, class... Arguments>
+  static void start_as(Interrupt interrupt, fuse_req_t request, fuse_ino_t number, Start work,
+                       Arguments... arguments) {
     Mount& mount = of(request);
-    const NodeRef node = node_of(mount, number);
-    if (!node) {
-      fuse_reply_err(request, ESTALE);
-      return;
-    }
-    mount.start(request, work(mount, request, node, std::move(arguments)...));
+    const auto asked = std::make_shared<Request>(request, interrupt);
+    const InodeRef inode = mount.inodes_.find(number);
+    if (!inode)
+      asked->answer(fuse_reply_err, ESTALE);
+    else
+      mount.start(asked, work(mount, *asked, inode, std::move(arguments)...));
+  }
+  /// The same, of an open file: `work(mount, request, open, ...)`.
+  template <class Start, class... Arguments>
+  static void start_with(Interrupt interrupt, fuse_req_t request, const fuse_file_info* info,
+                         Start work, Arguments... arguments) {
+    Mount& mount = of(request);
+    const auto asked = std::make_shared<Request>(request, interrupt);
+    const auto file = file_of(mount, info);
+    if (!file)
+      asked->answer(fuse_reply_err, EBADF);
+    else
+      mount.start(asked, work(mount, *asked, file, std::move(arguments)...));
+  }
+  static std::shared_ptr<OpenFile> file_of(const Mount& mount, const fuse_file_info* info) {
+    const auto at = info ? mount.files_.find(info->fh) : mount.files_.end();
+    return at == mount.files_.end() ? nullptr : at->second;
+  }
+
+  /// Does `call()`, which takes fids; where the server has no more, some are given back, and it is
+  /// done again: it fails before it does anything.
+  template <class Call>
+  static std::invoke_result_t<Call&> with_room(Mount& mount, Call call) {
+    auto result = co_await call();
+    if (result || !is(result.error(), EMFILE)) co_return result;
+    mount.inodes_.halve();
+    co_return co_await call();
   }
 
   // ---------------------------------------------------------------- names
 
-  /// What the kernel is to know of a file that it asked for by name. With no attributes to be had it
-  /// isn't known at all.
+  /// What the kernel is to know of a file that it asked for by name. With no attributes to be had
+  /// it isn't known at all.
   static asio::awaitable<Expected<fuse_entry_param>> entry(Mount& mount, Node node) {
     const auto is = co_await node.stat();
     NINEP_CO_RETURN_IF_WRONG(is);
-    const InodeRef inode = mount.inodes_.looked_up(std::move(node));
+    auto checked = check(*is);
+    NINEP_CO_RETURN_IF_WRONG(checked);
+    const InodeRef inode = mount.inodes_.looked_up(std::move(node), is->attr.mode & S_IFMT);
+    learn(mount, *inode, *is);
     fuse_entry_param entry{};
     entry.ino = inode->number;
-    entry.attr = stat_of(*is, inode->number);
+    entry.attr = stat_of(is->attr, *inode);
     entry.attr_timeout = entry.entry_timeout = mount.options_.attribute_timeout;
     co_return entry;
   }
-  static void reply(Mount& mount, fuse_req_t request, const fuse_entry_param& entry) {
-    if (fuse_reply_entry(request, &entry) == -ENOENT) mount.inodes_.forget(entry.ino, 1);
+  static void reply(Mount& mount, Request& request, const fuse_entry_param& entry) {
+    if (request.answer(fuse_reply_entry, &entry) == -ENOENT) mount.inodes_.forget(entry.ino, 1);
   }
-  static Mount::Work look_up(Mount& mount, fuse_req_t request, NodeRef in, std::string name) {
-    auto node = co_await in->walk(name);
+  static Work look_up(Mount& mount, Request& request, InodeRef in, std::string name) {
+    const NodeRef directory = in->node;
+    auto node = co_await with_room(mount, [&] { return directory->walk(name); });
     NINEP_CO_RETURN_IF_WRONG(node);
     const auto entry = co_await Handlers::entry(mount, std::move(*node));
     NINEP_CO_RETURN_IF_WRONG(entry);
@@ -142,16 +164,60 @@ struct Handlers {
     fuse_reply_none(request);
   }
 
-  static Mount::Work make_node(Mount& mount, fuse_req_t request, NodeRef in, std::string name,
-                               U32 mode, U64 rdev) {
-    if (S_ISDIR(mode)) {
-      const auto made = co_await in->mkdir(name, mode & 07777);
-      NINEP_CO_RETURN_IF_WRONG(made);
-    } else {
-      const auto made = co_await in->mknod(name, mode, rdev);
-      NINEP_CO_RETURN_IF_WRONG(made);
+  /// Linux's rule, which is the client's to apply: a folder may hand its group on. That is looked
+  /// at as often as the kernel looks at attributes.
+  static asio::awaitable<Expected<U32>> group_of_new(Mount& mount, Request& request, InodeRef in) {
+    if (Clock::now() >= in->group_until) {
+      const NodeRef node = in->node;
+      const auto is = co_await node->stat();
+      NINEP_CO_RETURN_IF_WRONG(is);
+      learn(mount, *in, *is);
     }
-    co_return co_await look_up(mount, request, in, name);
+    co_return in->group.value_or(request.gid());
+  }
+  static void learn(Mount& mount, Inode& inode, const Attributes& is) {
+    if (inode.type != S_IFDIR) return;
+    inode.group = is.attr.mode & S_ISGID ? std::optional(is.attr.gid) : std::nullopt;
+    inode.group_until = until(mount.options_.attribute_timeout);
+  }
+  /// What was made belongs to the mount's user at the server. It becomes the caller's, if the
+  /// server lets us: nobody but root may, and not everywhere.
+  static asio::awaitable<Done> give(Mount& mount, Request& request, Node& made, U32 mode) {
+    if (!mount.options_.gives_away || request.uid() == 0) co_return Done();
+    Change change;
+    change.uid = request.uid();
+    if (!S_ISDIR(mode) && (mode & (S_ISUID | S_ISGID)) != 0) change.mode = mode & 07777;
+    const auto given = co_await made.change(change);
+    if (!given && !is(given.error(), EPERM)) co_return given;
+    co_return Done();
+  }
+  /// Tells the kernel of what was made just now, which nobody has replaced meanwhile.
+  static Work tell_made(Mount& mount, Request& request, InodeRef in, std::string name, Qid made,
+                        U32 mode) {
+    const NodeRef directory = in->node;
+    auto node = co_await with_room(mount, [&] { return directory->walk(name); });
+    NINEP_CO_RETURN_IF_WRONG(node);
+    if (node->qid().path == made.path) {
+      auto given = co_await give(mount, request, *node, mode);
+      NINEP_CO_RETURN_IF_WRONG(given);
+    }
+    const auto entry = co_await Handlers::entry(mount, std::move(*node));
+    NINEP_CO_RETURN_IF_WRONG(entry);
+    reply(mount, request, *entry);
+    co_return Done();
+  }
+  static Work make_node(Mount& mount, Request& request, InodeRef in, std::string name, U32 mode,
+                        U64 rdev) {
+    const auto group = co_await group_of_new(mount, request, in);
+    NINEP_CO_RETURN_IF_WRONG(group);
+    const NodeRef directory = in->node;
+    Expected<Qid> made;
+    if (S_ISDIR(mode))
+      made = co_await directory->mkdir(name, mode & 07777, *group);
+    else
+      made = co_await directory->mknod(name, mode, rdev, *group);
+    NINEP_CO_RETURN_IF_WRONG(made);
+    co_return co_await tell_made(mount, request, in, name, *made, mode);
   }
   static void mknod(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode,
                     dev_t rdev) {
@@ -160,36 +226,40 @@ struct Handlers {
   static void mkdir(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode) {
     start(request, parent, make_node, std::string(name), U32{mode} | U32{S_IFDIR}, U64{0});
   }
-  static Mount::Work make_link(Mount& mount, fuse_req_t request, NodeRef in, std::string name,
-                               std::string target) {
-    const auto made = co_await in->symlink(name, target);
+  static Work make_link(Mount& mount, Request& request, InodeRef in, std::string name,
+                        std::string target) {
+    const auto group = co_await group_of_new(mount, request, in);
+    NINEP_CO_RETURN_IF_WRONG(group);
+    const NodeRef directory = in->node;
+    const auto made = co_await directory->symlink(name, target, *group);
     NINEP_CO_RETURN_IF_WRONG(made);
-    co_return co_await look_up(mount, request, in, name);
+    co_return co_await tell_made(mount, request, in, name, *made, 0);
   }
-  static void symlink(fuse_req_t request, const char* target, fuse_ino_t parent,
-                      const char* name) {
+  static void symlink(fuse_req_t request, const char* target, fuse_ino_t parent, const char* name) {
     start(request, parent, make_link, std::string(name), std::string(target));
   }
-  static Mount::Work name_again(Mount& mount, fuse_req_t request, NodeRef in, NodeRef file,
-                                std::string name) {
-    const auto linked = co_await in->link(name, *file);
+  static Work name_again(Mount& mount, Request& request, InodeRef in, InodeRef file,
+                         std::string name) {
+    const NodeRef directory = in->node;
+    const NodeRef node = file->node;
+    const auto linked = co_await directory->link(name, *node);
     NINEP_CO_RETURN_IF_WRONG(linked);
     co_return co_await look_up(mount, request, in, name);
   }
   static void link(fuse_req_t request, fuse_ino_t number, fuse_ino_t parent, const char* name) {
-    const NodeRef file = node_of(of(request), number);
+    InodeRef file = of(request).inodes_.find(number);
     if (!file) {
       fuse_reply_err(request, ESTALE);
       return;
     }
-    start(request, parent, name_again, file, std::string(name));
+    start(request, parent, name_again, std::move(file), std::string(name));
   }
 
-  static Mount::Work remove(Mount&, fuse_req_t request, NodeRef in, std::string name,
-                            bool is_directory) {
-    const auto removed = co_await in->remove(name, is_directory);
+  static Work remove(Mount&, Request& request, InodeRef in, std::string name, bool is_directory) {
+    const NodeRef directory = in->node;
+    const auto removed = co_await directory->remove(name, is_directory);
     NINEP_CO_RETURN_IF_WRONG(removed);
-    fuse_reply_err(request, 0);
+    request.answer(fuse_reply_err, 0);
     co_return Done();
   }
   static void unlink(fuse_req_t request, fuse_ino_t parent, const char* name) {
@@ -198,45 +268,63 @@ struct Handlers {
   static void rmdir(fuse_req_t request, fuse_ino_t parent, const char* name) {
     start(request, parent, remove, std::string(name), true);
   }
-  static Mount::Work move(Mount&, fuse_req_t request, NodeRef from, NodeRef to, std::string name,
-                          std::string to_name) {
-    const auto renamed = co_await from->rename(name, *to, to_name);
+  static Work move(Mount&, Request& request, InodeRef from, InodeRef to, std::string name,
+                   std::string to_name) {
+    const NodeRef source = from->node;
+    const NodeRef target = to->node;
+    const auto renamed = co_await source->rename(name, *target, to_name);
     NINEP_CO_RETURN_IF_WRONG(renamed);
-    fuse_reply_err(request, 0);
+    request.answer(fuse_reply_err, 0);
     co_return Done();
   }
   static void rename(fuse_req_t request, fuse_ino_t parent, const char* name, fuse_ino_t to,
                      const char* to_name, unsigned flags) {
-    const NodeRef target = node_of(of(request), to);
+    InodeRef target = of(request).inodes_.find(to);
     if (flags != 0 || !target) {  // 9P has no RENAME_NOREPLACE, RENAME_EXCHANGE
       fuse_reply_err(request, flags != 0 ? EINVAL : ESTALE);
       return;
     }
-    start(request, parent, move, target, std::string(name), std::string(to_name));
+    start(request, parent, move, std::move(target), std::string(name), std::string(to_name));
   }
 
   // ---------------------------------------------------------------- attributes
 
-  static Mount::Work tell(Mount& mount, fuse_req_t request, NodeRef node, U64 number) {
-    const auto is = co_await node->stat();
+  static Work tell(Mount& mount, Request& request, InodeRef inode, std::shared_ptr<OpenFile> file) {
+    const NodeRef node = inode->node;
+    Expected<Attributes> is;
+    if (file)
+      is = co_await file->file.stat();
+    else
+      is = co_await node->stat();
+    // Without a name it is found by its open file alone.
+    if (!file && !is && client::is(is.error(), ESTALE) && !inode->files.empty()) {
+      const auto open = inode->files.front()->shared_from_this();
+      is = co_await open->file.stat();
+    }
     NINEP_CO_RETURN_IF_WRONG(is);
-    const struct stat status = stat_of(*is, number);
-    fuse_reply_attr(request, &status, mount.options_.attribute_timeout);
+    auto checked = check(*is);
+    NINEP_CO_RETURN_IF_WRONG(checked);
+    if ((is->attr.mode & S_IFMT) != inode->type)
+      co_return error(ESTALE, "stat", "it has become another file");
+    learn(mount, *inode, *is);
+    const struct stat status = stat_of(is->attr, *inode);
+    request.answer(fuse_reply_attr, &status, mount.options_.attribute_timeout);
     co_return Done();
   }
-  static void getattr(fuse_req_t request, fuse_ino_t number, fuse_file_info*) {
-    start(request, number, tell, U64{number});
+  static void getattr(fuse_req_t request, fuse_ino_t number, fuse_file_info* info) {
+    start(request, number, tell, file_of(of(request), info));
   }
-  static Mount::Work alter(Mount& mount, fuse_req_t request, NodeRef node, Change change,
-                           OpenFile* file, U64 number) {
+  static Work alter(Mount& mount, Request& request, InodeRef inode, Change change,
+                    std::shared_ptr<OpenFile> file) {
     // By the open file, if it is one: it may be one that nobody else could change.
+    const NodeRef node = inode->node;
     Done changed;
     if (file)
       changed = co_await file->file.change(change);
     else
       changed = co_await node->change(change);
     NINEP_CO_RETURN_IF_WRONG(changed);
-    co_return co_await tell(mount, request, node, number);
+    co_return co_await tell(mount, request, inode, file);
   }
   static void setattr(fuse_req_t request, fuse_ino_t number, struct stat* to, int which,
                       fuse_file_info* info) {
@@ -250,18 +338,19 @@ struct Handlers {
     const timespec now{0, UTIME_NOW};
     if (which & FUSE_SET_ATTR_ATIME_NOW) change.atime = now;
     if (which & FUSE_SET_ATTR_MTIME_NOW) change.mtime = now;
-    start(request, number, alter, change, info ? &file_of(*info) : nullptr, U64{number});
+    start(request, number, alter, change, file_of(of(request), info));
   }
-  static Mount::Work read_link(Mount&, fuse_req_t request, NodeRef node) {
+  static Work read_link(Mount&, Request& request, InodeRef inode) {
+    const NodeRef node = inode->node;
     const auto target = co_await node->readlink();
     NINEP_CO_RETURN_IF_WRONG(target);
-    fuse_reply_readlink(request, target->c_str());
+    if (target->size() > kLinkMax) co_return error(ENAMETOOLONG, "read a symbolic link");
+    request.answer(fuse_reply_readlink, target->c_str());
     co_return Done();
   }
-  static void readlink(fuse_req_t request, fuse_ino_t number) {
-    start(request, number, read_link);
-  }
-  static Mount::Work tell_room(Mount&, fuse_req_t request, NodeRef node) {
+  static void readlink(fuse_req_t request, fuse_ino_t number) { start(request, number, read_link); }
+  static Work tell_room(Mount&, Request& request, InodeRef inode) {
+    const NodeRef node = inode->node;
     const auto got = co_await node->statfs();
     NINEP_CO_RETURN_IF_WRONG(got);
     struct statvfs status{};
@@ -273,50 +362,71 @@ struct Handlers {
     status.f_ffree = got->ffree;
     status.f_favail = got->ffree;
     status.f_namemax = got->namelen;
-    fuse_reply_statfs(request, &status);
+    request.answer(fuse_reply_statfs, &status);
     co_return Done();
   }
   static void statfs(fuse_req_t request, fuse_ino_t number) { start(request, number, tell_room); }
 
   // ---------------------------------------------------------------- files
 
-  /// Whether what the kernel has kept of the file is what the server has.
-  static void set_cache(Mount& mount, Inode& inode, const Qid& qid, fuse_file_info& info) {
-    info.keep_cache = qid.version != 0 && inode.cached_version == qid.version;
-    info.direct_io = mount.options_.direct;
-    inode.cached_version = qid.version;
+  /// Takes the file into the table; whether what the kernel has kept of it is what the server has.
+  /// What is appended to isn't kept: where the kernel takes the end to be is another client's by
+  /// then.
+  static std::shared_ptr<OpenFile> opened(Mount& mount, File file, InodeRef inode, U32 flags,
+                                          fuse_file_info& info) {
+    const Qid& qid = file.qid();
+    info.keep_cache = qid.version != 0 && inode->cached_version == qid.version;
+    info.direct_io = mount.options_.direct || (flags & lopen::kAppend) != 0;
+    inode->cached_version = qid.version;
+    info.fh = mount.next_handle_++;
+    return std::make_shared<OpenFile>(std::move(file), std::move(inode), flags);
   }
-  static Mount::Work open_it(Mount& mount, fuse_req_t request, NodeRef node, InodeRef inode,
-                             fuse_file_info info) {
-    auto file = co_await node->open(flags_of(info.flags));
+  static Work open_it(Mount& mount, Request& request, InodeRef inode, fuse_file_info info) {
+    const NodeRef node = inode->node;
+    const U32 flags = flags_of(info.flags);
+    auto file = co_await with_room(mount, [&] { return node->open(flags); });
     NINEP_CO_RETURN_IF_WRONG(file);
-    set_cache(mount, *inode, file->qid(), info);
-    auto open = std::make_unique<OpenFile>(std::move(*file), inode, (info.flags & O_APPEND) != 0);
-    info.fh = reinterpret_cast<U64>(open.get());
+    const auto open = opened(mount, std::move(*file), inode, flags, info);
+    // Before the answer, for then it may be used at once.
+    mount.files_[info.fh] = open;
     // Whoever wanted it has gone: nobody will release it.
-    if (fuse_reply_open(request, &info) != -ENOENT) (void)open.release();
+    if (request.answer(fuse_reply_open, &info) == -ENOENT) mount.files_.erase(info.fh);
     co_return Done();
   }
   static void open(fuse_req_t request, fuse_ino_t number, fuse_file_info* info) {
-    start(request, number, open_it, of(request).inodes_.find(number), *info);
+    start(request, number, open_it, *info);
   }
-  static Mount::Work create_it(Mount& mount, fuse_req_t request, NodeRef in, std::string name,
-                               U32 mode, fuse_file_info info) {
-    const U32 exclusive = info.flags & O_EXCL ? lopen::kExclusive : U32{0};
-    auto file = co_await in->create(name, flags_of(info.flags) | exclusive, mode & 07777);
+  /// For several users a file that has come meanwhile is not opened here: it is for the kernel to
+  /// say whether the caller may, and it looks again after ESTALE.
+  static Work create_it(Mount& mount, Request& request, InodeRef in, std::string name, U32 mode,
+                        fuse_file_info info) {
+    const auto group = co_await group_of_new(mount, request, in);
+    NINEP_CO_RETURN_IF_WRONG(group);
+    const NodeRef directory = in->node;
+    const U32 flags = flags_of(info.flags);
+    const bool is_exclusive = (info.flags & O_EXCL) != 0;
+    const U32 exclusive = is_exclusive || mount.options_.allow_other ? lopen::kExclusive : U32{0};
+    auto file = co_await with_room(
+        mount, [&] { return directory->create(name, flags | exclusive, mode & 07777, *group); });
+    if (!file && is(file.error(), EEXIST) && !is_exclusive) file.error().code = Errno{ESTALE};
     NINEP_CO_RETURN_IF_WRONG(file);
-    auto node = co_await file->walk("");
+    if (exclusive != 0) {
+      auto given = co_await give(mount, request, *file, mode);
+      NINEP_CO_RETURN_IF_WRONG(given);
+    }
+    auto node = co_await with_room(mount, [&] { return directory->walk(name); });
     NINEP_CO_RETURN_IF_WRONG(node);
+    if (node->qid().path != file->qid().path)
+      co_return error(ESTALE, "create " + name, "another file has its name already");
     const auto entry = co_await Handlers::entry(mount, std::move(*node));
     NINEP_CO_RETURN_IF_WRONG(entry);
     const InodeRef inode = mount.inodes_.find(entry->ino);
-    set_cache(mount, *inode, file->qid(), info);
-    auto open = std::make_unique<OpenFile>(std::move(*file), inode, (info.flags & O_APPEND) != 0);
-    info.fh = reinterpret_cast<U64>(open.get());
-    if (fuse_reply_create(request, &*entry, &info) != -ENOENT)
-      (void)open.release();
-    else
+    const auto open = opened(mount, std::move(*file), inode, flags, info);
+    mount.files_[info.fh] = open;
+    if (request.answer(fuse_reply_create, &*entry, &info) == -ENOENT) {
+      mount.files_.erase(info.fh);
       mount.inodes_.forget(entry->ino, 1);
+    }
     co_return Done();
   }
   static void create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode,
@@ -324,45 +434,83 @@ struct Handlers {
     start(request, parent, create_it, std::string(name), U32{mode}, *info);
   }
 
-  static Mount::Work read_it(Mount&, fuse_req_t request, NodeRef, OpenFile* open, std::size_t size,
-                             U64 offset) {
-    std::vector<std::byte> room(size);
-    const auto got = co_await open->file.read(offset, room);
+  static Work read_it(Mount&, Request& request, std::shared_ptr<OpenFile> open, std::size_t size,
+                      U64 offset) {
+    const auto room = std::make_unique_for_overwrite<std::byte[]>(size);
+    const auto got = co_await open->file.read(offset, Room(room.get(), size));
     NINEP_CO_RETURN_IF_WRONG(got);
-    fuse_reply_buf(request, reinterpret_cast<const char*>(room.data()), *got);
+    request.answer(fuse_reply_buf, reinterpret_cast<const char*>(room.get()), *got);
     co_return Done();
   }
-  static void read(fuse_req_t request, fuse_ino_t number, std::size_t size, off_t offset,
+  static void read(fuse_req_t request, fuse_ino_t, std::size_t size, off_t offset,
                    fuse_file_info* info) {
-    start(request, number, read_it, &file_of(*info), std::min<std::size_t>(size, kTransferMax),
-          static_cast<U64>(offset));
+    start_with(Interrupt::kWhenKilled, request, info, read_it,
+               std::min<std::size_t>(size, kTransferMax), static_cast<U64>(offset));
   }
-  static Mount::Work write_it(Mount&, fuse_req_t request, NodeRef, OpenFile* open,
-                              std::vector<std::byte> data, U64 offset) {
+  /// Whether it is appended is said of each write: a program may change its mind (F_SETFL), and the
+  /// kernel writes mapped pages by any of a file's descriptors.
+  static Work write_it(Mount&, Request& request, std::shared_ptr<OpenFile> open,
+                       std::vector<std::byte> data, U64 offset, bool appends) {
+    auto file = co_await open->for_writes(appends);
+    NINEP_CO_RETURN_IF_WRONG(file);
     Done written;
-    if (!open->appends) {
-      written = co_await open->file.write(offset, data);
+    if (!appends) {
+      written = co_await (*file)->write(offset, data);
     } else {
       if (!co_await open->turn.enter()) co_return error(ECANCELED, "append");
-      written = co_await open->file.append(data);
+      written = co_await (*file)->append(data);
       open->turn.leave();
     }
     NINEP_CO_RETURN_IF_WRONG(written);
-    fuse_reply_write(request, data.size());
+    request.answer(fuse_reply_write, data.size());
     co_return Done();
   }
-  static void write(fuse_req_t request, fuse_ino_t number, const char* data, std::size_t size,
+  static void write(fuse_req_t request, fuse_ino_t, const char* data, std::size_t size,
                     off_t offset, fuse_file_info* info) {
     const auto bytes = std::as_bytes(std::span(data, size));
-    start(request, number, write_it, &file_of(*info),
-          std::vector<std::byte>(bytes.begin(), bytes.end()), static_cast<U64>(offset));
+    const bool appends = (info->flags & O_APPEND) != 0 && !info->writepage;
+    start_with(Interrupt::kWhenKilled, request, info, write_it,
+               std::vector<std::byte>(bytes.begin(), bytes.end()), static_cast<U64>(offset),
+               appends);
   }
 
-  static Lock whole(U64 owner, bool is_flock) {
-    return {lock::kUnlock, 0, 0, 0, owner_name(owner, is_flock)};
+  static Work flush_it(Mount&, Request& request, std::shared_ptr<OpenFile> open, U64 owner) {
+    const Lock all{.type = lock::kUnlock};
+    const auto unlocked = co_await unlock(open->inode, all, owner);
+    std::erase_if(open->inode->lock_owners,
+                  [owner](const Inode::LockOwner& one) { return one.owner == owner; });
+    NINEP_CO_RETURN_IF_WRONG(unlocked);
+    request.answer(fuse_reply_err, 0);
+    co_return Done();
   }
-  /// flock(2)'s and fcntl(2)'s are not in each other's way in Linux, and here they are: 9P has one
-  /// kind. Their owners differ all the same.
+  static void flush(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
+    start_with(Interrupt::kNever, request, info, flush_it, U64{info->lock_owner});
+  }
+  static Work release_it(Mount&, Request& request, std::shared_ptr<OpenFile> open) {
+    co_await open->close();
+    request.answer(fuse_reply_err, 0);
+    co_return Done();
+  }
+  static void release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
+    const U64 handle = info->fh;
+    Mount& mount = of(request);
+    start_with(Interrupt::kNever, request, info, release_it);
+    mount.files_.erase(handle);
+  }
+  static Work sync_it(Mount&, Request& request, std::shared_ptr<OpenFile> open, bool data_only) {
+    const auto synced = co_await open->file.fsync(data_only);
+    NINEP_CO_RETURN_IF_WRONG(synced);
+    request.answer(fuse_reply_err, 0);
+    co_return Done();
+  }
+  static void fsync(fuse_req_t request, fuse_ino_t, int data_only, fuse_file_info* info) {
+    start_with(Interrupt::kWhenKilled, request, info, sync_it, data_only != 0);
+  }
+
+  // ---------------------------------------------------------------- locks
+
+  /// Who has a lock: the kernel's number for it, on this host, in this mount. flock(2)'s owners are
+  /// others than fcntl(2)'s, and the locks are of one kind: 9P has no more.
   static std::string owner_name(U64 owner, bool is_flock) {
     static const std::string host = [] {
       char name[256] = {};
@@ -371,43 +519,36 @@ struct Handlers {
     }();
     return host + (is_flock ? "/flock/" : "/") + std::to_string(owner);
   }
-  static Mount::Work flush_it(Mount&, fuse_req_t request, NodeRef, OpenFile* open, U64 owner) {
-    if (open->file.has_locks()) (void)co_await open->file.unlock(whole(owner, false));
-    fuse_reply_err(request, 0);
-    co_return Done();
+  /// The owner's process, as it was called when the first of his locks was taken.
+  static U32 process_of(const Inode& inode, U64 owner, U32 pid) {
+    const auto known = std::ranges::find(inode.lock_owners, owner, &Inode::LockOwner::owner);
+    return known == inode.lock_owners.end() ? pid : known->pid;
   }
-  static void flush(fuse_req_t request, fuse_ino_t number, fuse_file_info* info) {
-    start(request, number, flush_it, &file_of(*info), U64{info->lock_owner});
+  /// A process's locks are the file's, by whichever descriptor they were taken.
+  static asio::awaitable<Done> unlock(InodeRef inode, Lock range, U64 owner) {
+    Done unlocked;
+    const std::vector<Inode::LockOwner> owners = inode->lock_owners;
+    for (const Inode::LockOwner& one : owners) {
+      const auto file = one.file.lock();
+      if (one.owner != owner || !file) continue;
+      range.proc_id = one.pid;
+      range.client_id = owner_name(owner, false);
+      const auto done = co_await file->file.unlock(range);
+      if (!done && unlocked) unlocked = done;
+    }
+    co_return unlocked;
   }
-  static Mount::Work release_it(Mount&, fuse_req_t request, NodeRef, OpenFile* open) {
-    const std::unique_ptr<OpenFile> last(open);
-    const auto closed = co_await last->file.close();
-    fuse_reply_err(request, closed ? 0 : static_cast<int>(closed.error().code));
-    co_return Done();
-  }
-  static void release(fuse_req_t request, fuse_ino_t number, fuse_file_info* info) {
-    start(request, number, release_it, &file_of(*info));
-  }
-  static Mount::Work sync_it(Mount&, fuse_req_t request, NodeRef, OpenFile* open, bool data_only) {
-    const auto synced = co_await open->file.fsync(data_only);
-    NINEP_CO_RETURN_IF_WRONG(synced);
-    fuse_reply_err(request, 0);
-    co_return Done();
-  }
-  static void fsync(fuse_req_t request, fuse_ino_t number, int data_only, fuse_file_info* info) {
-    start(request, number, sync_it, &file_of(*info), data_only != 0);
-  }
-
-  // ---------------------------------------------------------------- locks
-
-  static Lock lock_of(const fuse_file_info& info, const struct flock& wanted) {
+  static Lock lock_of(const struct flock& wanted) {
     const U8 type = wanted.l_type == F_RDLCK   ? lock::kRead
                     : wanted.l_type == F_WRLCK ? lock::kWrite
                                                : lock::kUnlock;
     return {type, static_cast<U64>(wanted.l_start), static_cast<U64>(wanted.l_len),
-            static_cast<U32>(wanted.l_pid), owner_name(info.lock_owner, false)};
+            static_cast<U32>(wanted.l_pid), ""};
   }
-  static Mount::Work test_lock(Mount&, fuse_req_t request, NodeRef, OpenFile* open, Lock wanted) {
+  static Work test_lock(Mount&, Request& request, std::shared_ptr<OpenFile> open, Lock wanted,
+                        U64 owner) {
+    wanted.proc_id = process_of(*open->inode, owner, wanted.proc_id);
+    wanted.client_id = owner_name(owner, false);
     const auto there = co_await open->file.test_lock(wanted);
     NINEP_CO_RETURN_IF_WRONG(there);
     struct flock told{};
@@ -418,164 +559,217 @@ struct Handlers {
     told.l_start = static_cast<off_t>(there->start);
     told.l_len = static_cast<off_t>(there->length);
     told.l_pid = static_cast<pid_t>(there->proc_id);
-    fuse_reply_lock(request, &told);
+    request.answer(fuse_reply_lock, &told);
     co_return Done();
   }
-  static void getlk(fuse_req_t request, fuse_ino_t number, fuse_file_info* info,
-                    struct flock* wanted) {
-    start(request, number, test_lock, &file_of(*info), lock_of(*info, *wanted));
+  static void getlk(fuse_req_t request, fuse_ino_t, fuse_file_info* info, struct flock* wanted) {
+    start_with(Interrupt::kWhenKilled, request, info, test_lock, lock_of(*wanted),
+               U64{info->lock_owner});
   }
-  static Mount::Work lock_it(Mount&, fuse_req_t request, NodeRef, OpenFile* open, Lock wanted,
-                             bool waits) {
-    if (wanted.type == lock::kUnlock) {
-      const auto unlocked = co_await open->file.unlock(wanted);
-      NINEP_CO_RETURN_IF_WRONG(unlocked);
-    } else {
-      const auto locked = co_await open->file.lock(wanted, waits);
-      NINEP_CO_RETURN_IF_WRONG(locked);
-      if (!*locked) co_return error(EAGAIN, "lock");
-    }
-    fuse_reply_err(request, 0);
+  static Work lock_it(Mount&, Request& request, std::shared_ptr<OpenFile> open, Lock wanted,
+                      bool waits) {
+    const auto locked = co_await open->file.lock(wanted, waits);
+    NINEP_CO_RETURN_IF_WRONG(locked);
+    if (!*locked) co_return error(EAGAIN, "lock");
+    request.answer(fuse_reply_err, 0);
     co_return Done();
   }
-  static void setlk(fuse_req_t request, fuse_ino_t number, fuse_file_info* info,
-                    struct flock* wanted, int waits) {
-    start(request, number, lock_it, &file_of(*info), lock_of(*info, *wanted), waits != 0);
+  static Work lock_range(Mount& mount, Request& request, std::shared_ptr<OpenFile> open,
+                         Lock wanted, U64 owner, bool waits) {
+    const InodeRef inode = open->inode;
+    wanted.proc_id = process_of(*inode, owner, wanted.proc_id);
+    wanted.client_id = owner_name(owner, false);
+    const bool is_known = std::ranges::any_of(inode->lock_owners, [&](const auto& one) {
+      return one.owner == owner && one.file.lock() == open;
+    });
+    // Known from the start, for it may be had before the answer is here.
+    if (!is_known) inode->lock_owners.push_back({owner, wanted.proc_id, open});
+    co_return co_await lock_it(mount, request, open, wanted, waits);
   }
-  static void flock(fuse_req_t request, fuse_ino_t number, fuse_file_info* info, int how) {
-    Lock wanted = whole(info->lock_owner, true);
-    wanted.type = (how & ~LOCK_NB) == LOCK_SH   ? lock::kRead
-                  : (how & ~LOCK_NB) == LOCK_EX ? lock::kWrite
-                                                : lock::kUnlock;
-    start(request, number, lock_it, &file_of(*info), wanted, (how & LOCK_NB) == 0);
+  static Work unlock_range(Mount&, Request& request, std::shared_ptr<OpenFile> open, Lock range,
+                           U64 owner) {
+    const auto unlocked = co_await unlock(open->inode, range, owner);
+    NINEP_CO_RETURN_IF_WRONG(unlocked);
+    request.answer(fuse_reply_err, 0);
+    co_return Done();
+  }
+  static void setlk(fuse_req_t request, fuse_ino_t, fuse_file_info* info, struct flock* wanted,
+                    int waits) {
+    const Lock range = lock_of(*wanted);
+    if (range.type == lock::kUnlock)
+      start_with(Interrupt::kNever, request, info, unlock_range, range, U64{info->lock_owner});
+    else
+      start_with(waits ? Interrupt::kAlways : Interrupt::kWhenKilled, request, info, lock_range,
+                 range, U64{info->lock_owner}, waits != 0);
+  }
+  static Work unlock_whole(Mount&, Request& request, std::shared_ptr<OpenFile> open, Lock range) {
+    const auto unlocked = co_await open->file.unlock(range);
+    NINEP_CO_RETURN_IF_WRONG(unlocked);
+    request.answer(fuse_reply_err, 0);
+    co_return Done();
+  }
+  static void flock(fuse_req_t request, fuse_ino_t, fuse_file_info* info, int how) {
+    const int kind = how & ~LOCK_NB;
+    const bool waits = (how & LOCK_NB) == 0;
+    const U8 type = kind == LOCK_SH ? lock::kRead : kind == LOCK_EX ? lock::kWrite : lock::kUnlock;
+    const Lock wanted{type, 0, 0, 0, owner_name(info->lock_owner, true)};
+    if (type == lock::kUnlock)
+      start_with(Interrupt::kNever, request, info, unlock_whole, wanted);
+    else
+      start_with(waits ? Interrupt::kAlways : Interrupt::kWhenKilled, request, info, lock_it,
+                 wanted, waits);
   }
 
   // ---------------------------------------------------------------- directories
 
-  static Mount::Work open_directory(Mount&, fuse_req_t request, NodeRef node, InodeRef inode,
-                                    fuse_file_info info) {
-    auto directory = co_await node->open_directory();
+  static Work open_directory(Mount& mount, Request& request, InodeRef inode, fuse_file_info info) {
+    const NodeRef node = inode->node;
+    auto directory = co_await with_room(mount, [&] { return node->open_directory(); });
     NINEP_CO_RETURN_IF_WRONG(directory);
-    auto open = std::make_unique<OpenDirectory>();
-    open->directory = std::move(*directory);
-    open->inode = inode;
-    info.fh = reinterpret_cast<U64>(open.get());
-    if (fuse_reply_open(request, &info) != -ENOENT) (void)open.release();
+    info.fh = mount.next_handle_++;
+    mount.directories_[info.fh] = std::make_shared<OpenDirectory>(std::move(*directory), inode);
+    if (request.answer(fuse_reply_open, &info) == -ENOENT) mount.directories_.erase(info.fh);
     co_return Done();
   }
   static void opendir(fuse_req_t request, fuse_ino_t number, fuse_file_info* info) {
-    start(request, number, open_directory, of(request).inodes_.find(number), *info);
+    start(request, number, open_directory, *info);
   }
 
-  /// Entries from `offset` on, in `open.entries` from `open.next` on; none: the end.
-  static asio::awaitable<Expected<void>> fill(OpenDirectory& open, U64 offset) {
-    if (offset != open.offset) {
-      open.directory.seek(offset);
-      open.entries.clear();
-      open.next = 0;
-      open.offset = offset;
-    }
-    if (open.next < open.entries.size()) co_return Done();
-    auto more = co_await open.directory.next();
-    NINEP_CO_RETURN_IF_WRONG(more);
-    open.entries = std::move(*more);
-    open.next = 0;
-    co_return Done();
-  }
-  static Mount::Work list(Mount& mount, fuse_req_t request, NodeRef node, OpenDirectory* open,
-                          std::size_t size, U64 offset, bool with_attributes) {
-    const auto filled = co_await fill(*open, offset);
-    NINEP_CO_RETURN_IF_WRONG(filled);
-    // As many as there may be room for: the least that an entry takes is that of its name.
-    std::vector<char> room(size);
-    std::size_t used = 0;
-    std::vector<Expected<fuse_entry_param>> known;
-    if (with_attributes) {
-      const std::size_t least = sizeof(fuse_entry_param);
-      const std::size_t count = std::min(open->entries.size() - open->next, size / least + 1);
-      known.resize(count);
-      std::vector<asio::awaitable<void>> all;
-      for (std::size_t i = 0; i < count; ++i)
-        all.push_back(known_of(mount, *node, open->entries[open->next + i].name, known[i]));
-      co_await client::together(std::move(all));
-    }
-    std::size_t taken = 0;
-    for (; open->next < open->entries.size(); ++open->next, ++taken) {
-      const Entry& entry = open->entries[open->next];
-      std::size_t needed;
-      if (with_attributes) {
-        if (taken == known.size()) break;
-        // One that is gone meanwhile, or can't be asked for, is a name without an inode.
-        fuse_entry_param is{};
-        if (known[taken]) is = *known[taken];
-        if (is.ino == 0) {
-          is.attr.st_mode = static_cast<mode_t>(DTTOIF(entry.type));
-          is.attr.st_ino = entry.qid.path;
-        }
-        needed = fuse_add_direntry_plus(request, room.data() + used, size - used,
-                                        entry.name.c_str(), &is, static_cast<off_t>(entry.offset));
-      } else {
-        struct stat is{};
-        is.st_ino = entry.qid.path;
-        is.st_mode = static_cast<mode_t>(DTTOIF(entry.type));
-        needed = fuse_add_direntry(request, room.data() + used, size - used, entry.name.c_str(),
-                                   &is, static_cast<off_t>(entry.offset));
-      }
-      if (needed > size - used) break;
-      used += needed;
-      open->offset = entry.offset;
-    }
-    // What was asked for and had no room is not told, and not known.
-    for (std::size_t i = taken; i < known.size(); ++i)
-      if (known[i]) mount.inodes_.forget(known[i]->ino, 1);
-    fuse_reply_buf(request, room.data(), used);
-    co_return Done();
-  }
   static asio::awaitable<void> known_of(Mount& mount, Node& in, std::string name,
                                         Expected<fuse_entry_param>& known) {
-    auto node = co_await in.walk(name);
+    auto node = co_await with_room(mount, [&] { return in.walk(name); });
     if (!node) {
       known = std::unexpected(node.error());
       co_return;
     }
     known = co_await entry(mount, std::move(*node));
   }
-  static void readdir(fuse_req_t request, fuse_ino_t number, std::size_t size, off_t offset,
-                      fuse_file_info* info) {
-    start(request, number, list, &directory_of(*info), std::min<std::size_t>(size, kTransferMax),
-          static_cast<U64>(offset), false);
-  }
-  static void readdirplus(fuse_req_t request, fuse_ino_t number, std::size_t size, off_t offset,
-                          fuse_file_info* info) {
-    start(request, number, list, &directory_of(*info), std::min<std::size_t>(size, kTransferMax),
-          static_cast<U64>(offset), true);
-  }
-  static void releasedir(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
-    delete &directory_of(*info);
-    fuse_reply_err(request, 0);
-  }
-  static Mount::Work sync_directory(Mount&, fuse_req_t request, NodeRef, OpenDirectory*) {
-    fuse_reply_err(request, 0);  // 9P has no way to say it; servers sync by their own rules
+  /// Entries from `offset` on, as many as there is room for; none: the end. Where it fails with
+  /// nothing, it is the next call that says so.
+  static Work list_in_turn(Mount& mount, Request& request, std::shared_ptr<OpenDirectory> open,
+                           std::size_t size, U64 offset, bool with_attributes) {
+    const auto filled = co_await open->fill(offset);
+    NINEP_CO_RETURN_IF_WRONG(filled);
+    std::vector<Expected<fuse_entry_param>> known;
+    if (with_attributes) {
+      const NodeRef node = open->inode->node;
+      const std::size_t count = std::min(open->entries.size() - open->next, size / kEntryLeast + 1);
+      known.resize(count);
+      std::vector<asio::awaitable<void>> all;
+      for (std::size_t i = 0; i < count; ++i)
+        all.push_back(known_of(mount, *node, open->entries[open->next + i].name, known[i]));
+      co_await client::together(std::move(all));
+    }
+    std::vector<char> room(size);
+    std::size_t used = 0;
+    const auto add = [&](const std::string& name, const fuse_entry_param& is, U64 next) {
+      const std::size_t left = size - used;
+      const std::size_t needed =
+          with_attributes ? fuse_add_direntry_plus(nullptr, room.data() + used, left, name.c_str(),
+                                                   &is, static_cast<off_t>(next))
+                          : fuse_add_direntry(nullptr, room.data() + used, left, name.c_str(),
+                                              &is.attr, static_cast<off_t>(next));
+      if (needed > left) return false;
+      used += needed;
+      open->offset = next;
+      return true;
+    };
+    for (; open->dots < 2; ++open->dots) {
+      fuse_entry_param is{};
+      is.attr.st_mode = S_IFDIR;
+      is.attr.st_ino = open->inode->node->qid().path;
+      if (!add(open->dots == 0 ? "." : "..", is, open->dots + 1)) break;
+    }
+    std::vector<U64> told;  // inodes
+    for (std::size_t i = 0; open->next < open->entries.size(); ++open->next, ++i) {
+      const Entry& entry = open->entries[open->next];
+      if (with_attributes && i == known.size()) break;
+      if (entry.name.size() > kNameMax) continue;  // the kernel would take none of them
+      // One that is gone meanwhile, or can't be asked for, is a name without an inode.
+      fuse_entry_param is{};
+      if (with_attributes && known[i]) is = *known[i];
+      if (is.ino == 0) {
+        is.attr.st_mode = static_cast<mode_t>(DTTOIF(entry.type));
+        is.attr.st_ino = entry.qid.path;
+      }
+      if (!add(entry.name, is, entry.offset)) break;
+      if (is.ino != 0) {
+        told.push_back(is.ino);
+        known[i] = fuse_entry_param{};
+      }
+    }
+    const bool is_told = request.answer(fuse_reply_buf, room.data(), used) != -ENOENT;
+    // What was asked for and isn't told is not known to the kernel.
+    for (const Expected<fuse_entry_param>& one : known)
+      if (one && one->ino != 0) mount.inodes_.forget(one->ino, 1);
+    for (const U64 number : told)
+      if (!is_told) mount.inodes_.forget(number, 1);
     co_return Done();
   }
-  static void fsyncdir(fuse_req_t request, fuse_ino_t number, int, fuse_file_info* info) {
-    start(request, number, sync_directory, &directory_of(*info));
+  static Work list(Mount& mount, Request& request, std::shared_ptr<OpenDirectory> open,
+                   std::size_t size, U64 offset, bool with_attributes) {
+    if (!co_await open->turn.enter()) co_return error(ECANCELED, "read a directory");
+    const auto listed = co_await list_in_turn(mount, request, open, size, offset, with_attributes);
+    open->turn.leave();
+    co_return listed;
+  }
+  template <class Start, class... Arguments>
+  static void start_in(Interrupt interrupt, fuse_req_t request, const fuse_file_info* info,
+                       Start work, Arguments... arguments) {
+    Mount& mount = of(request);
+    const auto asked = std::make_shared<Request>(request, interrupt);
+    const auto at = mount.directories_.find(info->fh);
+    if (at == mount.directories_.end())
+      asked->answer(fuse_reply_err, EBADF);
+    else
+      mount.start(asked, work(mount, *asked, at->second, std::move(arguments)...));
+  }
+  static void readdir(fuse_req_t request, fuse_ino_t, std::size_t size, off_t offset,
+                      fuse_file_info* info) {
+    start_in(Interrupt::kWhenKilled, request, info, list, std::min<std::size_t>(size, kTransferMax),
+             static_cast<U64>(offset), false);
+  }
+  static void readdirplus(fuse_req_t request, fuse_ino_t, std::size_t size, off_t offset,
+                          fuse_file_info* info) {
+    start_in(Interrupt::kWhenKilled, request, info, list, std::min<std::size_t>(size, kTransferMax),
+             static_cast<U64>(offset), true);
+  }
+  static void releasedir(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
+    of(request).directories_.erase(info->fh);
+    fuse_reply_err(request, 0);
+  }
+  static Work sync_directory(Mount&, Request& request, std::shared_ptr<OpenDirectory> open) {
+    auto synced = co_await open->directory.fsync();
+    // A server that has no such thing syncs by its own rules.
+    if (!synced && (is(synced.error(), EOPNOTSUPP) || is(synced.error(), EINVAL))) synced = Done();
+    NINEP_CO_RETURN_IF_WRONG(synced);
+    request.answer(fuse_reply_err, 0);
+    co_return Done();
+  }
+  static void fsyncdir(fuse_req_t request, fuse_ino_t, int, fuse_file_info* info) {
+    start_in(Interrupt::kWhenKilled, request, info, sync_directory);
   }
 
   // ---------------------------------------------------------------- extended attributes
 
   /// A size of 0 asks for how much there is.
-  static void reply_value(fuse_req_t request, Str value, std::size_t size) {
+  static void reply_value(Request& request, Str value, std::size_t size) {
     if (size == 0)
-      fuse_reply_xattr(request, value.size());
+      request.answer(fuse_reply_xattr, value.size());
     else if (size < value.size())
-      fuse_reply_err(request, ERANGE);
+      request.answer(fuse_reply_err, ERANGE);
     else
-      fuse_reply_buf(request, value.data(), value.size());
+      request.answer(fuse_reply_buf, value.data(), value.size());
   }
-  static Mount::Work get_xattr(Mount&, fuse_req_t request, NodeRef node, std::string name,
-                               std::size_t size) {
-    const auto value = co_await node->xattr(name);
+  static Work get_xattr(Mount& mount, Request& request, InodeRef inode, std::string name,
+                        std::size_t size) {
+    const bool is_capability = name == "security.capability";
+    if (is_capability && Clock::now() < inode->no_capability_until)
+      co_return error(ENODATA, "read an attribute");
+    const NodeRef node = inode->node;
+    const auto value = co_await with_room(mount, [&] { return node->xattr(name); });
+    if (is_capability && !value && (is(value.error(), ENODATA) || is(value.error(), EOPNOTSUPP)))
+      inode->no_capability_until = until(mount.options_.attribute_timeout);
     NINEP_CO_RETURN_IF_WRONG(value);
     reply_value(request, *value, size);
     co_return Done();
@@ -586,11 +780,14 @@ struct Handlers {
   static void listxattr(fuse_req_t request, fuse_ino_t number, std::size_t size) {
     start(request, number, get_xattr, std::string(), size);
   }
-  static Mount::Work set_xattr(Mount&, fuse_req_t request, NodeRef node, std::string name,
-                               std::string value, U32 flags) {
-    const auto set = co_await node->set_xattr(name, value, flags);
+  static Work set_xattr(Mount& mount, Request& request, InodeRef inode, std::string name,
+                        std::string value, U32 flags) {
+    const NodeRef node = inode->node;
+    inode->no_capability_until = {};
+    const auto set = co_await with_room(mount, [&] { return node->set_xattr(name, value, flags); });
+    inode->no_capability_until = {};
     NINEP_CO_RETURN_IF_WRONG(set);
-    fuse_reply_err(request, 0);
+    request.answer(fuse_reply_err, 0);
     co_return Done();
   }
   static void setxattr(fuse_req_t request, fuse_ino_t number, const char* name, const char* value,
@@ -598,24 +795,28 @@ struct Handlers {
     start(request, number, set_xattr, std::string(name), std::string(value, size),
           static_cast<U32>(flags));
   }
-  static Mount::Work remove_xattr(Mount&, fuse_req_t request, NodeRef node, std::string name) {
-    const auto removed = co_await node->remove_xattr(name);
+  static Work remove_xattr(Mount& mount, Request& request, InodeRef inode, std::string name) {
+    const NodeRef node = inode->node;
+    const auto removed = co_await with_room(mount, [&] { return node->remove_xattr(name); });
     NINEP_CO_RETURN_IF_WRONG(removed);
-    fuse_reply_err(request, 0);
+    request.answer(fuse_reply_err, 0);
     co_return Done();
   }
   static void removexattr(fuse_req_t request, fuse_ino_t number, const char* name) {
     start(request, number, remove_xattr, std::string(name));
   }
 
-  static void init(void*, fuse_conn_info* connection) {
+  /// Not asked for: that the kernel keeps writes back (FUSE_CAP_WRITEBACK_CACHE), for others would
+  /// see them late, and its idea of a file's end would be ours alone.
+  static void init(void* self, fuse_conn_info* connection) {
+    const Mount& mount = *static_cast<Mount*>(self);
     const unsigned wanted = FUSE_CAP_ASYNC_READ | FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS |
                             FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_READDIRPLUS |
                             FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_PARALLEL_DIROPS |
                             FUSE_CAP_ASYNC_DIO | FUSE_CAP_AUTO_INVAL_DATA;
     connection->want = connection->capable & wanted;
-    connection->max_write = kTransferMax;
-    connection->max_readahead = std::min(connection->max_readahead, 8u << 20);
+    connection->max_write = static_cast<unsigned>(mount.transfer_max());
+    connection->max_read = connection->max_write;
     connection->max_background = 64;
     connection->congestion_threshold = 48;
   }

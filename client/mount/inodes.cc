@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <sys/stat.h>
+
 namespace ninep::mount {
 
 Inodes::Inodes(client::Node root) {
@@ -9,33 +11,40 @@ Inodes::Inodes(client::Node root) {
   const auto inode = std::make_shared<Inode>();
   inode->number = 1;
   inode->node = std::make_shared<client::Node>(std::move(root));
+  inode->type = S_IFDIR;
   inode->lookups = 1;
   by_qid_[path] = 1;
   by_number_[1] = inode;
 }
 
-InodeRef Inodes::find(U64 number) const {
+InodeRef Inodes::find(U64 number) {
   const auto at = by_number_.find(number);
-  return at == by_number_.end() ? nullptr : at->second;
+  if (at == by_number_.end()) return nullptr;
+  used(*at->second);
+  return at->second;
 }
 
-InodeRef Inodes::looked_up(client::Node node) {
+InodeRef Inodes::looked_up(client::Node node, U32 type) {
   const U64 path = node.qid().path;
+  InodeRef inode;
   if (const auto known = by_qid_.find(path); known != by_qid_.end()) {
-    const InodeRef inode = by_number_.at(known->second);
+    inode = by_number_.at(known->second);
     // Of another kind: another file, which has the number of one that is gone.
-    if (inode->node->qid().type == node.qid().type) {
-      ++inode->lookups;
-      if (inode->number != 1) inode->node = std::make_shared<client::Node>(std::move(node));
-      return inode;
-    }
+    if (inode->type != type) inode = nullptr;
   }
-  const auto inode = std::make_shared<Inode>();
-  inode->number = next_++;
-  inode->node = std::make_shared<client::Node>(std::move(node));
-  inode->lookups = 1;
-  by_qid_[path] = inode->number;
-  by_number_[inode->number] = inode;
+  if (inode) {
+    if (inode->number != 1) inode->node = std::make_shared<client::Node>(std::move(node));
+  } else {
+    inode = std::make_shared<Inode>();
+    inode->number = next_++;
+    inode->type = type;
+    inode->node = std::make_shared<client::Node>(std::move(node));
+    by_qid_[path] = inode->number;
+    by_number_[inode->number] = inode;
+  }
+  ++inode->lookups;
+  used(*inode);
+  rest();
   return inode;
 }
 
@@ -48,7 +57,33 @@ void Inodes::forget(U64 number, U64 lookups) {
   if (const auto by = by_qid_.find(inode.node->qid().path);
       by != by_qid_.end() && by->second == number)
     by_qid_.erase(by);
+  if (inode.recent) recent_.erase(*inode.recent);
   by_number_.erase(at);
+}
+
+void Inodes::used(Inode& inode) {
+  if (inode.number == 1) return;
+  if (inode.recent)
+    recent_.splice(recent_.begin(), recent_, *inode.recent);
+  else
+    inode.recent = recent_.insert(recent_.begin(), inode.number);
+}
+
+// What is in use, or open, has another look when it was used again: it may be without a name, and
+// found by its fid alone.
+void Inodes::rest() {
+  while (recent_.size() > awake_max_) {
+    const InodeRef& inode = by_number_.at(recent_.back());
+    inode->recent.reset();
+    recent_.pop_back();
+    if (inode.use_count() == 1 && inode->node.use_count() == 1 && inode->files.empty())
+      inode->node->rest();
+  }
+}
+
+void Inodes::halve() {
+  awake_max_ = std::max(std::min(awake_max_, recent_.size()) / 2, kAwakeMin);
+  rest();
 }
 
 }  // namespace ninep::mount

@@ -1,30 +1,37 @@
 // Mount: a server's tree as a file system of this host's, by FUSE. 9P2000.L.
 //
 // The kernel's requests are read on the executor, one after the other, and each is a coroutine from
-// then on: many are under way at once. What an interrupted caller waited for is cancelled.
+// then on: many are under way at once. All here is on that executor, which runs no two of its
+// handlers at once. Source: libfuse's fuse_lowlevel.h, fuse(4).
 #pragma once
 
-#define FUSE_USE_VERSION 314
-#include <fuse3/fuse_lowlevel.h>
-
+#include <memory>
+#include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include <asio/posix/stream_descriptor.hpp>
 
+#include "client/mount/fuse.h"
 #include "client/mount/inodes.h"
+#include "client/mount/request.h"
 #include "client/together.h"
 
 namespace ninep::mount {
 
 struct Options {
-  std::string source;                // as /proc/mounts shows it
-  double attribute_timeout = 1;      // seconds that the kernel takes attributes and names for true
-  bool allow_other = false;          // other users of this host too: as the one who mounted it
+  std::string source;            // as /proc/mounts shows it
+  double attribute_timeout = 1;  // seconds that the kernel takes attributes and names for true
+  bool allow_other = false;      // other users of this host too: by the modes of the files
+  bool gives_away = false;       // what others make is given to them: the server lets us
   bool read_only = false;
   bool direct = false;               // nothing is kept in the kernel's cache
-  std::vector<std::string> options;  // more of FUSE's: "max_read=..."
+  std::vector<std::string> options;  // more of FUSE's: "max_idle_threads=..."
 };
+
+struct OpenFile;
+struct OpenDirectory;
 
 class Mount {
  public:
@@ -32,30 +39,47 @@ class Mount {
   Mount(client::Node root, Options options);
   Mount(const Mount&) = delete;
   Mount& operator=(const Mount&) = delete;
+  /// Unmounts, if that has not been done. Whoever still has files open gets errors from then on.
   ~Mount();
 
-  /// Mounts it. EINVAL, and others, with what libfuse has printed.
+  /// Mounts it. `directory`: an absolute path. EINVAL, and others, with what libfuse has printed.
   client::Expected<void> mount(const std::string& directory);
-  /// Serves it until it is unmounted, or end() is called; then what is under way is waited for.
+  /// Serves it until it is unmounted, or given up; then what is under way is waited for, a little.
   asio::awaitable<void> serve();
+  /// Unmounts it. What is open then is not served any more, once its data are with the server.
+  /// Called again: at once, whatever is under way.
   void end();
 
  private:
   friend struct Handlers;
-  struct Interrupts;
 
-  using Work = asio::awaitable<client::Expected<void>>;
   /// Runs `work`, which answers `request`, unless it gives an error: then that is the answer.
-  void start(fuse_req_t request, Work work);
-  asio::awaitable<void> run(fuse_req_t request, std::shared_ptr<Interrupts> interrupts, Work work);
+  void start(RequestRef request, Work work);
+  asio::awaitable<void> run(RequestRef request, Work work);
+  void began();
+  bool is_ours() const;
+  void unmount();
+  void give_up();
+  void close();
+  /// Bytes of one read or write of the kernel's.
+  std::size_t transfer_max() const;
 
   const asio::any_io_executor executor_;
   const Options options_;
+  const std::size_t payload_max_;
   Inodes inodes_;
+  std::unordered_map<U64, std::shared_ptr<OpenFile>> files_;  // by fuse_file_info.fh
+  std::unordered_map<U64, std::shared_ptr<OpenDirectory>> directories_;
+  U64 next_handle_ = 1;
   client::Group group_;
+  client::Group waiting_;  // for what may take forever: locks
+  std::string directory_;
+  dev_t number_ = 0;  // of the file system; 0: not known
   fuse_session* session_ = nullptr;
   std::optional<asio::posix::stream_descriptor> device_;
-  bool ending_ = false;
+  struct Unmounting;
+  std::unique_ptr<Unmounting> unmounting_;
+  enum class State { kNew, kServing, kUnmounting, kGivenUp, kUnmounted } state_ = State::kNew;
 };
 
 /// The kernel's requests: handlers.cc.

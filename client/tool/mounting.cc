@@ -1,7 +1,9 @@
 // mount.
 #include <array>
+#include <charconv>
 #include <csignal>
 #include <cstdio>
+#include <optional>
 
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
@@ -19,10 +21,51 @@ namespace {
 
 using client::error;
 
+constexpr double kTimeoutMax = 1e6;
+
+const char* const kMountNotes = R"(OPTIONS
+  ro                 nothing is changed
+  timeout=SECONDS    for so long names and attributes are taken for true (1)
+  cache=open         a file's data are kept, and looked after when it is opened and as often as its
+                     attributes are (the default)
+  cache=none         nothing is kept, and timeout=0: each call asks the server. Such files can't be
+                     mapped to be written by several (MAP_SHARED)
+  allow_other        other users of this host may use it; whoever isn't root needs user_allow_other in
+                     /etc/fuse.conf
+  dev, suid          device files and set-user-ID programs work; for root. And more of FUSE's:
+                     `man fuse`
+
+WHO ONE IS
+  All requests are made as the user that the mount attaches as (--user, --uid), and the server says
+  what that one may do: file modes are as they are there, by its numbers. What access(2) tells of
+  write permission is no more than a guess.
+  With allow_other this host checks the files' modes by its own users' numbers besides. What another
+  user makes is his if the mount attaches as root and the server lets root give files away; otherwise
+  it belongs to whom the mount attaches as. Access control lists are kept, and obeyed by the server;
+  this host knows the modes alone.
+
+WHAT IS DIFFERENT FROM A LOCAL DISK
+  Other clients' changes are seen after `timeout`, or when a file is opened. flock(2) and fcntl(2) have
+  the same locks: a program that takes both on one file is in its own way. No renameat2(2) flags, no
+  fallocate(2), no SEEK_HOLE. A file that is appended to (O_APPEND) can't be mapped MAP_SHARED.
+  Where the server is gone, calls wait for it (--wait), and go on on a new connection; ^C and kill end
+  whoever waits. Files that were removed while they are open are ESTALE then, and locks that somebody
+  else got meanwhile are EIO.
+
+TO UNMOUNT
+  fusermount3 -u DIRECTORY, umount DIRECTORY, or SIGTERM, SIGINT or SIGHUP: files that are open then
+  are errors to those who have them; a second signal waits for nothing.
+
+EXAMPLES
+  9p mount tcp:files.example.org:564 ~/files
+  9p --wait 600 mount unix:/run/9p.sock:/projects /mnt -o timeout=10
+  sudo 9p mount tcp:localhost:/ /srv/share -o allow_other,dev,suid
+)";
+
 struct What {
   std::string address;
   std::string directory;
-  std::string options;
+  std::vector<std::string> options;
   bool foreground = false;
 };
 
@@ -62,17 +105,31 @@ class Background {
 };
 
 asio::awaitable<void> end_on_signal(asio::signal_set& signals, mount::Mount& mount) {
-  std::error_code ended;
-  (void)co_await signals.async_wait(asio::redirect_error(asio::use_awaitable, ended));
-  if (!ended) mount.end();
+  for (;;) {
+    std::error_code ended;
+    (void)co_await signals.async_wait(asio::redirect_error(asio::use_awaitable, ended));
+    if (ended) co_return;
+    mount.end();
+  }
 }
 
-Expected<mount::Options> options_of(const What& what) {
+/// A time that the kernel takes for one.
+std::optional<double> seconds_of(const std::string& text) {
+  double seconds = 0;
+  const auto [end, wrong] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (wrong != std::errc() || end != text.data() + text.size() || !(seconds >= 0) ||
+      seconds > kTimeoutMax)
+    return std::nullopt;
+  return seconds;
+}
+
+Expected<mount::Options> options_of(const Tool& tool, const What& what) {
   mount::Options options;
   options.source = what.address;
   for (char& c : options.source)
     if (c == ',') c = '+';  // FUSE's own comma
-  std::string rest = what.options;
+  std::string rest;
+  for (const std::string& some : what.options) rest += some + ",";
   while (!rest.empty()) {
     const std::size_t end = std::min(rest.find(','), rest.size());
     const std::string one = rest.substr(0, end);
@@ -87,17 +144,21 @@ Expected<mount::Options> options_of(const What& what) {
     } else if (one == "cache=open") {
       // What there is without it.
     } else if (one.starts_with("timeout=")) {
-      options.attribute_timeout = std::atof(one.c_str() + 8);
+      const auto seconds = seconds_of(one.substr(8));
+      if (!seconds) return error(EINVAL, "mount -o " + one, "seconds are a number from 0 on");
+      options.attribute_timeout = *seconds;
     } else if (!one.empty() && one != "rw") {
       options.options.push_back(one);
     }
   }
+  const U32 uid = tool.options.user.uid;
+  options.gives_away = options.allow_other && (uid == kNoNumericUid ? ::geteuid() : uid) == 0;
   return options;
 }
 
 Awaitable<Expected<void>> serve(Tool& tool, const What& what) {
   const Target target = remote_of(what.address);
-  auto options = options_of(what);
+  auto options = options_of(tool, what);
   NINEP_CO_RETURN_IF_WRONG(options);
   std::array<char, PATH_MAX> directory;
   if (!::realpath(what.directory.c_str(), directory.data()))
@@ -139,11 +200,10 @@ void add_mounting(CLI::App& app, Command& chosen) {
   c->add_option("FILE", what->address, "the directory to mount")->required()->type_name(kRemote);
   c->add_option("DIRECTORY", what->directory, "where: it has to be there")
       ->required()->type_name(kLocal);
-  c->add_option("-o", what->options,
-                "ro, allow_other, cache=open (what is cached is looked after when it is opened) or "
-                "cache=none, timeout=SECONDS (attributes and names are taken for true), or FUSE's");
+  c->add_option("-o", what->options, "Options, as OPTION,OPTION=VALUE; below")
+      ->take_all()->allow_extra_args(false);
   c->add_flag("-f,--foreground", what->foreground, "Stay, and end with ^C");
-  c->footer("Unmount with fusermount3 -u DIRECTORY, umount, or a signal.");
+  c->footer(std::string("\n") + kMountNotes);
   c->callback([&chosen, what] { chosen = [what](Tool& tool) { return mount_told(tool, *what); }; });
 }
 

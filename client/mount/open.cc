@@ -1,0 +1,65 @@
+#include "client/mount/open.h"
+
+#include <algorithm>
+
+namespace ninep::mount {
+
+using client::Expected;
+using client::File;
+
+OpenFile::OpenFile(File opened, InodeRef of, U32 opened_with)
+    : file(std::move(opened)),
+      inode(std::move(of)),
+      flags(opened_with),
+      turn(file.attachment()->executor(), 1) {
+  inode->files.push_back(this);
+}
+
+OpenFile::~OpenFile() { inode->files.remove(this); }
+
+asio::awaitable<Expected<File*>> OpenFile::for_writes(bool appends) {
+  const bool file_appends = (flags & lopen::kAppend) != 0;
+  if (appends == file_appends) co_return &file;
+  if (!co_await turn.enter()) co_return client::error(ECANCELED, "open");
+  Expected<File*> result(nullptr);
+  if (!other_) {
+    const std::shared_ptr<client::Node> node = inode->node;
+    const U32 other_flags = (flags ^ lopen::kAppend) & ~lopen::kTruncate;
+    auto opened = co_await node->open(other_flags);
+    if (opened)
+      other_ = std::move(*opened);
+    else
+      result = std::unexpected(opened.error());
+  }
+  if (result) result = &*other_;
+  turn.leave();
+  co_return result;
+}
+
+asio::awaitable<void> OpenFile::close() {
+  (void)co_await file.close();
+  if (other_) (void)co_await other_->close();
+}
+
+OpenDirectory::OpenDirectory(client::Directory opened, InodeRef of)
+    : directory(std::move(opened)),
+      inode(std::move(of)),
+      turn(directory.attachment()->executor(), 1) {}
+
+asio::awaitable<Expected<void>> OpenDirectory::fill(U64 wanted) {
+  if (wanted != offset) {
+    dots = static_cast<unsigned>(std::min<U64>(wanted, 2));
+    directory.seek(wanted <= 2 ? 0 : wanted);
+    entries.clear();
+    next = 0;
+    offset = wanted;
+  }
+  if (next < entries.size()) co_return Expected<void>();
+  auto more = co_await directory.next();
+  NINEP_CO_RETURN_IF_WRONG(more);
+  entries = std::move(*more);
+  next = 0;
+  co_return Expected<void>();
+}
+
+}  // namespace ninep::mount

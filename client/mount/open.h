@@ -1,0 +1,54 @@
+// What the kernel has open.
+//
+// On one executor that runs no two of its handlers at once.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "client/gate.h"
+#include "client/mount/inodes.h"
+
+namespace ninep::mount {
+
+/// An open file. A request that is under way keeps it, released or not.
+struct OpenFile : std::enable_shared_from_this<OpenFile> {
+  OpenFile(client::File opened, InodeRef of, U32 opened_with);
+  OpenFile(const OpenFile&) = delete;
+  OpenFile& operator=(const OpenFile&) = delete;
+  ~OpenFile();
+
+  /// Where to write: what a server has opened to append to it takes no other writes, and the other
+  /// way round. A second fid is opened where the first one isn't of that kind.
+  asio::awaitable<client::Expected<client::File*>> for_writes(bool appends);
+  asio::awaitable<void> close();
+
+  client::File file;
+  const InodeRef inode;
+  const U32 flags;    // ninep::lopen
+  client::Gate turn;  // to append, or to open the other one: one after the other
+
+ private:
+  std::optional<client::File> other_;
+};
+
+/// An open directory. The kernel's offsets are the server's, but for 1 and 2: behind "." and "..",
+/// which come first. A server may have such offsets too: what is meant is known where the kernel
+/// goes on, as it does unless somebody seeks.
+struct OpenDirectory {
+  OpenDirectory(client::Directory opened, InodeRef of);
+
+  /// Sees to it that entries from `offset` on are in `entries`, from `next` on; none: the end.
+  asio::awaitable<client::Expected<void>> fill(U64 wanted);
+
+  client::Directory directory;
+  const InodeRef inode;
+  client::Gate turn;  // to list
+  std::vector<client::Entry> entries;
+  std::size_t next = 0;
+  U64 offset = 0;     // behind what was told last
+  unsigned dots = 0;  // of "." and "..", that were told
+};
+
+}  // namespace ninep::mount

@@ -1,0 +1,211 @@
+// mount_helper WHAT FILE...: what the tests of a mount do to files that shells have no words for.
+// Says what was wrong and exits 1; each WHAT is a function below.
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void check_at(int line, const char* what, long result) {
+  if (result >= 0) return;
+  printf("line %d: %s: %s\n", line, what, strerror(errno));
+  exit(1);
+}
+#define must(call) check_at(__LINE__, #call, (long)(call))
+#define that(holds) (errno = 0, check_at(__LINE__, #holds, (holds) ? 0 : -1))
+
+static int open_it(const char* name, int flags) {
+  const int fd = open(name, flags, 0644);
+  must(fd);
+  return fd;
+}
+static void wait_for(int count) {
+  for (int status; count > 0; --count) {
+    must(wait(&status));
+    that(status == 0);
+  }
+}
+
+// Four processes write every fourth 1000 bytes of a file by a shared map; each sees all of it.
+static void map(char** argument) {
+  enum { kProcesses = 4, kPart = 1000, kParts = 2000 };
+  const int fd = open_it(argument[0], O_RDWR | O_CREAT | O_TRUNC);
+  must(ftruncate(fd, kPart * kParts));
+  for (int i = 0; i < kProcesses; i++) {
+    const pid_t pid = fork();
+    must(pid);
+    if (pid != 0) continue;
+    const int own = open_it(argument[0], O_RDWR);
+    unsigned char* at = mmap(NULL, kPart * kParts, PROT_READ | PROT_WRITE, MAP_SHARED, own, 0);
+    that(at != MAP_FAILED);
+    for (int part = i; part < kParts; part += kProcesses)
+      memset(at + part * kPart, part % 251 + 1, kPart);
+    must(msync(at, kPart * kParts, MS_SYNC));
+    _exit(0);
+  }
+  wait_for(kProcesses);
+  static unsigned char back[kPart];
+  for (int part = 0; part < kParts; part++) {
+    that(pread(fd, back, kPart, (off_t)part * kPart) == kPart);
+    for (int i = 0; i < kPart; i++) that(back[i] == part % 251 + 1);
+  }
+}
+
+// Text N times, by N writes, to the file's end.
+static void append(char** argument) {
+  const int fd = open_it(argument[0], O_WRONLY | O_APPEND | O_CREAT);
+  const size_t size = strlen(argument[1]);
+  for (int i = atoi(argument[2]); i > 0; --i) that(write(fd, argument[1], size) == (ssize_t)size);
+}
+// The same by a descriptor that was told so later; then one that was told otherwise.
+static void append_later(char** argument) {
+  int fd = open_it(argument[0], O_RDWR | O_CREAT | O_TRUNC);
+  that(write(fd, "0123456789", 10) == 10);
+  must(fcntl(fd, F_SETFL, O_APPEND));
+  const int theirs = open_it(argument[1], O_WRONLY | O_APPEND);
+  that(write(theirs, "abc", 3) == 3);
+  must(lseek(fd, 0, SEEK_SET));
+  that(write(fd, "end", 3) == 3);
+  must(fcntl(fd, F_SETFL, 0));
+  that(pwrite(fd, "X", 1, 2) == 1);
+  close(fd);
+  fd = open_it(argument[0], O_RDWR | O_APPEND);
+  that(write(fd, "!", 1) == 1);
+  must(fcntl(fd, F_SETFL, 0));
+  that(pwrite(fd, "Y", 1, 3) == 1);
+  close(fd);
+  char text[30] = "";
+  fd = open_it(argument[1], O_RDONLY);
+  that(read(fd, text, sizeof text) == 17);
+  that(strcmp(text, "01XY456789abcend!") == 0);
+}
+
+static volatile sig_atomic_t signals;
+static void count_signal(int number) {
+  (void)number;
+  signals = signals + 1;
+}
+static void handle(int number) {
+  struct sigaction action = {.sa_handler = count_signal};  // no SA_RESTART
+  must(sigaction(number, &action, NULL));
+}
+// Signals that are handled don't end what is done to files, as on a disk.
+static void signals_handled(char** argument) {
+  handle(SIGALRM);
+  const struct itimerval often = {{0, 500}, {0, 500}};
+  must(setitimer(ITIMER_REAL, &often, NULL));
+  static char block[300000];
+  for (int round = 0; round < 20 || signals < 200; round++) {
+    struct stat is;
+    const int fd = open_it(argument[0], O_RDWR | O_CREAT | (round == 0 ? O_TRUNC : 0));
+    that(pwrite(fd, block, sizeof block, (off_t)round * (off_t)sizeof block) == sizeof block);
+    must(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED));
+    that(pread(fd, block, sizeof block, 0) == sizeof block);
+    must(stat(argument[0], &is));
+    must(close(fd));
+  }
+}
+
+// Takes a lock, says so, and has it until standard input ends. KIND: fcntl, flock; MODE: try, wait.
+static void lock(char** argument) {
+  handle(SIGUSR1);
+  const int fd = open_it(argument[0], O_RDWR | O_CREAT);
+  const int waits = strcmp(argument[2], "wait") == 0;
+  struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 10, .l_len = 20};
+  const int got = strcmp(argument[1], "flock") == 0 ? flock(fd, LOCK_EX | (waits ? 0 : LOCK_NB))
+                                                    : fcntl(fd, waits ? F_SETLKW : F_SETLK, &range);
+  puts(got == 0          ? "locked"
+       : errno == EINTR  ? "interrupted"
+       : errno == EAGAIN ? "busy"
+                         : strerror(errno));
+  fflush(stdout);
+  char byte;
+  while (got == 0 && read(0, &byte, 1) > 0) {
+  }
+}
+
+// Reads all of an open file of 64 KiB again and again, until FILE2 exists; it is the same each
+// time.
+static void reread(char** argument) {
+  static unsigned char first[65536], again[65536];
+  const int fd = open_it(argument[0], O_RDONLY);
+  that(pread(fd, first, sizeof first, 0) == sizeof first);
+  do {
+    must(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED));
+    that(pread(fd, again, sizeof again, 0) == sizeof again);
+    that(memcmp(first, again, sizeof first) == 0);
+  } while (access(argument[1], F_OK) != 0);
+}
+
+// A file that has no name any more; it is said when it is so, and used when standard input ends.
+static void unlinked(char** argument) {
+  const int fd = open_it(argument[0], O_RDWR | O_CREAT | O_TRUNC);
+  struct stat is;
+  char text[10] = "", byte;
+  that(write(fd, "hello", 5) == 5);
+  must(unlink(argument[0]));
+  puts("unlinked");
+  fflush(stdout);
+  while (read(0, &byte, 1) > 0) {
+  }
+  that(pwrite(fd, "w", 1, 5) == 1);
+  that(pread(fd, text, sizeof text, 0) == 6);
+  that(strcmp(text, "hellow") == 0);
+  must(fchmod(fd, 0600));
+  must(ftruncate(fd, 2));
+  must(fstat(fd, &is));
+  that(is.st_size == 2 && is.st_nlink == 0);
+}
+
+// Makes N files in the folder.
+static void fill(char** argument) {
+  char name[64];
+  const int folder = open_it(argument[0], O_RDONLY | O_DIRECTORY);
+  for (int i = atoi(argument[1]); i > 0; --i) {
+    snprintf(name, sizeof name, "n%06d", i);
+    const int fd = openat(folder, name, O_WRONLY | O_CREAT, 0644);
+    must(fd);
+    close(fd);
+  }
+}
+
+// Has a file open, says so, and writes to it until that is an error.
+static void write_on(char** argument) {
+  const int fd = open_it(argument[0], O_WRONLY | O_CREAT);
+  static char block[100000];
+  puts("open");
+  fflush(stdout);
+  for (off_t at = 0; pwrite(fd, block, sizeof block, at % 10000000) == sizeof block;
+       at += sizeof block) {
+  }
+  exit(errno == ENOTCONN || errno == ECONNABORTED || errno == EIO || errno == EINTR ? 0 : 1);
+}
+
+int main(int argc, char** argv) {
+  static const struct {
+    const char* name;
+    void (*run)(char**);
+    int arguments;
+  } all[] = {{"map", map, 1},
+             {"append", append, 3},
+             {"append_later", append_later, 2},
+             {"signals_handled", signals_handled, 1},
+             {"lock", lock, 3},
+             {"reread", reread, 2},
+             {"unlinked", unlinked, 1},
+             {"fill", fill, 2},
+             {"write_on", write_on, 1}};
+  for (size_t i = 0; argc > 1 && i < sizeof all / sizeof *all; i++)
+    if (strcmp(argv[1], all[i].name) == 0 && argc == all[i].arguments + 2)
+      return all[i].run(argv + 2), 0;
+  fprintf(stderr, "usage: see %s\n", __FILE__);
+  return 2;
+}

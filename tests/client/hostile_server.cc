@@ -88,7 +88,7 @@ std::optional<Listed> entry(const std::string& path, U64 at) {
   if (is_of("endless") || is("links")) {
     if (!is_root && path != "/d") return std::nullopt;
     if (number != 0 && at >= number) ::_exit(0);
-    return file("a-name-of-some-length-" + std::to_string(at));
+    return file(std::to_string(at) + std::string(is("endless") ? 1000 : 20, 'n'));
   }
   if (is("again")) return is_root ? std::optional(file("f")) : std::nullopt;  // see offset_of()
   if (is("immortal")) return one_of({"f", "g"});

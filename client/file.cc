@@ -101,7 +101,8 @@ asio::awaitable<Expected<U32>> File::write_one(U64 offset, Bytes data) {
 // What is found again has been compared: Attachment::restore().
 asio::awaitable<Expected<std::optional<U32>>> File::is_the_same() {
   if (!attachment_->is_identified(handle_))
-    co_return error(ESTALE, "find a file again", "the server tells nothing that only this file has");
+    co_return error(ESTALE, "find a file again",
+                    "the server tells nothing that only this file has");
   co_return Expected<std::optional<U32>>(std::nullopt);
 }
 
@@ -160,8 +161,8 @@ bool File::is_append_only() const {
 asio::awaitable<Expected<void>> File::append(Bytes data) {
   if (attachment_->dialect() != kDotL && !is_append_only())
     co_return told(
-        Expected<void>(error(EOPNOTSUPP, "",
-                             "before 9P2000.L only files that always are can be appended to")),
+        Expected<void>(
+            error(EOPNOTSUPP, "", "before 9P2000.L only files that always are can be appended to")),
         "append to");
   if (!size_) {
     const auto is = co_await stat();
@@ -176,8 +177,7 @@ asio::awaitable<Expected<void>> File::append(Bytes data) {
     const auto look = [part, this](Operations&, Fid) { return is_appended(part); };
     auto written = co_await attachment_->once(handle_, write, look);
     if (written && *written == 0) written = error(EIO, "", "nothing was written");
-    if (!written)
-      co_return told(Expected<void>(std::unexpected(written.error())), "append to");
+    if (!written) co_return told(Expected<void>(std::unexpected(written.error())), "append to");
     *size_ += *written;
     data = data.subspan(*written);
   }
@@ -185,10 +185,10 @@ asio::awaitable<Expected<void>> File::append(Bytes data) {
 }
 
 asio::awaitable<Expected<void>> File::fsync(bool data_only) {
-  co_return told(co_await attachment_->repeat(
-                     handle_,
-                     [data_only](Operations& o, Fid fid) { return o.fsync(fid, data_only); }),
-                 "fsync");
+  co_return told(
+      co_await attachment_->repeat(
+          handle_, [data_only](Operations& o, Fid fid) { return o.fsync(fid, data_only); }),
+      "fsync");
 }
 
 // ------------------------------------------------------------------ locks

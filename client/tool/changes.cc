@@ -103,7 +103,7 @@ Awaitable<Expected<void>> touch_one(Tool& tool, const Target& target, const Touc
   if (what.no_create) co_return Expected<void>();
   auto named = co_await tool.named(target);
   NINEP_CO_RETURN_IF_WRONG(named);
-  auto file = co_await named->directory.create(named->name, lopen::kWriteOnly, 0666);
+  auto file = co_await named->directory.create(named->name, lopen::kWriteOnly, 0666 & ~mode_mask());
   NINEP_CO_RETURN_IF_WRONG(file);
   if (what.time) co_return co_await file->change(change);
   co_return Expected<void>();

@@ -18,7 +18,7 @@ using client::Group;
 constexpr U64 kSizeMax = ~U64{0} >> 1;  // of a file, as off_t has it
 constexpr std::size_t kOriginalSize = 400;
 constexpr std::size_t kHole = 32 << 10;  // zeros of that many bytes are not written
-constexpr unsigned kDirectories = 32;   // that are read at once
+constexpr unsigned kDirectories = 32;    // that are read at once
 
 std::string joined(const std::string& path, const std::string& name) {
   return path.empty() ? name : path + "/" + name;
@@ -117,10 +117,10 @@ Change Copier::change_of(const Attributes& is) const {
   Change change;
   const bool keeps_set_id = options_.owner || is.is_directory();
   change.mode = is.attr.mode & (keeps_set_id ? 07777 : 01777);
-  change.atime = timespec{static_cast<time_t>(is.attr.atime_sec),
-                          static_cast<long>(is.attr.atime_nsec)};
-  change.mtime = timespec{static_cast<time_t>(is.attr.mtime_sec),
-                          static_cast<long>(is.attr.mtime_nsec)};
+  change.atime =
+      timespec{static_cast<time_t>(is.attr.atime_sec), static_cast<long>(is.attr.atime_nsec)};
+  change.mtime =
+      timespec{static_cast<time_t>(is.attr.mtime_sec), static_cast<long>(is.attr.mtime_nsec)};
   if (options_.owner && is.has(getattr::kUid | getattr::kGid)) {
     change.uid = is.attr.uid;
     change.gid = is.attr.gid;
@@ -205,8 +205,8 @@ Awaitable<void> Copier::tree(Item item, bool has_place) {
   if (!copied) progress_.wrong(copied.error());
 }
 
-// The type that a directory told may have been none, or another one. What is in a directory waits for
-// places, so that it must not have one.
+// The type that a directory told may have been none, or another one. What is in a directory waits
+// for places, so that it must not have one.
 Awaitable<Expected<void>> Copier::any(const Item& item, std::optional<Turn>* turn) {
   if (item.type == DT_DIR) co_return co_await directory(item);
   const auto is = co_await item.from->stat(item.name);
@@ -270,7 +270,8 @@ Awaitable<Expected<void>> Copier::regular(const Item& item, const Attributes& is
   if (is.attr.nlink < 2) co_return co_await content(item, is);
   // Where there is no memory for more of them, a name becomes a file of its own.
   const bool is_known = originals_.contains(is.attr.qid.path);
-  if (!is_known && !kept_.take(kOriginalSize + item.path.size())) co_return co_await content(item, is);
+  if (!is_known && !kept_.take(kOriginalSize + item.path.size()))
+    co_return co_await content(item, is);
   const auto [at, is_first] = originals_.try_emplace(is.attr.qid.path, nullptr);
   if (is_first) {
     const auto original = at->second = std::make_shared<Original>(executor_, item.path);
@@ -302,8 +303,7 @@ Awaitable<Expected<void>> Copier::content(const Item& item, const Attributes& is
     NINEP_CO_RETURN_IF_WRONG(got);
     xattrs = std::move(*got);
   }
-  Transfer transfer{**source, **sink, std::min((*sink)->begins_at(), is.attr.size),
-                    is.attr.size};
+  Transfer transfer{**source, **sink, std::min((*sink)->begins_at(), is.attr.size), is.attr.size};
   progress_.did(transfer.next, false);
   co_await blocks(item, transfer);
   if (transfer.wrong) co_return std::unexpected(*transfer.wrong);
@@ -390,8 +390,9 @@ Awaitable<Expected<void>> Copier::other(const Item& item, const Attributes& is) 
     target = std::move(*got);
   }
   const auto make = [&] {
-    return is.is_symlink() ? item.to->symlink(item.to_name, target)
-                           : item.to->mknod(item.to_name, type | (is.attr.mode & 0777), is.attr.rdev);
+    return is.is_symlink()
+               ? item.to->symlink(item.to_name, target)
+               : item.to->mknod(item.to_name, type | (is.attr.mode & 0777), is.attr.rdev);
   };
   auto made = co_await make();
   if (!made && client::is(made.error(), EEXIST)) {

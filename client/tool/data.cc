@@ -1,5 +1,6 @@
 // cat, get, put, cp, sync.
 #include <cstdio>
+#include <list>
 #include <utility>
 
 #include <asio/this_coro.hpp>
@@ -7,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/together.h"
 #include "client/tool/copier.h"
 #include "client/tool/tool.h"
 
@@ -17,21 +19,51 @@ using client::error;
 
 // ------------------------------------------------------------------ cat
 
-// A block is written while the next is read.
+/// Some of a file that is read before its turn to be written comes.
+struct Ahead {
+  explicit Ahead(const asio::any_io_executor& executor) : done(executor) {}
+  std::vector<std::byte> room;
+  Expected<std::size_t> got;
+  client::Signal done;
+};
+
+Awaitable<void> read_ahead(client::File& file, U64 offset, Ahead& ahead) {
+  ahead.got = co_await file.read(offset, ahead.room);
+  ahead.done.set();
+}
+
+// As much is read ahead as the connection is worth.
 Awaitable<Expected<void>> cat_one(Tool& tool, const Target& target) {
   auto node = co_await tool.node(target);
   NINEP_CO_RETURN_IF_WRONG(node);
   auto file = co_await node->open(lopen::kReadOnly);
   NINEP_CO_RETURN_IF_WRONG(file);
-  std::vector<std::byte> room(4 << 20);
-  for (U64 offset = 0;;) {
-    const auto got = co_await file->read(offset, room);
-    NINEP_CO_RETURN_IF_WRONG(got);
-    if (std::fwrite(room.data(), 1, *got, stdout) != *got)
-      co_return error(errno, "write to standard output");
-    offset += *got;
-    if (*got < room.size()) co_return Expected<void>();
+  const auto executor = co_await asio::this_coro::executor;
+  const std::size_t block = std::min<std::size_t>(file->iounit(), 1 << 20);
+  std::list<Ahead> all;
+  client::Group reading(executor);
+  Expected<void> done;
+  U64 offset = 0;
+  for (bool is_over = false; !is_over;) {
+    while (all.size() * block <= file->attachment()->reads().size()) {
+      Ahead& ahead = all.emplace_back(executor);
+      ahead.room.resize(block);
+      reading.spawn(read_ahead(*file, offset, ahead));
+      offset += block;
+    }
+    Ahead& next = all.front();
+    (void)co_await next.done.wait();
+    if (!next.got) {
+      done = std::unexpected(next.got.error());
+    } else if (std::fwrite(next.room.data(), 1, *next.got, stdout) != *next.got) {
+      done = error(errno, "write to standard output");
+    }
+    is_over = !done || *next.got < block;
+    all.pop_front();
   }
+  if (!done) reading.cancel();
+  co_await reading.all_done();
+  co_return done;
 }
 
 Awaitable<void> cat(Tool& tool, const std::vector<std::string>& files) {
@@ -91,18 +123,43 @@ Awaitable<bool> is_directory(Tool& tool, const Target& target) {
   co_return node && node->is_directory();
 }
 
-Awaitable<Expected<void>> copy_one(Tool& tool, Copier& copier, const Target& from, const Target& to,
-                                   bool into) {
+/// A directory that isn't there yet.
+Awaitable<Expected<void>> make_directory(Tool& tool, const Target& target) {
+  if (!target.is_remote) {
+    if (::mkdir(target.path.c_str(), 0777) != 0) co_return error(errno, "mkdir " + target.path);
+    co_return Expected<void>();
+  }
+  auto named = co_await tool.named(target);
+  NINEP_CO_RETURN_IF_WRONG(named);
+  const auto made = co_await named->directory.mkdir(named->name, 0777 & ~mode_mask());
+  NINEP_CO_RETURN_IF_WRONG(made);
+  co_return Expected<void>();
+}
+
+/// What is in one directory to the other, which is made if it has to be.
+Awaitable<Expected<void>> copy_contents(Tool& tool, Copier& copier, const Copy& what,
+                                        const Target& from, const Target& to) {
+  auto source = co_await open_place(tool, from);
+  NINEP_CO_RETURN_IF_WRONG(source);
+  const bool is_there = co_await is_directory(tool, to);
+  if (!is_there && !what.options.dry) {
+    const auto made = co_await make_directory(tool, to);
+    NINEP_CO_RETURN_IF_WRONG(made);
+  }
+  auto target = co_await open_place(tool, to);
+  NINEP_CO_RETURN_IF_WRONG(target);
+  co_await copier.contents(**source, **target, "");
+  co_return Expected<void>();
+}
+
+Awaitable<Expected<void>> copy_one(Tool& tool, Copier& copier, const Copy& what, const Target& from,
+                                   const Target& to, bool into) {
   // The root, "." and ".." have no name to be copied by: what is in them is.
   const std::string name = from.name();
-  const bool is_whole = name.empty() || name == "." || name == "..";
-  if (is_whole) {
-    auto source = co_await open_place(tool, from);
-    NINEP_CO_RETURN_IF_WRONG(source);
-    auto target = co_await open_place(tool, to);
-    NINEP_CO_RETURN_IF_WRONG(target);
-    co_await copier.contents(**source, **target, "");
-    co_return Expected<void>();
+  if (name.empty() || name == "." || name == "..") {
+    if (!what.options.recursive)
+      co_return error(EISDIR, "copy " + from.text(), "say -r to copy it all");
+    co_return co_await copy_contents(tool, copier, what, from, to);
   }
   auto source = co_await open_place(tool, parent_of(from));
   NINEP_CO_RETURN_IF_WRONG(source);
@@ -110,27 +167,30 @@ Awaitable<Expected<void>> copy_one(Tool& tool, Copier& copier, const Target& fro
   auto target = co_await open_place(tool, directory);
   NINEP_CO_RETURN_IF_WRONG(target);
   const std::string to_name = into ? name : to.name();
-  if (!client::is_name(to_name)) co_return error(EINVAL, "copy to " + to.text(), "that is no file's name");
+  if (!client::is_name(to_name))
+    co_return error(EINVAL, "copy to " + to.text(), "that is no file's name");
   co_await copier.copy(**source, name, **target, to_name, to_name);
   co_return Expected<void>();
 }
 
 void report(Tool& tool, const Progress& progress, bool dry) {
   if (tool.json) {
-    tool.print({{"files", progress.files()}, {"unchanged", progress.files_skipped()},
-                {"bytes", progress.bytes()}, {"sent", progress.bytes_sent()},
-                {"errors", progress.errors()}, {"seconds", progress.seconds()}});
+    tool.print({{"files", progress.files()},
+                {"unchanged", progress.files_skipped()},
+                {"bytes", progress.bytes()},
+                {"sent", progress.bytes_sent()},
+                {"errors", progress.errors()},
+                {"seconds", progress.seconds()}});
   } else if (!tool.quiet && !dry) {
-    std::fprintf(stderr, "%llu files, %s in %s, %s/s%s\n",
-                 static_cast<unsigned long long>(progress.files()),
-                 size_text(static_cast<double>(progress.bytes())).c_str(),
-                 time_text(progress.seconds()).c_str(),
-                 size_text(static_cast<double>(progress.bytes_sent()) /
-                           std::max(progress.seconds(), 0.001))
-                     .c_str(),
-                 progress.files_skipped() == 0
-                     ? ""
-                     : (", " + std::to_string(progress.files_skipped()) + " unchanged").c_str());
+    std::fprintf(
+        stderr, "%llu files, %s in %s, %s/s%s\n", static_cast<unsigned long long>(progress.files()),
+        size_text(static_cast<double>(progress.bytes())).c_str(),
+        time_text(progress.seconds()).c_str(),
+        size_text(static_cast<double>(progress.bytes_sent()) / std::max(progress.seconds(), 0.001))
+            .c_str(),
+        progress.files_skipped() == 0
+            ? ""
+            : (", " + std::to_string(progress.files_skipped()) + " unchanged").c_str());
   }
 }
 
@@ -138,16 +198,6 @@ Progress::Show show(const Tool& tool, const Copy& what) {
   if (tool.quiet || tool.json) return Progress::Show::kNothing;
   if (what.verbose || what.options.dry) return Progress::Show::kLines;
   return ::isatty(STDERR_FILENO) ? Progress::Show::kBar : Progress::Show::kNothing;
-}
-
-Awaitable<Expected<void>> sync_one(Tool& tool, Copier& copier, const Target& from,
-                                   const Target& to) {
-  auto source = co_await open_place(tool, from);
-  NINEP_CO_RETURN_IF_WRONG(source);
-  auto target = co_await open_place(tool, to);
-  NINEP_CO_RETURN_IF_WRONG(target);
-  co_await copier.contents(**source, **target, "");
-  co_return Expected<void>();
 }
 
 Awaitable<void> copy(Tool& tool, const Copy& what) {
@@ -163,9 +213,9 @@ Awaitable<void> copy(Tool& tool, const Copy& what) {
     const Target from = target_of(text);
     Expected<void> done;
     if (what.is_sync)
-      done = co_await sync_one(tool, copier, from, to);
+      done = co_await copy_contents(tool, copier, what, from, to);
     else
-      done = co_await copy_one(tool, copier, from, to, into);
+      done = co_await copy_one(tool, copier, what, from, to, into);
     if (!done) progress.wrong(done.error());
   }
   progress.end();
@@ -201,8 +251,10 @@ void add_data(CLI::App& app, Command& chosen) {
       if (what->from.empty()) throw CLI::ValidationError(what->to, "is copied from nowhere");
       chosen = [what](Tool& tool) { return copy(tool, *what); };
     });
-    c->add_flag("-o,--owner", what->options.owner, "Keep owner and group, as root can; and with them set-id bits of files, devices, and "
-                "the system's extended attributes, as capabilities");
+    c->add_flag(
+        "-o,--owner", what->options.owner,
+        "Keep owner and group, as root can; and with them set-id bits of files, devices, and "
+        "the system's extended attributes, as capabilities");
     c->add_flag("!--no-xattrs", what->options.xattrs, "Copy no extended attributes");
     c->add_flag("-n,--dry-run", what->options.dry, "Say what would be copied, and copy nothing");
     c->add_flag("-v,--verbose", what->verbose, "Name each file when it is done");
@@ -215,17 +267,22 @@ void add_data(CLI::App& app, Command& chosen) {
     const bool is_get = Str(name) == "get";
     const auto [c, what] = add_copy(name, help, is_get);
     c->add_option("FILE", what->from,
-                  is_get ? "FROM... [TO]: what to copy; a directory, or the new name; the directory "
-                           "one is in, if the last is not a local path"
-                         : "FROM... TO: what to copy; a directory, or the new name")
-        ->required()->expected(is_get ? 1 : 2, 1 << 20)->type_name(kEither);
-    c->footer(std::string(is_get ? R"(EXAMPLES
+                  is_get
+                      ? "FROM... [TO]: what to copy; a directory, or the new name; the directory "
+                        "one is in, if the last is not a local path"
+                      : "FROM... TO: what to copy; a directory, or the new name")
+        ->required()
+        ->expected(is_get ? 1 : 2, 1 << 20)
+        ->type_name(kEither);
+    c->footer(std::string(is_get               ? R"(EXAMPLES
   9p get tcp:fileserver:/etc/motd
   9p get -r tcp:fileserver:/home/me/photos tcp:fileserver:/home/me/music /media/disk
-)" : Str(name) == "put" ? R"(EXAMPLES
+)"
+                          : Str(name) == "put" ? R"(EXAMPLES
   9p put report.pdf tcp:fileserver:/inbox
   9p put -r --owner /home tcp:fileserver:/backup
-)" : R"(EXAMPLES
+)"
+                                               : R"(EXAMPLES
   9p cp tcp:fileserver:/etc/motd motd.txt
   9p cp -r tcp:old:/srv/data tcp:new:/srv
 )") + kCopies);
@@ -237,7 +294,9 @@ void add_data(CLI::App& app, Command& chosen) {
     const auto [c, what] = add_copy("sync", "Make one directory like another", false);
     what->is_sync = what->options.recursive = what->options.update = true;
     c->add_option("DIRECTORY", what->from, "FROM TO: the one to copy, the one that becomes like it")
-        ->required()->expected(2)->type_name(kEither);
+        ->required()
+        ->expected(2)
+        ->type_name(kEither);
     c->footer(std::string(R"(EXAMPLES
   9p sync --dry-run --delete ~/notes tcp:fileserver:/backup/notes
   9p sync --delete ~/notes tcp:fileserver:/backup/notes

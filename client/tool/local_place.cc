@@ -62,7 +62,8 @@ Expected<void> change_it(int fd, const Change& change, const std::string& path) 
   if (change.uid || change.gid) {
     const auto uid = change.uid ? *change.uid : static_cast<uid_t>(-1);
     const auto gid = change.gid ? *change.gid : static_cast<gid_t>(-1);
-    if (::fchownat(fd, "", uid, gid, AT_EMPTY_PATH) != 0) return failed("change the owner of", path);
+    if (::fchownat(fd, "", uid, gid, AT_EMPTY_PATH) != 0)
+      return failed("change the owner of", path);
   }
   // Of a symbolic link there is no mode.
   if (change.mode && ::chmod(by_descriptor(fd).c_str(), *change.mode) != 0 && errno != EOPNOTSUPP)
@@ -191,8 +192,7 @@ class LocalPlace final : public Place {
   }
 
   Awaitable<Expected<std::unique_ptr<Place>>> enter(std::string name) override {
-    OwnedFd fd(::openat(fd_.get(), name.c_str(),
-                        O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    OwnedFd fd(::openat(fd_.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!fd) co_return failed("open", path_of(name));
     co_return std::make_unique<LocalPlace>(std::move(fd), top_, path_of(name));
   }

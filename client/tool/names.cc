@@ -18,18 +18,19 @@ using client::Node;
 struct Mkdir {
   std::vector<std::string> directories;
   bool parents = false;
-  std::string mode = "0777";
+  std::string mode;
 };
 
 Awaitable<Expected<void>> mkdir_one(Tool& tool, const Target& target, const Mkdir& what) {
-  const auto mode = static_cast<U32>(std::stoul(what.mode, nullptr, 8));
+  const U32 usual = 0777 & ~mode_mask();
+  const U32 mode = what.mode.empty() ? usual : static_cast<U32>(std::stoul(what.mode, nullptr, 8));
   if (what.parents) {
     Target above = target;
     for (std::size_t slash = 0; (slash = target.path.find('/', slash + 1)) != std::string::npos;) {
       above.path = target.path.substr(0, slash);
       auto named = co_await tool.named(above);
       NINEP_CO_RETURN_IF_WRONG(named);
-      const auto made = co_await named->directory.mkdir(named->name, 0777);
+      const auto made = co_await named->directory.mkdir(named->name, usual);
       if (!made && !is(made.error(), EEXIST)) co_return std::unexpected(made.error());
     }
   }
@@ -206,8 +207,8 @@ Awaitable<void> mv(Tool& tool, const Two& what) {
   if (!file) co_return tool.wrong(file.error());
   auto target = co_await place_for(tool, to, source->name);
   if (!target) co_return tool.wrong(target.error());
-  const auto renamed = co_await source->directory.rename(source->name, target->directory,
-                                                         target->name, &*file);
+  const auto renamed =
+      co_await source->directory.rename(source->name, target->directory, target->name, &*file);
   if (!renamed) tool.wrong(renamed.error());
 }
 
@@ -243,8 +244,8 @@ void add_names(CLI::App& app, Command& chosen) {
   9p mkdir -p tcp:fileserver:/home/me/photos/2026
 )");
     c->add_flag("-p,--parents", what->parents, "And those above; what is there will do");
-    c->add_option("-m,--mode", what->mode, "Permissions, octal")->type_name("MODE")
-        ->capture_default_str()
+    c->add_option("-m,--mode", what->mode, "Permissions, octal; by default what umask(2) leaves")
+        ->type_name("MODE")
         ->check([](const std::string& s) {
           return s.empty() || s.find_first_not_of("01234567") != std::string::npos || s.size() > 5
                      ? "an octal number, as 0755"
@@ -269,22 +270,24 @@ void add_names(CLI::App& app, Command& chosen) {
     auto what = std::make_shared<Two>();
     CLI::App* const c = app.add_subcommand(name, help);
     c->add_option("FROM", what->from, run == ln ? "the file; with -s any text" : "")
-        ->required()->type_name(kRemote);
+        ->required()
+        ->type_name(kRemote);
     c->add_option("TO", what->to, "the new name, or a directory")->required()->type_name(kRemote);
     c->footer(examples);
     if (run == ln) c->add_flag("-s,--symbolic", what->symbolic, "A symbolic link to FROM as it is");
-    c->callback([&chosen, what, run] {
-      chosen = [what, run](Tool& tool) { return run(tool, *what); };
-    });
+    c->callback(
+        [&chosen, what, run] { chosen = [what, run](Tool& tool) { return run(tool, *what); }; });
   };
   add("mv", "Move or rename a file on its server", R"(EXAMPLES
   9p mv tcp:fileserver:/home/me/draft tcp:fileserver:/home/me/report
   9p mv tcp:fileserver:/home/me/report tcp:fileserver:/archive
-)", mv);
+)",
+      mv);
   add("ln", "Give a file another name, or make a symbolic link", R"(EXAMPLES
   9p ln tcp:fileserver:/home/me/report tcp:fileserver:/home/me/same
   9p ln -s ../shared/report tcp:fileserver:/home/me/link
-)", ln);
+)",
+      ln);
 }
 
 }  // namespace ninep::tool

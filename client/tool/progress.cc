@@ -23,7 +23,9 @@ std::string size_text(double bytes) {
 std::string time_text(double seconds) {
   const auto all = static_cast<unsigned long>(seconds);
   std::array<char, 48> text;
-  if (all >= 3600)
+  if (seconds < 10)
+    std::snprintf(text.data(), text.size(), "%.1f s", seconds);
+  else if (all >= 3600)
     std::snprintf(text.data(), text.size(), "%lu:%02lu:%02lu", all / 3600, all / 60 % 60, all % 60);
   else
     std::snprintf(text.data(), text.size(), "%lu:%02lu", all / 60, all % 60);

@@ -58,7 +58,7 @@ class Progress {
 
 /// "12.3 MB", by powers of 1,000.
 std::string size_text(double bytes);
-/// "3:07", "1:02:03".
+/// "0.4 s", "3:07", "1:02:03".
 std::string time_text(double seconds);
 
 }  // namespace ninep::tool

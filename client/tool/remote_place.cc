@@ -133,8 +133,7 @@ class RemotePlace final : public Place {
   Awaitable<Expected<std::unique_ptr<Sink>>> write(std::string name, std::string stamp) override {
     const std::string part = part_name(name, stamp);
     auto file = co_await node_.create(part, lopen::kReadWrite | lopen::kExclusive, 0600);
-    if (file)
-      co_return std::make_unique<RemoteSink>(node_, std::move(*file), part, name, 0);
+    if (file) co_return std::make_unique<RemoteSink>(node_, std::move(*file), part, name, 0);
     if (!is(file.error(), EEXIST) && !is(file.error(), EIO))
       co_return std::unexpected(file.error());
     // An attempt that broke off.

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/tool/text.h"
@@ -42,8 +43,8 @@ Awaitable<Expected<Client*>> Tool::client(const Target& target) {
   auto connected = co_await Client::connect(target.address, here);
   if (!connected && connected.error().doing == "Tattach" && here.user.aname.empty() &&
       connected.error().why.empty())
-    connected.error().why = "if the server has several trees: which? " + target.address_text +
-                            ",aname=/TREE";
+    connected.error().why =
+        "if the server has several trees: which? " + target.address_text + ",aname=/TREE";
   NINEP_CO_RETURN_IF_WRONG(connected);
   co_return by_address_[target.address_text] = &clients_.emplace_back(std::move(*connected));
 }
@@ -109,6 +110,12 @@ void Tool::print(const nlohmann::json& object) {
   // A name may be any bytes.
   const bool ascii = ::isatty(STDOUT_FILENO) != 0;  // a terminal takes some of the rest for orders
   std::puts(object.dump(-1, ' ', ascii, nlohmann::json::error_handler_t::replace).c_str());
+}
+
+U32 mode_mask() {
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  return mask;
 }
 
 Target target_of(const std::string& text) {

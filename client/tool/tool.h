@@ -68,6 +68,9 @@ inline constexpr const char* kEither = "PATH";           // that, or a local one
 inline constexpr const char* kLocal = "DIRECTORY";       // of this host
 inline constexpr const char* kCommand = "COMMAND";       // a program, and its arguments
 
+/// Permissions that what the user makes doesn't get (umask(2)).
+U32 mode_mask();
+
 /// What a target's text says, or the program ends with 2: for commands' arguments.
 Target target_of(const std::string& text);
 /// The same; the target has to be on a server.

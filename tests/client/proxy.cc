@@ -4,7 +4,6 @@
 #include <cstring>
 #include <vector>
 
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -72,12 +71,17 @@ void Proxy::accept_all() {
 void Proxy::pass_on(int client) {
   const int server = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const sockaddr_un name = name_of(to_);
-  bool going = ::connect(server, reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0;
-  while (going) {
-    pollfd both[] = {{client, POLLIN, 0}, {server, POLLIN, 0}};
-    if (::poll(both, 2, -1) < 0) continue;
-    if (both[1].revents) going = pass_one(server, client, reply_);
-    if (going && both[0].revents) going = pass_one(client, server, request_);
+  // Each way for itself: a peer that waits until its replies are read doesn't hold up the other
+  // one.
+  const auto one_way = [&](int from, int into, std::atomic<int>& lost) {
+    while (pass_one(from, into, lost)) continue;
+    ::shutdown(client, SHUT_RDWR);
+    ::shutdown(server, SHUT_RDWR);
+  };
+  if (::connect(server, reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0) {
+    std::thread back([&] { one_way(server, client, reply_); });
+    one_way(client, server, request_);
+    back.join();
   }
   ::close(server);
   const std::lock_guard lock(mutex_);

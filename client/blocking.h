@@ -318,6 +318,9 @@ class NodeOf : public Of<T> {
   Expected<void> close() {
     return this->wait([](T& n) { return n.close(); });
   }
+  void rest() {
+    this->ask([](T& n) { n.rest(); });
+  }
 };
 
 class Node : public NodeOf<client::Node> {
@@ -365,6 +368,9 @@ class Directory : public NodeOf<client::Directory> {
 
   Expected<std::vector<Entry>> next() {
     return wait([](client::Directory& d) { return d.next(); });
+  }
+  Expected<void> fsync() {
+    return wait([](client::Directory& d) { return d.fsync(); });
   }
   void seek(U64 offset) {
     ask([&](client::Directory& d) { d.seek(offset); });

@@ -5,7 +5,7 @@ set -u
 server=$1 cat=$2 upload=$3 usage=$4
 dir=$(mktemp -d) || exit 1
 pid=
-trap 'kill -9 $pid 2>/dev/null; rm -rf "$dir"' EXIT
+trap 'kill -9 $pid 2>/dev/null; wait $pid 2>/dev/null; rm -rf "$dir"' EXIT
 failed=0
 
 # expect STATUS COMMAND...: its standard input is $dir/in

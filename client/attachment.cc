@@ -52,6 +52,13 @@ void take_out(std::vector<Lock>& held, const Lock& gone) {
   held = std::move(left);
 }
 
+Dialects without_newest(Dialects dialects) {
+  for (const Dialects newest : {kDotL, kDotU, k9P2000})
+    if (has(dialects, newest))
+      return Dialects{static_cast<U8>(static_cast<U8>(dialects) & ~static_cast<U8>(newest))};
+  return kNone;
+}
+
 constexpr std::size_t kLocksMax = 4096;  // of one file, that are taken again
 
 }  // namespace
@@ -114,6 +121,7 @@ asio::awaitable<Expected<void>> Attachment::close(Handle& handle) {
 Attachment::Attachment(asio::any_io_executor executor, Connect connect, bool again, Options options)
     : executor_(std::move(executor)),
       connect_(std::move(connect)),
+      has_more_(again),
       again_(again && options.reconnect_patience.count() > 0),
       options_(std::move(options)),
       fids_(std::make_shared<FidNumbers>(options_.fids_max)),
@@ -132,10 +140,27 @@ asio::awaitable<Expected<std::shared_ptr<Attachment>>> Attachment::make(Connect 
   co_return made;
 }
 
+// A server should say that it doesn't know a dialect. Some hang up: they are asked for the next one
+// on another connection. What has been agreed on once stays, as all that is known of files is in its
+// terms.
+asio::awaitable<Expected<std::shared_ptr<Session>>> Attachment::agree() {
+  Session::Options wanted = options_.session;
+  if (dialect_ != kNone) wanted.dialects = dialect_;
+  for (;;) {
+    auto stream = co_await connect_();
+    NINEP_CO_RETURN_IF_WRONG(stream);
+    auto session = co_await Session::open(std::move(*stream), wanted);
+    if (session) co_return session;
+    const Error& wrong = session.error();
+    const bool hung_up = wrong.fate == Fate::kUnknown && (is(wrong, ECONNRESET) || is(wrong, EPIPE));
+    const Dialects older = without_newest(wanted.dialects);
+    if (!hung_up || !has_more_ || older == kNone) co_return session;
+    wanted.dialects = older;
+  }
+}
+
 asio::awaitable<Expected<void>> Attachment::connect() {
-  auto stream = co_await connect_();
-  NINEP_CO_RETURN_IF_WRONG(stream);
-  auto session = co_await Session::open(std::move(*stream), options_.session);
+  auto session = co_await agree();
   NINEP_CO_RETURN_IF_WRONG(session);
   const Ready operations = Operations::make(std::move(*session), fids_);
   const auto qid = co_await operations->attach(root_, options_.user);

@@ -112,7 +112,8 @@ class File : public Node {
   asio::awaitable<Expected<std::size_t>> read(U64 offset, Room into);
   /// All of `data`, with several requests at once. Where one fails nothing is said of the others.
   asio::awaitable<Expected<void>> write(U64 offset, Bytes data);
-  /// At the end of a file that was opened with lopen::kAppend; one call at a time. .L only.
+  /// At the end of a file that was opened with lopen::kAppend; one call at a time. EOPNOTSUPP: in the
+  /// older dialects of a file that isn't append-only for everybody (kQtAppend; stat(5)).
   asio::awaitable<Expected<void>> append(Bytes data);
   /// `data_only`: as fdatasync(2). In the older dialects a Twstat that changes nothing (stat(5)).
   asio::awaitable<Expected<void>> fsync(bool data_only = false);
@@ -132,6 +133,7 @@ class File : public Node {
   asio::awaitable<Expected<U32>> with_its_locks(asio::awaitable<Expected<U32>> calling);
   asio::awaitable<Expected<std::optional<U32>>> is_the_same();
   asio::awaitable<Expected<std::optional<U32>>> is_appended(Bytes data);
+  bool is_append_only() const;
 
   std::optional<U64> size_;  // of a file that is appended to, if nobody else does
 };

@@ -1,6 +1,9 @@
 #include "client/operations.h"
 
 #include <algorithm>
+#include <array>
+
+#include <pwd.h>
 
 #include "client/operations_dotl.h"
 #include "client/operations_old.h"
@@ -29,13 +32,38 @@ std::shared_ptr<Operations> Operations::make(std::shared_ptr<Session> session,
   return std::make_shared<OperationsOld>(std::move(session), std::move(fids));
 }
 
+namespace {
+std::string name_of(U32 uid) {
+  passwd entry{};
+  passwd* found = nullptr;
+  std::array<char, 4096> room;
+  ::getpwuid_r(uid, &entry, room.data(), room.size(), &found);
+  return found ? found->pw_name : "";
+}
+}  // namespace
+
+// 9P2000 has no numbers of users.
 asio::awaitable<Expected<Qid>> Operations::attach(Fid fid, const User& user) {
-  const auto attached = co_await call(Tattach{fid, kNoFid, user.uname, user.aname, user.uid});
+  std::string uname = user.uname;
+  if (uname.empty() && dialect() == k9P2000) uname = name_of(user.uid);
+  const auto attached = co_await call(Tattach{fid, kNoFid, uname, user.aname, user.uid});
   NINEP_CO_RETURN_IF_WRONG(attached);
   co_return (*attached)->qid;
 }
 
 // ------------------------------------------------------------------ walk(5)
+
+/// How many of them fit into one message; at least one, if there is one.
+std::size_t Operations::names_in_one(std::span<const std::string> names) const {
+  std::size_t size = kHeaderSize + 2 * sizeof(Fid) + sizeof(U16);
+  std::size_t count = 0;
+  while (count < names.size() && count < kWalkNamesMax) {
+    size += sizeof(U16) + names[count].size();
+    if (count > 0 && size > session_->msize()) break;
+    ++count;
+  }
+  return count;
+}
 
 asio::awaitable<Expected<Rwalk>> Operations::walk_some(Fid from, Fid to,
                                                        std::span<const std::string> names) {
@@ -56,7 +84,7 @@ asio::awaitable<Expected<Qid>> Operations::walk(Fid from, Fid to, std::vector<st
   bool is_there = false;  // `to` is the server's by now
   Error wrong;
   do {
-    const auto part = all.subspan(done, std::min<std::size_t>(kWalkNamesMax, all.size() - done));
+    const auto part = all.subspan(done, names_in_one(all.subspan(done)));
     const auto walked = co_await walk_some(is_there ? to : from, to, part);
     if (!walked) {
       wrong = walked.error();
@@ -126,6 +154,34 @@ asio::awaitable<Expected<void>> Operations::clunk(Fid fid) {
   const auto clunked = co_await call(Tclunk{fid});
   NINEP_CO_RETURN_IF_WRONG(clunked);
   co_return Expected<void>();
+}
+
+// ------------------------------------------------------------------ remove(5)
+
+// "It is correct to consider remove to be a clunk with the side effect of removing the file". It
+// takes files and directories alike.
+asio::awaitable<Expected<void>> Operations::remove_by_fid(Fid directory, std::string name,
+                                                          bool is_directory) {
+  const auto spare = fids_->take();
+  NINEP_CO_RETURN_IF_WRONG(spare);
+  const auto walked = co_await walk(directory, *spare, std::vector<std::string>(1, name));
+  if (!walked) {
+    fids_->give_back(*spare);
+    co_return std::unexpected(walked.error());
+  }
+  Expected<void> result;
+  bool is_gone = false;
+  if (((walked->type & kQtDir) != 0) != is_directory) {
+    result = error(is_directory ? ENOTDIR : EISDIR, "Tremove");
+  } else {
+    const auto removed = co_await call(Tremove{*spare});
+    if (!removed) result = std::unexpected(removed.error());
+    // Given up, it may not have been done.
+    is_gone = removed || !(is(removed.error(), ECANCELED) || is(removed.error(), ETIMEDOUT));
+  }
+  if (!is_gone) (void)co_await clunk(*spare);
+  fids_->give_back(*spare);
+  co_return result;
 }
 
 // ------------------------------------------------------------------ what .L alone has

@@ -1,5 +1,5 @@
-// Operations in 9P2000 and 9P2000.u: what Plan 9 has no message for is said in open(5), stat(5) and,
-// of .u, in the mode and extension of Tcreate.
+// Operations in 9P2000 and 9P2000.u: what Plan 9 has no message for is said in open(5), stat(5)
+// and, of .u, in the mode and extension of Tcreate.
 #pragma once
 
 #include <map>
@@ -16,8 +16,7 @@ class OperationsOld final : public Operations {
   asio::awaitable<Expected<Opened>> open(Fid fid, U32 flags) override;
   asio::awaitable<Expected<Opened>> create(Fid fid, std::string name, U32 flags, U32 mode,
                                            U32 gid) override;
-  asio::awaitable<Expected<Qid>> mkdir(Fid directory, std::string name, U32 mode,
-                                       U32 gid) override;
+  asio::awaitable<Expected<Qid>> mkdir(Fid directory, std::string name, U32 mode, U32 gid) override;
   asio::awaitable<Expected<Qid>> symlink(Fid directory, std::string name, std::string target,
                                          U32 gid) override;
   asio::awaitable<Expected<Qid>> mknod(Fid directory, std::string name, U32 mode, U64 rdev,

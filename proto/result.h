@@ -29,7 +29,7 @@ std::string_view errno_name(Errno e);
 /// "No such file or directory", as glibc and the Linux client's table of texts have it.
 std::string_view errno_text(Errno e);
 /// What an Rerror says: the errno whose text it is, whatever its letters' case, or that of what
-/// Plan 9's programs say; EREMOTEIO if it is neither.
+/// Plan 9's programs say; or the errno of what stands behind its last ": ". EREMOTEIO otherwise.
 Errno errno_of_text(std::string_view text);
 
 }  // namespace ninep

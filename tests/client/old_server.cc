@@ -253,9 +253,9 @@ class OldServer::Connection {
   std::vector<std::byte> reply(const Tattach& t) {
     if (t.afid != kNoFid) wrong("unknown afid");
     if (!t.aname.empty()) refuse("unknown specifier in attach", ENOENT);
-    const std::string number = t.n_uname == kNoNumericUid ? "-" : std::to_string(t.n_uname);
+    const std::string number = t.n_uname.value == kNoNumericUid ? "-" : std::to_string(t.n_uname.value);
     state_.users.push_back(std::string(t.uname) + " " + number);
-    if (t.uname.empty() && t.n_uname == kNoNumericUid) refuse("unknown user", EINVAL);
+    if (t.uname.empty() && t.n_uname.value == kNoNumericUid) refuse("unknown user", EINVAL);
     add(t.fid, {state_.root, state_.root, "/"});
     return done(Rattach{state_.root->qid()});
   }
@@ -441,7 +441,7 @@ class OldServer::Connection {
         s.qid.version != kUntouched || s.qid.path != ~U64{0} || !s.muid.empty() || !s.uid.empty())
       wrong("attempt to change what can't be changed");
     if (!s.extension.value.empty()) wrong("attempt to change an extension");
-    if (dialect_ == kDotU && s.n_muid != kUntouched) wrong("attempt to change n_muid");
+    if (dialect_ == kDotU && s.n_muid.value != kUntouched) wrong("attempt to change n_muid");
     const U32 types = kDir | (dialect_ == kDotU ? kUnixTypes : 0);
     if (s.mode != kUntouched && ((s.mode ^ file.mode) & types)) wrong("attempt to change a type");
     if (s.length != ~U64{0} && file.is_directory()) refuse("is a directory", EISDIR);
@@ -462,8 +462,8 @@ class OldServer::Connection {
     if (s.length != ~U64{0}) file.content.resize(s.length);
     if (s.atime != kUntouched) file.atime = s.atime;
     if (s.mtime != kUntouched) file.mtime = s.mtime;
-    if (dialect_ == kDotU && s.n_uid != kUntouched) file.n_uid = s.n_uid;
-    if (dialect_ == kDotU && s.n_gid != kUntouched) file.n_gid = s.n_gid;
+    if (dialect_ == kDotU && s.n_uid.value != kUntouched) file.n_uid = s.n_uid;
+    if (dialect_ == kDotU && s.n_gid.value != kUntouched) file.n_gid = s.n_gid;
     return done(Rwstat{});
   }
   template <Message T>

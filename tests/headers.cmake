@@ -14,7 +14,7 @@ add_library(ninep_headers OBJECT ${sources})
 target_compile_options(ninep_headers PRIVATE -g0 -O0 -fno-sanitize=all)  # only whether it compiles
 # Nothing is linked: these say where the headers of others are.
 target_link_libraries(ninep_headers PRIVATE ninep_options)
-foreach(library ninep_proto ninep_dump ninep_transports ninep_server ninep_client)
+foreach(library ninep_proto ninep_dump ninep_transports ninep_server ninep_tool)
   if(TARGET ${library})
     target_link_libraries(ninep_headers PRIVATE ${library})
   endif()

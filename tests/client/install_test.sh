@@ -36,6 +36,18 @@ done
 folders=$(cd "$prefix/include" && find . -type d | sort | tr '\n' ' ')
 [ "$folders" = '. ./ninep ./ninep/client ./ninep/proto ./ninep/transports ' ] ||
     fail "headers are in $folders"
+while read -r made installed; do
+    if [ ! -e "$build/$made" ]; then
+        echo "not made, not looked for: $made"
+    else
+        run "$installed" cmp "$build/$made" "$prefix/share/$installed"
+    fi
+done <<'END'
+man/9p.1 man/man1/9p.1
+completions/9p.bash bash-completion/completions/9p
+completions/_9p zsh/site-functions/_9p
+completions/9p.fish fish/vendor_completions.d/9p.fish
+END
 # Neither the flags that it was built with are for others, nor where it was built.
 pc=$(find "$prefix" -name ninep-client.pc)
 for folder in "$(dirname "$pc")" "$(dirname "$(find "$prefix" -name ninepConfig.cmake)")"; do

@@ -93,7 +93,7 @@ std::optional<Listed> entry(const std::string& path, U64 at) {
   if (is("again")) return is_root ? std::optional(file("f")) : std::nullopt;  // see offset_of()
   if (is("immortal")) return one_of({"f", "g"});
   if (is("deep")) return one_of({"d"});
-  if (is("wide")) return one_of({"d1", "d2", "d3", "d4", "d5", "f"});
+  if (is("wide")) return one_of({"d1", "d2", "f"});
   if (is("deep-liar")) return one_of({"d"});
   if (is("swap"))
     return is_root ? one_of({"link", "d-link", "d-link", "link", "sub"}) : one_of({"evil"});

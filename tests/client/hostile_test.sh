@@ -6,7 +6,7 @@ set -u
 p=$1 hostile=$2
 dir=$(mktemp -d) || exit 1
 pid=
-trap 'kill -9 $pid 2>/dev/null; rm -rf "$dir"' EXIT
+trap 'kill -9 $pid 2>/dev/null; umount -l "$dir/mnt" 2>/dev/null; rm -rf "$dir"' EXIT
 . "$(dirname "$0")/lib.sh"
 # A sanitizer's complaint is no error that was told; and memory is measured.
 export ASAN_OPTIONS=exitcode=99:quarantine_size_mb=1 UBSAN_OPTIONS=exitcode=99
@@ -246,6 +246,56 @@ for what in mute late late-flushed closes closes-attached; do
 done
 meet silent
 ends "1" "$p" --wait 1 --timeout 1 ls "$at"
+
+# ---------------------------------------------------------------- a mount
+# mounted WHAT COMMANDS: they run in it, however they end; the mount ends when it is told to. Where the
+# server doesn't let it begin, it says so.
+mounted() {
+    meet "$1"
+    "$p" --timeout 1 --wait 1 mount -f "$at" "$dir/mnt" >"$dir/said" 2>&1 &
+    local mount=$! is='' memory=''
+    while kill -0 $mount 2>/dev/null && ! mountpoint -q "$dir/mnt"; do sleep 0.02; done
+    if mountpoint -q "$dir/mnt"; then
+        (cd "$dir/mnt" && eval "$2") >"$dir/out" 2>&1
+        memory=$(sed -n 's/VmHWM:[^0-9]*\([0-9]*\).*/\1/p' /proc/$mount/status)
+        [ "${memory:-0}" -le $memory_max ] || not_so "$met: mounted, $memory KiB of memory"
+        kill -TERM $mount 2>/dev/null
+    fi
+    wait $mount
+    is=$?
+    [ $is -le 1 ] || not_so "$met: mounted, status $is"
+    ! mountpoint -q "$dir/mnt" || not_so "$met: the mount stays"
+    clean
+    [ "$(outside)" = "$outside_was" ] || not_so "$met: mounted, something outside was changed"
+    [ -z "${VERBOSE:-}" ] || echo "$met: mounted, status $is, $memory KiB, $SECONDS s"
+}
+out_has() { grep -qF -- "$1" "$dir/out" || { not_so "$met: mounted, \"$1\" isn't there"; head -c 300 "$dir/out"; }; }
+if [ -c /dev/fuse ]; then
+    mkdir "$dir/mnt"
+    # libfuse's, of 12 bytes.
+    echo leak:fuse_session_mount >"$dir/leaks"
+    export LSAN_OPTIONS=suppressions=$dir/leaks:print_suppressions=0
+    mounted names 'ls -la; cat good; cat ../outside/evil'
+    out_has evil    # what is in each of its files
+    mounted endless 'ls -U | head -n 3000 | wc -l'
+    out_has 3000
+    mounted devices 'grep "$PWD" /proc/mounts; ls -l; head -c 1 zero; ./suid; getfattr -d -m - suid'
+    out_has nodev
+    out_has nosuid
+    mounted huge 'ls -l; head -c 100 sign | wc -c; cat most max'
+    out_has 100
+    mounted readlink 'ls -l; readlink link; cat link'
+    mounted deep 'cd d/d/d/d/d && ls && find . | head -n 100 | wc -l'
+    out_has 100
+    for what in again reads-long xattr-size xattrs-long shrinks grows immortal deep-liar swap; do
+        mounted $what 'ls -lR | head -n 100; cat *; getfattr -d -m - *; '
+    done
+    for what in walks-far types tags sizes cut twice silent late closes; do
+        mounted $what 'ls -l; cat f; echo x >new'
+    done
+else
+    echo "SKIPPED: mounts: there is no /dev/fuse"
+fi
 
 # ---------------------------------------------------------------- local trees
 meet plain

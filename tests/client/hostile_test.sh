@@ -237,7 +237,10 @@ for what in ls cat stat rm "get -r"; do
 done
 
 # ---------------------------------------------------------------- no answer, or no connection
-for what in mute late late-flushed closes closes-attached; do
+meet late    # what was given up comes after all, and is taken
+ends "0" "$p" --timeout 1 ls "$at"
+has f
+for what in mute late-flushed closes closes-attached; do
     meet $what
     ends "1" "$p" --wait 1 --timeout 1 ls "$at"
     clean

@@ -145,8 +145,7 @@ void add_bench(CLI::App& app, Command& chosen) {
   auto what = std::make_shared<Bench>();
   CLI::App* const c = app.add_subcommand(
       "bench", "Put a server under load, and say how fast it answers (9P2000.L)");
-  c->add_option("DIRECTORY", what->place,
-                "ADDRESS:/PATH of a directory where files may be made, as tcp:fileserver:/tmp")
+  c->add_option("DIRECTORY", what->place, "where files may be made, as tcp:fileserver:/tmp")
       ->required()
       ->type_name(kRemote);
   std::vector<std::string> names;
@@ -162,6 +161,7 @@ void add_bench(CLI::App& app, Command& chosen) {
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
   c->add_option("-s,--seconds", o.seconds, "How long is measured; a warm-up comes before")
+      ->type_name("SECONDS")
       ->check(CLI::Range(0.01, 3600.0))
       ->capture_default_str();
   c->add_option("--io-size", o.io_size,

@@ -76,55 +76,57 @@ _9p_offer() {
     remote | either)
       if [[ $cur =~ ^(tcp|unix|vsock|fd|stdio): ]]; then
         mapfile -t found < <("${words[0]/#\~/$HOME}" complete -- "${cur//\\/}" 2>/dev/null)
-        for one in "${found[@]}"; do COMPREPLY+=("$(printf %q "$one")");
-done [[$ { #found[@] } != 1 || $one != */ ]] ||
-    compopt - o nospace else mapfile - t COMPREPLY < <
-        (compgen - W 'tcp: unix: vsock: fd:' --"$cur")((
-            $ { #COMPREPLY[@] } == 0)) ||
-    compopt - o nospace if [[$1 = either]];
-then mapfile - t found < < (compgen - f-- "$cur")((
-                               $ { #found[@] } == 0)) ||
-    compopt - o filenames COMPREPLY
-    += ("${found[@]}")fi fi;
-;
+        for one in "${found[@]}"; do COMPREPLY+=("$(printf %q "$one")"); done
+        [[ ${#found[@]} != 1 || $one != */ ]] || compopt -o nospace
+      else
+        mapfile -t COMPREPLY < <(compgen -W 'tcp: unix: vsock: fd:' -- "$cur")
+        ((${#COMPREPLY[@]} == 0)) || compopt -o nospace
+        if [[ $1 = either ]]; then
+          mapfile -t found < <(compgen -f -- "$cur")
+          ((${#found[@]} == 0)) || compopt -o filenames
+          COMPREPLY+=("${found[@]}")
+        fi
+      fi
+      ;;
   esac
-#Readline takes what is behind the last of them for the word.
+  # Readline takes what is behind the last of them for the word.
   local mark
-  for mark in : =;
-  do
-    [[$COMP_WORDBREAKS != *$mark * || $cur != *$mark * ]] || COMPREPLY =
-        ("${COMPREPLY[@]#" ${cur % "${cur##*" $mark "}"} "}") done
-  }
+  for mark in : =; do
+    [[ $COMP_WORDBREAKS != *$mark* || $cur != *$mark* ]] ||
+      COMPREPLY=("${COMPREPLY[@]#"${cur%"${cur##*"$mark"}"}"}")
+  done
+}
 
-  _9p() {
-    local words cur command = offer = () i word number = 0 literal = COMPREPLY =
-        () _9p_words for ((i = 1; i < $ { #words[@] } - 1; ++i));
-    do word = $ {
-        words[i]
-      }
-    if
-      [[-z $literal&& $word = --]];
-    then literal = yes elif[[-z $literal&& $word = -*]];
-    then if [[$word != *= *]] && _9p_option
-        "$command"
-        "$word";
-    then((++i < $ { #words[@] } - 1)) || {
-      _9p_offer "${offer[@]}";
-      return;
-    }
-    fi elif[[-z $command]];
-    then command = $word else((++number)) fi done if[[-z $literal&& $cur = --*= *]];
-    then word = ${cur % %= * } cur = $ { cur # *= }
-    !_9p_option
-        "$command"
-        "$word" ||
-        _9p_offer "${offer[@]}" elif[[-z $literal && $cur = -*]];
-    then _9p_offer words "$(_9p_flags " $command ")" elif[[-z $command]];
-    then _9p_offer words "$_9p_commands" else _9p_argument
-        "$command"
-        "$number" &&
-        _9p_offer "${offer[@]}" fi
-  }
+_9p() {
+  local words cur command= offer=() i word number=0 literal=
+  COMPREPLY=()
+  _9p_words
+  for ((i = 1; i < ${#words[@]} - 1; ++i)); do
+    word=${words[i]}
+    if [[ -z $literal && $word = -- ]]; then
+      literal=yes
+    elif [[ -z $literal && $word = -* ]]; then
+      if [[ $word != *=* ]] && _9p_option "$command" "$word"; then
+        ((++i < ${#words[@]} - 1)) || { _9p_offer "${offer[@]}"; return; }
+      fi
+    elif [[ -z $command ]]; then
+      command=$word
+    else
+      ((++number))
+    fi
+  done
+  if [[ -z $literal && $cur = --*=* ]]; then
+    word=${cur%%=*}
+    cur=${cur#*=}
+    ! _9p_option "$command" "$word" || _9p_offer "${offer[@]}"
+  elif [[ -z $literal && $cur = -* ]]; then
+    _9p_offer words "$(_9p_flags "$command")"
+  elif [[ -z $command ]]; then
+    _9p_offer words "$_9p_commands"
+  else
+    ! _9p_argument "$command" "$number" || _9p_offer "${offer[@]}"
+  fi
+}
 
 complete -F _9p 9p
 )bash";
@@ -169,11 +171,14 @@ _9p_remote() {
   local -a found names directories
   local word=${(Q)PREFIX}
   if [[ $word = (tcp|unix|vsock|fd|stdio):* ]]; then
-    found=(${(f)" $(_call_program files ${(q)words_of_9p[1]} complete-- $ { (q) word } 2 >
-                    / dev / null) "})
-    directories = ($ { (M) found : #* / })names =
-        (${found : # * / }) compadd - S '' - a directories compadd - a names else compadd -
-        S '' tcp : unix : vsock : fd : fi
+    found=(${(f)"$(_call_program files ${(q)words_of_9p[1]} complete -- ${(q)word} 2>/dev/null)"})
+    directories=(${(M)found:#*/})
+    names=(${found:#*/})
+    compadd -S '' -a directories
+    compadd -a names
+  else
+    compadd -S '' tcp: unix: vsock: fd:
+  fi
 }
 
 _9p_either() {
@@ -286,8 +291,8 @@ std::string zsh_completion(const DescribedCommand& program) {
       if (option.flags.back() != "--help") out << " \\\n            " << zsh_option(option);
     for (const Described& argument : command.arguments)
       out << " \\\n            "
-          << in_quotes(std::string(argument.repeats ? "*" : "") + ":" + zsh_text(argument.name) + ":" +
-                    zsh_action(argument));
+          << in_quotes(std::string(argument.repeats ? "*" : "") + ":" + zsh_text(argument.name) +
+                       ":" + zsh_action(argument));
     out << "\n          ;;\n";
   }
   out << "      esac\n      ;;\n  esac\n}\n" << kZshTail;

@@ -34,6 +34,11 @@ Described describe(const CLI::Option& option) {
   d.repeats = option.get_items_expected_max() > std::max(1, option.get_type_size());
   if (option.get_type_size() == 0) return d;
   d.fallback = option.get_default_str();
+  if (d.fallback.starts_with('[')) {  // "[a,b]": of several
+    d.fallback = d.fallback.substr(1, d.fallback.size() - 2);
+    for (std::size_t at = 0; (at = d.fallback.find(',', at)) != std::string::npos; at += 2)
+      d.fallback.replace(at, 1, ", ");
+  }
   // The type, and ":" and what checks it: as CLI11 joins them.
   d.value = option.get_type_name();
   for (int i = 0;; ++i) {

@@ -231,6 +231,31 @@ TEST_F(ClientSession, OtherDialects) {
   }
 }
 
+// nfs-ganesha sends errors so: Rerror's type, with Rlerror's body. Behind that type is nothing else.
+TEST_F(ClientSession, ErrorsOfType107) {
+  const auto sends = [](const char* body) {
+    return [body](Bytes f) {
+      std::vector<std::byte> frame = reply(f, Rlerror{0});
+      frame.resize(kHeaderSize);
+      const auto bytes = hex(body);
+      frame.insert(frame.end(), bytes.begin(), bytes.end());
+      frame[0] = static_cast<std::byte>(frame.size());
+      frame[4] = std::byte{107};
+      return frame;
+    };
+  };
+  Scripted server({agrees, sends("1c000000"), sends("00000000"), sends("ffffffff"),
+                   sends("02006e6f"), sends("1c0000"), sends("1c00000000"), sends("")});
+  const auto s = run(context, Session::open(stream_to(server.client), {}));
+  ASSERT_TRUE(s) << s.error().text();
+  EXPECT_EQ(ask(**s, Tclunk{Fid{1}}).error().text(), "Tclunk: No space left on device");
+  for (int i = 0; i < 6; ++i) {
+    const auto answered = ask(**s, Tclunk{Fid{1}});
+    ASSERT_FALSE(answered);
+    EXPECT_EQ(answered.error().text(), "Tclunk: Protocol error (a reply that is none)") << i;
+  }
+}
+
 // What is no answer ends the session with an error that says so; nothing is believed.
 TEST_F(ClientSession, HostileServers) {
   using Answer = std::function<std::vector<std::byte>(Bytes)>;

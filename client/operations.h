@@ -88,6 +88,8 @@ class Operations {
                                                  bool is_directory) = 0;
   virtual asio::awaitable<Expected<void>> rename(Fid from, std::string name, Fid to,
                                                  std::string to_name) = 0;
+  /// The server takes a fid for a path: what was renamed has to be walked to again.
+  virtual bool forgets_renamed() const { return false; }
   virtual asio::awaitable<Expected<Attributes>> stat(Fid fid) = 0;
   virtual asio::awaitable<Expected<void>> change(Fid fid, Change change) = 0;
   virtual asio::awaitable<Expected<std::string>> readlink(Fid fid) = 0;

@@ -86,8 +86,8 @@ asio::awaitable<Expected<void>> OperationsDotL::link(Fid directory, std::string 
 asio::awaitable<Expected<void>> OperationsDotL::remove(Fid directory, std::string name,
                                                        bool is_directory) {
   if (has_unlinkat_) {
-    const auto removed = co_await done(
-        call(Tunlinkat{directory, name, is_directory ? kUnlinkRemoveDir : U32{0}}));
+    const auto removed =
+        co_await done(call(Tunlinkat{directory, name, is_directory ? kUnlinkRemoveDir : U32{0}}));
     if (removed || !is(removed.error(), EOPNOTSUPP)) co_return removed;
   }
   const auto removed = co_await remove_by_fid(directory, name, is_directory);
@@ -154,7 +154,8 @@ asio::awaitable<Expected<std::vector<Entry>>> OperationsDotL::readdir(Fid fid, U
   // What is left out must not be taken for the end.
   constexpr int kRoundsMax = 100;
   for (int round = 0; entries.empty(); ++round) {
-    const auto got = co_await call(Treaddir{fid, offset, std::min(session().payload_max(), kReaddirMax)});
+    const auto got =
+        co_await call(Treaddir{fid, offset, std::min(session().payload_max(), kReaddirMax)});
     NINEP_CO_RETURN_IF_WRONG(got);
     Bytes rest = (*got)->data.bytes;
     if (rest.empty()) break;
@@ -166,8 +167,7 @@ asio::awaitable<Expected<std::vector<Entry>>> OperationsDotL::readdir(Fid fid, U
       if (is_name(entry.name))
         entries.push_back({std::string(entry.name), entry.qid, entry.type, entry.offset, {}});
     }
-    if (round == kRoundsMax)
-      co_return error(EPROTO, "Treaddir", "a directory that doesn't end");
+    if (round == kRoundsMax) co_return error(EPROTO, "Treaddir", "a directory that doesn't end");
   }
   co_return entries;
 }
@@ -232,8 +232,8 @@ asio::awaitable<Expected<void>> OperationsDotL::write_xattr(Fid fid, std::string
   const auto created = co_await call(Txattrcreate{*taken, name, value.size(), flags});
   if (!created) result = std::unexpected(created.error());
   for (std::size_t at = 0; result && at < value.size();) {
-    const auto part =
-        as_bytes(value).subspan(at, std::min<std::size_t>(value.size() - at, session().payload_max()));
+    const auto part = as_bytes(value).subspan(
+        at, std::min<std::size_t>(value.size() - at, session().payload_max()));
     const auto written = co_await write(*taken, at, part);
     if (!written)
       result = std::unexpected(written.error());
@@ -266,8 +266,8 @@ asio::awaitable<Expected<U8>> OperationsDotL::lock(Fid fid, Lock lock, U32 flags
 }
 
 asio::awaitable<Expected<Lock>> OperationsDotL::getlock(Fid fid, Lock lock) {
-  const auto got =
-      co_await call(Tgetlock{fid, lock.type, lock.start, lock.length, lock.proc_id, lock.client_id});
+  const auto got = co_await call(
+      Tgetlock{fid, lock.type, lock.start, lock.length, lock.proc_id, lock.client_id});
   NINEP_CO_RETURN_IF_WRONG(got);
   const Rgetlock& r = **got;
   co_return Lock{r.type, r.start, r.length, r.proc_id, std::string(r.client_id)};

@@ -94,7 +94,7 @@ asio::awaitable<Expected<Qid>> Operations::walk(Fid from, Fid to, std::vector<st
     }
     const std::size_t reached = walked->wqid.size();
     if (reached < part.size()) {
-      wrong = co_await why_not(is_there ? to : from, to, part.first(reached), part[reached]);
+      wrong = co_await why_not(is_there ? to : from, part.first(reached), part[reached]);
       break;
     }
     is_there = true;
@@ -108,16 +108,15 @@ asio::awaitable<Expected<Qid>> Operations::walk(Fid from, Fid to, std::vector<st
 
 // "If the first element cannot be walked for any reason, Rerror is returned. Otherwise, the walk
 // will return an Rwalk message containing nwqid qids": why it went no farther is not said.
-asio::awaitable<Error> Operations::why_not(Fid from, Fid to, std::span<const std::string> reached,
+asio::awaitable<Error> Operations::why_not(Fid from, std::span<const std::string> reached,
                                            const std::string& next) {
   Error wrong{Errno{ENOENT}, "Twalk", ""};
   const auto spare = fids_->take();
   if (!spare) co_return wrong;
   const auto again = co_await walk_some(from, *spare, reached);
   if (again && again->wqid.size() == reached.size()) {
-    const auto one = co_await walk_some(*spare, to, std::span(&next, 1));
+    const auto one = co_await walk_some(*spare, *spare, std::span(&next, 1));
     if (!one) wrong = one.error();
-    if (one && one->wqid.size() == 1) (void)co_await clunk(to);  // it has come meanwhile
     (void)co_await clunk(*spare);
   }
   fids_->give_back(*spare);

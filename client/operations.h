@@ -134,7 +134,7 @@ class Operations {
  private:
   std::size_t names_in_one(std::span<const std::string> names) const;
   asio::awaitable<Expected<Rwalk>> walk_some(Fid from, Fid to, std::span<const std::string> names);
-  asio::awaitable<Error> why_not(Fid from, Fid to, std::span<const std::string> reached,
+  asio::awaitable<Error> why_not(Fid from, std::span<const std::string> reached,
                                  const std::string& next);
 
   const std::shared_ptr<Session> session_;

@@ -1,5 +1,11 @@
 // Operations in 9P2000 and 9P2000.u: what Plan 9 has no message for is said in open(5), stat(5)
 // and, of .u, in the mode and extension of Tcreate.
+//
+// What is other than in .L: links, devices, pipes and numbers of users are .u's alone, and so are
+// set-id and sticky bits, which 9P2000 is not told. Times are whole seconds from 1970 to 2106. A
+// file stays in its directory (EOPNOTSUPP); what has its new name there is removed first, where the
+// server doesn't replace it. Exclusive creation is a look before Tcreate, which some servers let
+// open what is there. Appending is only to files that are append-only for everybody (EOPNOTSUPP).
 #pragma once
 
 #include <map>

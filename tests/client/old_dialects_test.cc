@@ -193,18 +193,26 @@ Frame no_more() { return Golden("9P2000.u_qemu-9pfs-7.2.txt")[10]; }
 
 TEST_F(Replayed, Plan9Ramfs) {
   const Golden ramfs("9P2000_plan9port-ramfs.txt"), ufs("9P2000_go9p-ufs.txt");
-  Node& r = replay({
-                       ufs[1],    ramfs[1],  cloned(),              // version, attach, root
-                       ramfs[26], ramfs[8],                         // walk, stat
-                       ramfs[2],                                    // none
-                       cloned(),  ramfs[12],                        // open
-                       ramfs[13], ramfs[4],                         // read, write
-                       cloned(),  ramfs[7],  ramfs[27], no_more(),  // directory
-                       cloned(),  ramfs[3],                         // create
-                       cloned(),  ramfs[21],                        // mkdir
-                       cloned(),  ramfs[14],                        // in use
-                       ramfs[26],                                   // remove
-                   })
+  Node& r = replay({// version, attach, root
+                    ufs[1], ramfs[1], cloned(),
+                    // walk, stat
+                    ramfs[26], ramfs[8],
+                    // none
+                    ramfs[2],
+                    // open
+                    cloned(), ramfs[12],
+                    // read, write
+                    ramfs[13], ramfs[4],
+                    // directory
+                    cloned(), ramfs[7], ramfs[27], no_more(),
+                    // create
+                    cloned(), ramfs[3],
+                    // mkdir
+                    cloned(), ramfs[21],
+                    // in use
+                    cloned(), ramfs[14],
+                    // remove
+                    ramfs[26]})
                 .root();
   EXPECT_EQ(clients.front().dialect(), k9P2000);
   EXPECT_EQ(clients.front().attachment()->msize(), 8192u);
@@ -261,17 +269,24 @@ TEST_F(Replayed, Go9pUfs) {
   client::Options options;
   options.user.uname = "root";
   Node& r = replay(
-                {
-                    ufs[1],   ufs[17],   cloned(),           // version, attach, root
-                    ufs[19],  ufs[2],                        // walk, stat
-                    ufs[5],                                  // wstat
-                    cloned(), ufs[4],    ufs[5],             // open, fsync
-                    ufs[8],   ufs[9],                        // a write that is done in two
-                    ufs[23],  no_more(), ufs[10],  ufs[20],  // reads
-                    ufs[11],                                 // a text with its reason at the end
-                    ufs[21],  ufs[21],   ufs[3],             // a walk that stops, and why
-                    ufs[24],  ufs[7],                        // a directory's size
-                },
+                {// version, attach, root
+                 ufs[1], ufs[17], cloned(),
+                 // walk, stat
+                 ufs[19], ufs[2],
+                 // wstat
+                 ufs[5],
+                 // open, fsync
+                 cloned(), ufs[4], ufs[5],
+                 // a write that is done in two
+                 ufs[8], ufs[9],
+                 // reads
+                 ufs[23], no_more(), ufs[10], ufs[20],
+                 // a text with its reason at the end
+                 ufs[11],
+                 // a walk that stops, and why
+                 ufs[21], ufs[21], ufs[3],
+                 // a directory's size
+                 ufs[24], ufs[7]},
                 options)
                 .root();
   const Frame attach = sent(Describe<Tattach>::code);
@@ -325,29 +340,24 @@ TEST_F(Replayed, Go9pUfsInDotU) {
   client::Options options;
   options.user = {"root", "", 0};
   Node& r = replay(
-                {
-                    ufs[1],
-                    ufs[10],
-                    ufs[7],  // version, attach, root
-                    ufs[20],
-                    ufs[8],                 // walk, stat
-                    made(Rwstat{}, kDotU),  // chown
-                    ufs[7],
-                    ufs[25],  // open
-                    ufs[15],
-                    ufs[6],
-                    made(Rwstat{}, kDotU),  // read, write, fsync
-                    ufs[7],
-                    ufs[2],
-                    ufs[12],
-                    no_more(),  // directory
-                    ufs[7],
-                    ufs[26],  // create
-                    ufs[7],
-                    ufs[17],  // symlink: not implemented
-                    ufs[5],
-                    ufs[16],  // errors
-                },
+                {// version, attach, root
+                 ufs[1], ufs[10], ufs[7],
+                 // walk, stat
+                 ufs[21], ufs[8],
+                 // chown
+                 made(Rwstat{}, kDotU),
+                 // open
+                 ufs[7], ufs[25],
+                 // read, write, fsync
+                 ufs[15], ufs[6], made(Rwstat{}, kDotU),
+                 // directory
+                 ufs[7], ufs[2], ufs[12], no_more(),
+                 // create
+                 ufs[7], ufs[26],
+                 // symlink: not implemented
+                 ufs[7], ufs[17],
+                 // errors
+                 ufs[5], ufs[16]},
                 options)
                 .root();
   EXPECT_EQ(clients.front().dialect(), kDotU);
@@ -405,14 +415,16 @@ TEST_F(Replayed, Qemu) {
   device.mode = 0x00800000 | 0600;
   device.extension = Str("c 4 65");
   device.n_uid = 0xFFFFFFFF;
-  Node& r = replay({
-                       qemu[1], qemu[2], qemu[7],            // version, attach, root
-                       quirks[5],                            // stat, with nstat 0
-                       qemu[3],                              // none
-                       qemu[6], made(Rstat{{link}}, kDotU),  // a link
-                       qemu[4], made(Rstat{{device}}, kDotU), qemu[7], qemu[8], qemu[9],
-                       qemu[10],  // open, read to the end
-                   })
+  Node& r = replay({// version, attach, root
+                    qemu[1], qemu[2], qemu[7],
+                    // stat, with nstat 0
+                    quirks[5],
+                    // none
+                    qemu[3],
+                    // a link
+                    qemu[6], made(Rstat{{link}}, kDotU),
+                    // open, read to the end
+                    qemu[4], made(Rstat{{device}}, kDotU), qemu[7], qemu[8], qemu[9], qemu[10]})
                 .root();
   const Attributes is = get(r.stat());
   EXPECT_EQ(is.attr.mode, S_IFDIR | 0777u);

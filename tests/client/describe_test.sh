@@ -116,29 +116,66 @@ bash_completion() {
     done
 }
 
-# Whether zsh's own completion offers them can't be asked without a terminal: one is made.
+# zsh completes on a terminal alone: it is given one, and prints what would be added.
 zsh_completion() {
     zsh -n "$file" || not_so 'its syntax'
-    # offered LINE: what zsh shows below the line.
+    cat >"$dir/setup.zsh" <<'END'
+PROMPT=
+fpath=($1 $fpath)
+autoload -Uz compinit
+compinit -u -D
+bindkey '^I' complete-word
+mark() { print -r -- '@@@@@'; }
+compprefuncs=(mark)
+comppostfuncs=(mark exit)
+zstyle ':completion:*' insert-tab false
+compadd() {
+  if [[ ${@[1,(i)(-|--)]} == *-(O|A|D)\ * ]]; then
+    builtin compadd "$@"
+    return
+  fi
+  local -a offered
+  builtin compadd -A offered "$@"
+  (( $#offered )) && print -rl -- $offered
+  builtin compadd "$@"
+}
+print REA''DY
+END
+    cat >"$dir/offered.zsh" <<'END'
+zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell "source $1 $2"
+zpty -r -m shell got '*READY*'
+zpty -n -w shell "$3"$'\t'
+zpty -r -m shell got '*@@@@@*@@@@@*'
+print -r -- ${${${got#*@@@@@}%@@@@@*}//$'\r'/}
+END
+    # offered LINE: what zsh offers, one on a line.
     offered() {
-        zsh -f -c '
-            zmodload zsh/zpty
-            zpty shell zsh -f -i
-            say() { zpty -w shell $1 }
-            say "PS1= RPS1= COLUMNS=2000 LINES=500; unsetopt zle_bracketed_paste 2>/dev/null; fpath=('"$docs"'/completions \$fpath)"
-            say "autoload -Uz compinit; compinit -u -D; zstyle \":completion:*\" list-prompt \"\"; LISTMAX=9999"
-            say "setopt no_beep no_always_last_prompt; bindkey \"^X\" list-choices; bindkey \"^T\" expand-or-complete; print REA\DY"
-            local got
-            zpty -r shell got "*READY*"
-            zpty -w -n shell "$1"$2
-            zpty -w -n shell " END"$'"'\\\\n'"'
-            zpty -w shell "print DO\NE"
-            zpty -r shell got "*DONE*"
-            print -r -- $got
-            zpty -d shell
-        ' zsh "$1" "$2" | tr -d '\r' | sed 's/\x1b\[[0-9;?]*[a-zA-Z]//g'
+        zsh -f "$dir/offered.zsh" "$dir/setup.zsh" "$docs/completions" "$1" | grep . | sort -u
     }
-    :
+    gives() {
+        local got
+        got=$(offered "$1" | paste -sd ' ')
+        [ "$got" = "$2" ] || not_so "\"$1\" offers \"$got\", not \"$2\""
+    }
+    gives '9p mo' mount
+    gives '9p get --rec' --recursive
+    gives '9p --json --user me get --rec' --recursive
+    gives '9p bench x --unlink ' 'auto remove unlinkat'
+    gives '9p bench x seq' 'seqread seqwrite'
+    gives '9p ls un' unix:
+    gives "9p ls $at:/d" "$at:/data $at:/docs/"
+    gives "9p ls -l $at:/docs/" "$at:/docs/deep/ $at:/docs/with\\ space"
+    gives "9p put $dir/he" here
+    gives "9p mount x $dir/he" here
+    for one in $(commands); do
+        gives "9p $one" "$one"
+        offered "9p $one x -" >"$dir/answer"
+        for flag in $(options) $(options "$one"); do
+            grep -qx -- "$flag" "$dir/answer" || not_so "no $flag of $one is offered"
+        done
+    done
 }
 
 fish_completion() {

@@ -6,6 +6,11 @@
 namespace ninep::bench {
 namespace {
 
+/// Of "connect" it is always 1.
+U32 depth_of(const Options& options, const Workload& workload) {
+  return workload.operation.empty() ? 1 : options.depth;
+}
+
 /// The figures per unit: an operation, or for streams a megabyte (10^6 bytes).
 struct PerUnit {
   PerUnit(const Workload& workload, const Agreed& agreed, const Figures& figures) {
@@ -34,7 +39,7 @@ std::string report_text(const Options& options, const Workload& workload, const 
       << unit.rate << ' ' << unit.name << "/s   p50 " << std::setw(9)
       << us(figures.latency.percentile(0.5)) << " us   p99 " << std::setw(9)
       << us(figures.latency.percentile(0.99)) << " us   " << options.connections << " x "
-      << options.depth << ", msize " << agreed.msize;
+      << depth_of(options, workload) << ", msize " << agreed.msize;
   if (workload.streams) out << ", pieces of " << agreed.io_size;
   if (agreed.by_remove) out << ", by Tremove";
   out << '\n';
@@ -54,7 +59,7 @@ nlohmann::json report_json(const Options& options, const Workload& workload, con
   nlohmann::json report = {
       {"workload", options.workload},
       {"connections", options.connections},
-      {"depth", options.depth},
+      {"depth", depth_of(options, workload)},
       {"msize", agreed.msize},
       {"io_size", agreed.io_size},
       {"by_remove", agreed.by_remove},

@@ -15,8 +15,6 @@ namespace {
 
 using Frame = std::array<std::byte, 4096>;
 
-/// Stands for the tree's root where that isn't kRootFid; no lane has it.
-constexpr Fid kAttachedFid{0x7000};
 constexpr std::size_t kNamesMax = 16;  // in a Twalk, walk(5)
 
 void receive_exactly(const Socket& socket, Room room) {
@@ -52,9 +50,8 @@ R decode_reply(Bytes frame, Str asked) {
   return reply;
 }
 
-void walk_to_root(const Socket& socket, const std::vector<std::string>& names) {
+void walk_to_root(const Socket& socket, Fid from, const std::vector<std::string>& names) {
   Frame frame;
-  Fid from = kAttachedFid;
   for (std::size_t at = 0; at < names.size(); at += kNamesMax) {
     Twalk walk{from, kRootFid, {}};
     for (std::size_t i = at; i < names.size() && i < at + kNamesMax; ++i)
@@ -97,10 +94,11 @@ U32 shake_hands(const Socket& socket, const Options& options,
   if (agreed.msize > options.msize || agreed.msize < 4096)
     give_up("Tversion: the server offers msize ", agreed.msize);
   const U32 msize = agreed.msize;
-  const Tattach attach{names.empty() ? kRootFid : kAttachedFid, kNoFid, options.uname,
-                       options.aname, options.uid};
+  // Behind those of the lanes, and no larger than it has to be: nfs-ganesha takes 0 to 1023.
+  const Fid attached = names.empty() ? kRootFid : Fid{2 * options.depth + 1};
+  const Tattach attach{attached, kNoFid, options.uname, options.aname, options.uid};
   decode_reply<Rattach>(call(socket, Tag{0}, attach, frame), Describe<Tattach>::name);
-  walk_to_root(socket, names);
+  walk_to_root(socket, attached, names);
   return msize;
 }
 

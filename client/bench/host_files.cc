@@ -72,8 +72,9 @@ class HostFiles : public Files {
         make_entries(path("entries"));
         break;
       case Need::kNew:
-        fs::remove_all(path("new"));
+        // The directory stays: a server may know it already, and would have a stale one.
         fs::create_directory(path("new"));
+        for (const auto& entry : fs::directory_iterator(path("new"))) fs::remove_all(entry.path());
         break;
     }
     co_return;

@@ -165,19 +165,23 @@ void add_bench(CLI::App& app, Command& chosen) {
       ->check(CLI::Range(0.01, 3600.0))
       ->capture_default_str();
   c->add_option("--io-size", o.io_size,
-                "Bytes of a read or write; 0: 4096, and as many as a message takes where they are "
+                "Size of a read or write; 0: 4096, and as many as a message takes where they are "
                 "in a row")
+      ->type_name("BYTES")
       ->capture_default_str();
-  c->add_option("--file-size", what->file_mib, "MiB of the file that is read or written")
+  c->add_option("--file-size", what->file_mib, "Size of the file that is read or written")
+      ->type_name("MIB")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
   c->add_option("--seed", o.seed, "Of the random offsets and names")->capture_default_str();
   c->add_option("--unlink", what->unlink,
                 "How files are removed: by Tunlinkat, by walk and Tremove, or by what there is")
+      ->type_name("HOW")
       ->check(CLI::IsMember({"auto", "unlinkat", "remove"}))
       ->capture_default_str();
   c->add_option("--server-pid", o.server_pid,
-                "A server on this host: says what CPU time and memory it took");
+                "A server on this host: says what CPU time and memory it took")
+      ->type_name("PID");
   c->add_option("--local", what->local,
                 "What the server serves, as a directory of this host: files are made and looked at "
                 "there, past the server, and stay")

@@ -1,15 +1,13 @@
 #include "client/mount/mount.h"
 
-#include <atomic>
+#include <array>
 #include <fstream>
-#include <thread>
 
-#include <asio/executor_work_guard.hpp>
-#include <asio/post.hpp>
+#include <asio/this_coro.hpp>
 #include <fcntl.h>
 #include <spawn.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -37,39 +35,55 @@ dev_t device_at(const std::string& directory) {
   return makedev(is.stx_dev_major, is.stx_dev_minor);
 }
 
-/// umount(2), or by fusermount3 for whoever isn't root.
-bool unmount_at(const std::string& directory, bool lazy) {
-  if (::umount2(directory.c_str(), UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0) return true;
-  if (errno != EPERM) return false;
-  std::vector<std::string> words{"fusermount3", "-u", "-q"};
-  if (lazy) words.emplace_back("-z");
+/// What unmounts. Not this process itself: while it waits for the kernel it couldn't serve it, and
+/// nothing would end it.
+std::vector<std::string> unmounter(const std::string& directory, bool lazy) {
+  std::vector<std::string> words{"umount"};
+  if (::geteuid() != 0) words = {"fusermount3", "-u"};
+  if (lazy) words.emplace_back(::geteuid() == 0 ? "-l" : "-z");
   words.emplace_back("--");
   words.push_back(directory);
+  return words;
+}
+
+/// Starts a program, which says nothing; 0: it can't be.
+pid_t spawn(std::vector<std::string> words) {
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   posix_spawn_file_actions_t quiet;
   ::posix_spawn_file_actions_init(&quiet);
-  ::posix_spawn_file_actions_addopen(&quiet, 2, "/dev/null", O_WRONLY, 0);
+  for (const int fd : {1, 2})
+    ::posix_spawn_file_actions_addopen(&quiet, fd, "/dev/null", O_WRONLY, 0);
   pid_t child = 0;
-  const int spawned =
+  const int wrong =
       ::posix_spawnp(&child, arguments[0], &quiet, nullptr, arguments.data(), environ);
   ::posix_spawn_file_actions_destroy(&quiet);
+  return wrong == 0 ? child : 0;
+}
+
+/// Whether it ended well; it has ended, or this waits for it.
+bool ended_well(pid_t child) {
   int status = 1;
-  while (spawned == 0 && ::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
-  return spawned == 0 && status == 0;
+  return status == 0;
+}
+
+/// Runs a program, and serves meanwhile. False: it didn't end well, or the caller was cancelled.
+asio::awaitable<bool> run_program(std::vector<std::string> words) {
+  const pid_t child = spawn(std::move(words));
+  if (child == 0) co_return false;
+  const int end = static_cast<int>(::syscall(SYS_pidfd_open, child, 0));
+  if (end < 0) co_return ended_well(child);
+  asio::posix::stream_descriptor descriptor(co_await asio::this_coro::executor, end);
+  std::error_code wrong;
+  co_await descriptor.async_wait(asio::posix::stream_descriptor::wait_read,
+                                 asio::redirect_error(asio::use_awaitable, wrong));
+  co_return !wrong && ended_well(child);
 }
 
 }  // namespace
-
-/// To unmount from a thread of its own: the kernel may want to be served meanwhile.
-struct Mount::Unmounting {
-  explicit Unmounting(const asio::any_io_executor& executor) : done(executor) {}
-  std::thread thread;
-  client::Signal done;
-  std::atomic<bool> is_detached = false;
-};
 
 Mount::Mount(client::Node root, Options options)
     : executor_(root.attachment()->executor()),
@@ -77,20 +91,28 @@ Mount::Mount(client::Node root, Options options)
       payload_max_(root.attachment()->payload_max()),
       inodes_(std::move(root)),
       group_(executor_),
-      waiting_(executor_) {}
+      waiting_(executor_),
+      ending_(executor_) {}
 
 Mount::~Mount() {
   close();
-  if (unmounting_ && unmounting_->thread.joinable()) unmounting_->thread.join();
-  const bool is_detached = unmounting_ && unmounting_->is_detached;
-  if (state_ != State::kUnmounted && state_ != State::kNew && !is_detached && is_ours())
-    unmount_at(directory_, true);
+  if (state_ == State::kNew || state_ == State::kUnmounted || is_detached_ || !is_ours()) return;
+  const pid_t child = spawn(unmounter(directory_, true));
+  if (child != 0) ended_well(child);
 }
 
-// Who still waits for an answer of ours gets an error.
+// Who still waits for an answer of ours gets an error. libfuse would unmount the folder, and say
+// that it isn't mounted: to it a pipe without a reader is a device whose file system is gone.
 void Mount::close() {
   if (device_) device_->release();
   device_.reset();
+  std::array<int, 2> pipe;
+  if (session_ && directory_ != "" && ::pipe2(pipe.data(), O_CLOEXEC) == 0) {
+    ::close(pipe[0]);
+    ::dup3(pipe[1], fuse_session_fd(session_), O_CLOEXEC);
+    ::close(pipe[1]);
+    fuse_session_unmount(session_);
+  }
   if (session_) fuse_session_destroy(session_);
   session_ = nullptr;
 }
@@ -160,46 +182,48 @@ asio::awaitable<void> Mount::serve() {
   grace.async_wait([this, is_over](std::error_code cancelled) {
     if (!cancelled && !*is_over) group_.cancel();
   });
+  ending_.cancel();
+  co_await ending_.all_done();
   co_await waiting_.all_done();
   co_await group_.all_done();
   *is_over = true;
   grace.cancel();
   close();
-  if (unmounting_) (void)co_await unmounting_->done.wait();
   files_.clear();
   directories_.clear();
 }
 
 void Mount::end() {
-  if (state_ != State::kServing) return give_up();
+  if (state_ != State::kServing) {
+    give_up();
+    return group_.cancel();
+  }
   state_ = State::kUnmounting;
-  unmounting_ = std::make_unique<Unmounting>(executor_);
-  unmounting_->thread = std::thread([this, work = asio::make_work_guard(executor_)] { unmount(); });
+  ending_.spawn(unmount());
 }
 
-// In the thread.
-void Mount::unmount() {
-  bool is_done = false;
-  if (is_ours()) {
-    is_done = unmount_at(directory_, false);
-    if (!is_done) {  // somebody has something open: what is in mapped pages goes to the server
-      const int fd = ::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-      if (fd >= 0) {
-        ::syncfs(fd);
-        ::close(fd);
-      }
-      unmounting_->is_detached = unmount_at(directory_, true);
-    }
+asio::awaitable<void> Mount::unmount() {
+  const bool is_unmounted = is_ours() && co_await run_program(unmounter(directory_, false));
+  if (is_unmounted) {
+    // The kernel says so, unless it is mounted by another mount namespace too.
+    asio::steady_timer grace(executor_, kGrace);
+    std::error_code over;
+    co_await grace.async_wait(asio::redirect_error(asio::use_awaitable, over));
+    if (!over) give_up();
+    co_return;
   }
-  // The kernel says that it is unmounted; serve() waits for this one.
-  asio::post(executor_, [this, is_done] {
-    if (!is_done) give_up();
-    unmounting_->done.set();
-  });
+  if (state_ == State::kUnmounting && is_ours()) {
+    // Somebody has something open: what is in mapped pages goes to the server.
+    std::vector<std::string> sync{"sync", "-f", "--", directory_};
+    (void)co_await run_program(std::move(sync));
+    if (state_ == State::kUnmounting)
+      is_detached_ = co_await run_program(unmounter(directory_, true));
+  }
+  if (state_ == State::kUnmounting) give_up();
 }
 
 void Mount::give_up() {
-  if (state_ == State::kGivenUp || state_ == State::kUnmounted) return group_.cancel();
+  if (state_ == State::kGivenUp || state_ == State::kUnmounted) return;
   state_ = State::kGivenUp;
   std::error_code ignored;
   if (device_) device_->cancel(ignored);

@@ -58,7 +58,7 @@ class Mount {
   asio::awaitable<void> run(RequestRef request, Work work);
   void began();
   bool is_ours() const;
-  void unmount();
+  asio::awaitable<void> unmount();
   void give_up();
   void close();
   /// Bytes of one read or write of the kernel's.
@@ -73,12 +73,12 @@ class Mount {
   U64 next_handle_ = 1;
   client::Group group_;
   client::Group waiting_;  // for what may take forever: locks
+  client::Group ending_;
   std::string directory_;
   dev_t number_ = 0;  // of the file system; 0: not known
   fuse_session* session_ = nullptr;
   std::optional<asio::posix::stream_descriptor> device_;
-  struct Unmounting;
-  std::unique_ptr<Unmounting> unmounting_;
+  bool is_detached_ = false;  // unmounted, though something is open
   enum class State { kNew, kServing, kUnmounting, kGivenUp, kUnmounted } state_ = State::kNew;
 };
 

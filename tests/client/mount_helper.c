@@ -183,9 +183,9 @@ static void write_on(char** argument) {
   static char block[100000];
   puts("open");
   fflush(stdout);
-  for (off_t at = 0; pwrite(fd, block, sizeof block, at % 10000000) == sizeof block;
-       at += sizeof block) {
+  for (off_t at = 0; pwrite(fd, block, sizeof block, at % 10000000) > 0; at += sizeof block) {
   }
+  puts(strerror(errno));
   exit(errno == ENOTCONN || errno == ECONNABORTED || errno == EIO || errno == EINTR ? 0 : 1);
 }
 

@@ -110,7 +110,10 @@ void Driver::wait_for_ready() {
       pollfd p{.fd = only.fd(), .events = POLLIN | POLLOUT, .revents = 0};
       const int n = poll(&p, 1, static_cast<int>(options_.patience.count()));
       if (n == 0) give_up("neither a reply nor room for a request within --timeout");
-      if (n < 0) break;
+      if (n < 0) {  // a signal
+        give_up_if_interrupted();
+        continue;
+      }
       if (p.revents & POLLOUT) only.flush();
       if (p.revents & ~POLLOUT) break;
     }

@@ -70,6 +70,7 @@ Handle::Handle(std::shared_ptr<Attachment> attachment, Fid fid, Names::Place pla
       fid_(fid),
       connection_(attachment_->connection_),
       place_(std::move(place)),
+      moved_(place_.moved()),
       qid_(qid) {}
 
 Handle::Handle(Handle&& other) noexcept = default;
@@ -229,15 +230,24 @@ asio::awaitable<Expected<Attachment::Ready>> Attachment::ready(Handle& handle) {
     const auto operations = co_await connected();
     NINEP_CO_RETURN_IF_WRONG(operations);
     const U64 connection = connection_;
-    if (handle.connection_ == connection) co_return *operations;
+    const bool is_known = handle.connection_ == connection;
+    if (is_known && !is_forgotten(handle, **operations)) co_return *operations;
     if (const auto restoring = handle.restoring_) {
       if (!co_await restoring->wait()) co_return error(ECANCELED, "find a file again");
       continue;
     }
     const auto restoring = handle.restoring_ = std::make_shared<Signal>(executor_);
+    const U64 moved = handle.place_.moved();
+    if (is_known) {
+      handle.connection_ = 0;
+      (void)co_await (*operations)->clunk(handle.fid_);
+    }
     const auto restored = co_await restore(handle, **operations);
     handle.restoring_ = nullptr;
-    if (restored) handle.connection_ = connection;
+    if (restored) {
+      handle.connection_ = connection;
+      handle.moved_ = moved;
+    }
     restoring->set();
     if (!restored && !again(restored.error(), tries)) co_return std::unexpected(restored.error());
   }
@@ -252,6 +262,10 @@ asio::awaitable<Expected<Attachment::Ready>> Attachment::ready(Handle& handle, H
     const auto second = co_await ready(*other);
     if (!second || *first == *second || tries == kTriesMax) co_return second;
   }
+}
+
+bool Attachment::is_forgotten(const Handle& handle, const Operations& operations) {
+  return operations.forgets_renamed() && handle.moved_ != handle.place_.moved();
 }
 
 asio::awaitable<Expected<void>> Attachment::restore(Handle& handle, Operations& operations) {
@@ -403,6 +417,7 @@ asio::awaitable<Expected<void>> Attachment::create(Handle& directory, std::strin
   }
   NINEP_CO_RETURN_IF_WRONG(created);
   directory.place_ = directory.place_.child(name);
+  directory.moved_ = directory.place_.moved();
   directory.is_open_ = true;
   directory.flags_ = flags_again(flags);
   directory.opened_ = *created;

@@ -52,6 +52,7 @@ class Handle {
   Fid fid_{};           // kNoFid: none, while it rests
   U64 connection_ = 0;  // on which the fid is known
   Names::Place place_;
+  U64 moved_ = 0;  // place_.moved(), when the fid was walked to
   Qid qid_{};
   bool is_open_ = false;
   U32 flags_ = 0;  // ninep::lopen: to open it again
@@ -169,6 +170,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   asio::awaitable<Expected<Ready>> ready(Handle& handle, Handle* other);
   asio::awaitable<Expected<Handle>> made(Handle handle);
   asio::awaitable<Expected<void>> restore(Handle& handle, Operations& operations);
+  static bool is_forgotten(const Handle& handle, const Operations& operations);
   asio::awaitable<void> open_only(Handle& handle, U32 flags, Expected<Opened>& opened);
   void drop(Fid fid, U64 connection);
   static asio::awaitable<void> clunk(std::shared_ptr<Attachment> self, Ready operations, Fid fid);
@@ -221,9 +223,11 @@ auto Attachment::once(Handle& handle, What what, Look look, Handle* other)
     if (result.error().fate == Fate::kUnsent) continue;
     auto looked = co_await repeat(handle, look, other);
     if (!looked)
-      co_return error(EIO, result.error().doing,
-                      "the connection was lost, and it is not known whether this was done: " +
-                          looked.error().text());
+      co_return std::unexpected(
+          Error{Errno{EIO}, result.error().doing,
+                "the connection was lost, and it is not known whether this was done: " +
+                    looked.error().text(),
+                Fate::kUnknown});
     if constexpr (std::is_void_v<typename decltype(result)::value_type>) {
       if (*looked) co_return decltype(result)();
     } else {

@@ -18,6 +18,7 @@ struct Names::Name : std::enable_shared_from_this<Name> {
   std::string name;
   std::map<std::string, Name*, std::less<>> children;
   bool is_gone = false;
+  U64 moved = 0;  // in the tree's which rename; of the root: how many there were
 };
 
 Names::Names() : root_(std::make_shared<Name>(nullptr, "")) {}
@@ -42,6 +43,13 @@ std::optional<std::vector<std::string>> Names::Place::path() const {
   }
   std::ranges::reverse(path);
   return path;
+}
+
+U64 Names::Place::moved() const {
+  U64 last = 0;
+  for (const Name* at = name_.get(); at->parent; at = at->parent.get())
+    last = std::max(last, at->moved);
+  return last;
 }
 
 std::size_t Names::Place::depth() const {
@@ -86,6 +94,9 @@ void Names::renamed(const Place& from, Str name, const Place& to, Str to_name) {
   child.name = to_name;
   to.name_->children.emplace(child.name, &child);
   const auto old_parent = std::exchange(child.parent, to.name_);
+  Name* root = to.name_.get();
+  while (root->parent) root = root->parent.get();
+  child.moved = ++root->moved;
 }
 
 }  // namespace ninep::client

@@ -29,6 +29,8 @@ class Names {
     Place parent() const;
     /// From the root; none: the file is gone from there, or a directory above it.
     std::optional<std::vector<std::string>> path() const;
+    /// Tells whether it, or a directory above it, was renamed meanwhile: then it is another number.
+    U64 moved() const;
     /// Names between it and the root.
     std::size_t depth() const;
     /// For people: "a/b"; "/" is the root.

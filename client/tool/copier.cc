@@ -19,6 +19,7 @@ constexpr U64 kSizeMax = ~U64{0} >> 1;  // of a file, as off_t has it
 constexpr std::size_t kOriginalSize = 400;
 constexpr std::size_t kHole = 32 << 10;  // zeros of that many bytes are not written
 constexpr unsigned kDirectories = 32;    // that are read at once
+constexpr unsigned kTriesMax = 100;      // of one file, where the server is lost each time
 
 std::string joined(const std::string& path, const std::string& name) {
   return path.empty() ? name : path + "/" + name;
@@ -52,6 +53,10 @@ bool is_same(const Attributes& a, const Attributes& b) {
          a.attr.mtime_sec == b.attr.mtime_sec &&
          (a.attr.mtime_nsec == b.attr.mtime_nsec || a.attr.mtime_nsec == 0 ||
           b.attr.mtime_nsec == 0);
+}
+
+bool is_unknown(const Expected<void>& done) {
+  return !done && done.error().fate == client::Fate::kUnknown;
 }
 
 bool is_zero(Bytes bytes) {
@@ -233,7 +238,10 @@ Awaitable<Expected<void>> Copier::any(const Item& item, std::optional<Turn>* tur
   if (is->is_regular())
     copied = co_await regular(item, *is);
   else
-    copied = co_await other(item, *is);
+    for (unsigned tries = 1;; ++tries) {
+      copied = co_await other(item, *is);
+      if (!is_unknown(copied) || tries == kTriesMax) break;
+    }
   if (copied) progress_.file_done(item.path);
   co_return copied;
 }
@@ -292,7 +300,17 @@ Awaitable<Expected<void>> Copier::regular(const Item& item, const Attributes& is
   co_return co_await content(item, is);  // a side that has no links
 }
 
+// Where nobody knows what came of a request that was lost with its connection, the file is copied
+// again: from where it was, as where a copy broke off.
 Awaitable<Expected<void>> Copier::content(const Item& item, const Attributes& is) {
+  for (unsigned tries = 1;; ++tries) {
+    auto copied = co_await content_once(item, is, tries > 1);
+    if (!is_unknown(copied) || tries == kTriesMax) co_return copied;
+  }
+}
+
+Awaitable<Expected<void>> Copier::content_once(const Item& item, const Attributes& is,
+                                               bool is_counted) {
   auto source = co_await item.from->read(item.name);
   NINEP_CO_RETURN_IF_WRONG(source);
   auto sink = co_await item.to->write(item.to_name, stamp_of(item.to_name, is));
@@ -304,7 +322,7 @@ Awaitable<Expected<void>> Copier::content(const Item& item, const Attributes& is
     xattrs = std::move(*got);
   }
   Transfer transfer{**source, **sink, std::min((*sink)->begins_at(), is.attr.size), is.attr.size};
-  progress_.did(transfer.next, false);
+  if (!is_counted) progress_.did(transfer.next, false);
   co_await blocks(item, transfer);
   if (transfer.wrong) co_return std::unexpected(*transfer.wrong);
   co_return co_await (*sink)->finish(is.attr.size, change_of(is), std::move(xattrs));

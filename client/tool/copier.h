@@ -55,6 +55,8 @@ class Copier {
   Awaitable<Expected<void>> directory(const Item& item);
   Awaitable<Expected<void>> regular(const Item& item, const Attributes& is);
   Awaitable<Expected<void>> content(const Item& item, const Attributes& is);
+  /// `is_counted`: what is there already was told to `progress_` before.
+  Awaitable<Expected<void>> content_once(const Item& item, const Attributes& is, bool is_counted);
   Awaitable<void> blocks(const Item& item, Transfer& transfer);
   Awaitable<void> one_block(Transfer& transfer, U64 at, std::size_t size);
   Awaitable<Expected<void>> move_block(Transfer& transfer, U64 at, Room room);

@@ -14,6 +14,8 @@
 namespace ninep::tool {
 namespace {
 
+constexpr std::chrono::seconds kEndPatience{2};
+
 const char* const kExitCodes = R"(EXIT STATUS
   0  all was done
   1  something was not; each is told on standard error
@@ -92,6 +94,10 @@ int run(int argc, char** argv) {
     over = true;
   });
   while (!over) context.run_one();
+  // An answer that nobody takes any more ends a diod 1.0.24.
+  tool.disconnect();
+  context.restart();
+  context.run_for(kEndPatience);
   if (thrown) {
     try {
       std::rethrow_exception(thrown);

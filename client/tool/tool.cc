@@ -49,6 +49,11 @@ Awaitable<Expected<Client*>> Tool::client(const Target& target) {
   co_return by_address_[target.address_text] = &clients_.emplace_back(std::move(*connected));
 }
 
+void Tool::disconnect() {
+  by_address_.clear();
+  clients_.clear();
+}
+
 // In one walk, where there is no link; name by name from the first one on.
 Awaitable<Expected<Node>> Tool::node(const Target& target, bool follow) {
   const auto at = co_await client(target);

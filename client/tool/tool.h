@@ -23,6 +23,8 @@ class Tool {
 
   /// The tree at that address; a connection for each address is made once.
   Awaitable<Expected<client::Client*>> client(const Target& target);
+  /// Ends the connections, as soon as all that was asked for on them is answered.
+  void disconnect();
   /// The file, by its path. Symbolic links before its last name are followed, within the tree; the
   /// last one if `follow`.
   Awaitable<Expected<client::Node>> node(const Target& target, bool follow = true);

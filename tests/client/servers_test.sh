@@ -108,6 +108,9 @@ says '0644' "$p" stat "$at:/tree/f"
 says 'find none: No such file or directory' "$p" stat "$at:/none"
 says 'find tree/f/x: Not a directory' "$p" stat "$at:/tree/f/x"
 says 9P2000.L "$p" ping -c 2 -i 0.01 "$at"
+# diod 1.0.24 does not survive an answer that nobody takes any more.
+for _ in $(seq 40); do check ls "$p" ls "$at:/tree"; done
+alive
 says "$(df -B1 --output=size "$export" | tail -n 1)" "$p" df "$at"
 alive
 

@@ -115,16 +115,24 @@ std::string long_text(const Line& line) {
   return text;
 }
 
-// One file's attributes, told if they can't be had.
-Awaitable<void> look(Tool& tool, Node& directory, Line& line) {
+// One file's attributes, told if they can't be had. An error: they can be had of none here.
+Awaitable<Expected<void>> look(Tool& tool, Node& directory, Line& line) {
   auto node = co_await directory.walk(line.name);
-  if (!node) co_return tool.wrong(node.error());
+  if (!node && client::is(node.error(), ENAMETOOLONG)) co_return std::unexpected(node.error());
+  if (!node) {
+    tool.wrong(node.error());
+    co_return Expected<void>();
+  }
   auto is = co_await node->stat();
-  if (!is) co_return tool.wrong(is.error());
+  if (!is) {
+    tool.wrong(is.error());
+    co_return Expected<void>();
+  }
   line.is = kept(std::move(*is));
-  if (!line.is->is_symlink()) co_return;
+  if (!line.is->is_symlink()) co_return Expected<void>();
   auto target = co_await node->readlink();
   if (target) line.target = std::move(*target);
+  co_return Expected<void>();
 }
 
 client::Error too_much(const Node& directory) {
@@ -149,21 +157,25 @@ Awaitable<Expected<void>> list(Tool& tool, Node& directory, bool with_attributes
   std::ranges::sort(lines, {}, &Line::name);
   if (!with_attributes) co_return Expected<void>();
   std::size_t next = 0;
-  bool is_full = false;
-  const auto work = [](Tool& t, Node& d, Lines& all, std::size_t& at, bool& full) -> Awaitable<void> {
-    while (at < all.all.size() && !full) {
+  std::optional<client::Error> wrong;
+  const auto work = [](Tool& t, Node& d, Lines& all, std::size_t& at,
+                       std::optional<client::Error>& end) -> Awaitable<void> {
+    while (at < all.all.size() && !end) {
       Line& line = all.all[at++];
       if (line.is) continue;
       const std::size_t before = line.size();
-      co_await look(t, d, line);
-      full = full || !all.share.take(line.size() - before);
+      const auto looked = co_await look(t, d, line);
+      if (!looked)
+        end = looked.error();
+      else if (!all.share.take(line.size() - before))
+        end = too_much(d);
     }
   };
   std::vector<Awaitable<void>> workers;
   for (unsigned i = 0; i < tool.jobs && i < lines.size(); ++i)
-    workers.push_back(work(tool, directory, into, next, is_full));
+    workers.push_back(work(tool, directory, into, next, wrong));
   co_await client::together(std::move(workers));
-  if (is_full) co_return std::unexpected(too_much(directory));
+  if (wrong) co_return std::unexpected(*wrong);
   co_return Expected<void>();
 }
 
@@ -236,7 +248,8 @@ Awaitable<void> branches(Tool& tool, Tree& tree, Node& directory, std::string be
   if (listed && !lines.share.take(Budget::kLevel + before.size()))
     listed = std::unexpected(too_much(directory));
   if (!listed) {
-    tree.given_up = tree.given_up || client::is(listed.error(), EOVERFLOW);
+    tree.given_up = tree.given_up || client::is(listed.error(), EOVERFLOW) ||
+                    client::is(listed.error(), ENAMETOOLONG);
     co_return tool.wrong(listed.error());
   }
   for (std::size_t i = 0; i < lines.all.size() && !tree.given_up; ++i) {

@@ -215,6 +215,8 @@ Awaitable<void> Copier::tree(Item item, bool has_place) {
 Awaitable<Expected<void>> Copier::any(const Item& item, std::optional<Turn>* turn) {
   if (item.type == DT_DIR) co_return co_await directory(item);
   const auto is = co_await item.from->stat(item.name);
+  if (!is && client::is(is.error(), ENAMETOOLONG)) give_up(is.error());
+  if (given_up_) co_return Expected<void>();
   NINEP_CO_RETURN_IF_WRONG(is);
   if (is->is_directory()) {
     if (turn) turn->reset();

@@ -71,41 +71,56 @@ constexpr bool kSame =
                  std::remove_cvref_t<Here>>;
 
 // Each public call of client/client.h: X(class, name, arguments).
-#define NINEP_CALLS(X)                                                                             \
-  X(Node, qid, ())                                                                                 \
-  X(Node, path, ())                                                                                \
-  X(Node, is_directory, ())                                                                        \
-  X(Node, is_symlink, ())                                                                          \
-  X(Node, walk, (std::string()))                                                                   \
-  X(Node, stat, ())                                                                                \
-  X(Node, change, (Change())) X(Node, readlink, ()) X(Node, statfs, ()) X(Node, open, (U32())) X(  \
-      Node, open_directory, ()) X(Node, create, (std::string(), U32(), U32()))                     \
-      X(Node, mkdir, (std::string(), U32())) X(Node, symlink, (std::string(), std::string())) X(   \
-          Node, mknod, (std::string(), U32(), U64())) X(Node, link, (std::string(), node))         \
-          X(Node, link, (std::string(), file)) X(Node, remove, (std::string())) X(                 \
-              Node, remove,                                                                        \
-              (std::string(), true)) X(Node, rename, (std::string(), node, std::string()))         \
-              X(Node, rename,                                                                      \
-                (std::string(), directory, std::string(), &file)) X(Node, xattrs, ())              \
-                  X(Node, xattr, (std::string())) X(Node, set_xattr,                               \
-                                                    (std::string(), std::string()))                \
-                      X(Node, set_xattr, (std::string(), std::string(), U32()))                    \
-                          X(Node, remove_xattr, (std::string())) X(Node, close, ())                \
-                              X(Node, rest, ()) X(File, walk, (std::string())) X(File, iounit, ()) \
-                                  X(File, read, (U64(), Room())) X(File, write, (U64(), Bytes()))  \
-                                      X(File, append, (Bytes())) X(File, fsync, ()) X(             \
-                                          File, fsync, (true)) X(File, lock, (Lock(), true))       \
-                                          X(File, unlock, (Lock())) X(File, has_locks, ())         \
-                                              X(File, test_lock, (Lock())) X(Directory, stat, ())  \
-                                                  X(Directory, fsync, ()) X(Directory, next,       \
-                                                                            ()) X(Directory, seek, \
-                                                                                  (U64()))         \
-                                                      X(Client, connect,                           \
-                                                        (transport::Address(), client::Options())) \
-                                                          X(Client, connect,                       \
-                                                            (std::string(), client::Options()))    \
-                                                              X(Client, root, ())                  \
-                                                                  X(Client, dialect, ())
+// clang-format off
+#define NINEP_CALLS(X)                                              \
+  X(Node, qid, ())                                                  \
+  X(Node, path, ())                                                 \
+  X(Node, is_directory, ())                                         \
+  X(Node, is_symlink, ())                                           \
+  X(Node, walk, (std::string()))                                    \
+  X(Node, stat, ())                                                 \
+  X(Node, change, (Change()))                                       \
+  X(Node, readlink, ())                                             \
+  X(Node, statfs, ())                                               \
+  X(Node, open, (U32()))                                            \
+  X(Node, open_directory, ())                                       \
+  X(Node, create, (std::string(), U32(), U32()))                    \
+  X(Node, mkdir, (std::string(), U32()))                            \
+  X(Node, symlink, (std::string(), std::string()))                  \
+  X(Node, mknod, (std::string(), U32(), U64()))                     \
+  X(Node, link, (std::string(), node))                              \
+  X(Node, link, (std::string(), file))                              \
+  X(Node, remove, (std::string()))                                  \
+  X(Node, remove, (std::string(), true))                            \
+  X(Node, rename, (std::string(), node, std::string()))             \
+  X(Node, rename, (std::string(), directory, std::string(), &file)) \
+  X(Node, xattrs, ())                                               \
+  X(Node, xattr, (std::string()))                                   \
+  X(Node, set_xattr, (std::string(), std::string()))                \
+  X(Node, set_xattr, (std::string(), std::string(), U32()))         \
+  X(Node, remove_xattr, (std::string()))                            \
+  X(Node, close, ())                                                \
+  X(Node, rest, ())                                                 \
+  X(File, walk, (std::string()))                                    \
+  X(File, iounit, ())                                               \
+  X(File, read, (U64(), Room()))                                    \
+  X(File, write, (U64(), Bytes()))                                  \
+  X(File, append, (Bytes()))                                        \
+  X(File, fsync, ())                                                \
+  X(File, fsync, (true))                                            \
+  X(File, lock, (Lock(), true))                                     \
+  X(File, unlock, (Lock()))                                         \
+  X(File, has_locks, ())                                            \
+  X(File, test_lock, (Lock()))                                      \
+  X(Directory, stat, ())                                            \
+  X(Directory, fsync, ())                                           \
+  X(Directory, next, ())                                            \
+  X(Directory, seek, (U64()))                                       \
+  X(Client, connect, (transport::Address(), client::Options()))     \
+  X(Client, connect, (std::string(), client::Options()))            \
+  X(Client, root, ())                                               \
+  X(Client, dialect, ())
+// clang-format on
 
 #define NINEP_CALLED(space, type, name, arguments)                                                 \
   decltype([](space::Node& node, space::File& file, space::Directory& directory,                   \

@@ -159,7 +159,7 @@ bool Mount::is_ours() const { return number_ == 0 || device_at(directory_) == nu
 
 asio::awaitable<void> Mount::serve() {
   fuse_buf buffer{};
-  for (bool is_first = true; state_ == State::kServing || state_ == State::kUnmounting;) {
+  for (bool is_first = true; is_serving();) {
     const int size = fuse_session_receive_buf(session_, &buffer);
     if (size == -EINTR) continue;
     if (size == -EAGAIN) {

@@ -58,6 +58,7 @@ class Mount {
   asio::awaitable<void> run(RequestRef request, Work work);
   void began();
   bool is_ours() const;
+  bool is_serving() const { return state_ == State::kServing || state_ == State::kUnmounting; }
   asio::awaitable<void> unmount();
   void give_up();
   void close();

@@ -25,7 +25,7 @@ end() {
     exec 2>/dev/null
     kill -9 "$server_pid"
     for m in "$dir"/at/* "$dir"/root/mnt/*; do umount -l "$m"; done
-    kill -9 $(jobs -p)
+    jobs -p | xargs -r kill -9
     wait
     umount -R -l "$dir/root"
     rm -rf --one-file-system "$dir"
@@ -165,10 +165,9 @@ part_work() {
     program=$("$source/tests/kernel/get-source" lua5.4 2>"$dir/why") || skip "no source of lua here: $(tail -1 "$dir/why")"
     compile churn "$guest/churn.c"
     mkdir -p "$dir/root"/{guest,mnt} "$dir/guest"
-    cp "$guest/lib.sh" "$dir/guest"
-    ln -s "$guest/work.sh" "$dir/guest/work.sh"
-    ln -s "$tree" "$dir/guest/source.tar"
-    ln -s "$program" "$dir/guest/program.tar"
+    cp "$guest"/{lib,work}.sh "$dir/guest"    # as they are; the folder that they are in isn't seen there
+    cp "$tree" "$dir/guest/source.tar"
+    cp "$program" "$dir/guest/program.tar"
     cat >"$dir/bin/mount" <<EOF
 #!/bin/bash
 exec "$p" mount "unix:$dir/s:/" "\$6" -o "cache=\$CACHE"
@@ -198,19 +197,23 @@ EOF
 }
 
 part_data() {
-    local i m
+    local i m pids=()
     serve
     mounted a
     m=$dir/at/a
     head -c 50000001 /dev/urandom >"$dir/data"
-    for i in 1 2 3 4; do dd if="$dir/data" of="$m/d$i" bs="$((i * 77777))" status=none & done
-    wait $(jobs -p | grep -vx -e "$server_pid" -e "$mount_pid")
+    for i in 1 2 3 4; do dd if="$dir/data" of="$m/d$i" bs="$((i * 77777))" status=none & pids+=($!); done
+    wait "${pids[@]}"
+    pids=()
     for i in 1 2 3 4; do
         check 'written by large pieces' cmp "$dir/data" "$dir/export/d$i"
         cmp "$dir/data" "$m/d$i" || echo different >>"$dir/different" &
+        pids+=($!)
         dd if="$m/d$i" bs=1M iflag=direct status=none | cmp - "$dir/data" || echo different >>"$dir/different" &
+        pids+=($!)
     done
-    wait $(jobs -p | grep -vx -e "$server_pid" -e "$mount_pid")
+    wait "${pids[@]}"
+    pids=()
     [ ! -e "$dir/different" ] || fail 'read by several at once'
     check 'written directly' dd if="$dir/data" of="$m/direct" bs=1M oflag=direct iflag=fullblock status=none
     check 'read back' cmp "$dir/data" "$m/direct"
@@ -226,10 +229,11 @@ part_data() {
         case $i in 1|2) m=$dir/at/a ;; *) m=$dir/at/b ;; esac
         "$helper" append "$m/lines" "line of $i, which is a bit longer
 " 500 &
+        pids+=($!)
     done
     "$helper" append "$dir/export/lines" "line of 5, which is a bit longer
 " 500
-    wait $(jobs -p | grep -vx -e "$server_pid" -e "$mount_pid" -e "$(pgrep -f "$dir/at/a")")
+    wait "${pids[@]}"
     for i in 1 2 3 4 5; do is "lines of $i" "$(grep -cx "line of $i, which is a bit longer" "$dir/at/a/lines")" 500; done
     is 'bytes that were appended' "$(stat -c %s "$dir/export/lines")" $((2500 * 33))
     check 'descriptors that are told to append' "$helper" append_later "$dir/at/a/later" "$dir/at/b/later"

@@ -580,7 +580,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
     check(!thrown, "an exception");
     over = true;
   });
-  constexpr unsigned kPatience = 200;
+  constexpr unsigned kPatience = 40;
   for (unsigned idle = 0;;) {
     context.restart();
     const bool any = context.poll() != 0;
@@ -594,7 +594,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
     if (over && context.stopped()) break;
     if (network.speak()) continue;
     // What the client waits for comes, or its patience ends.
-    now += std::chrono::seconds(1 + idle);
+    now += std::chrono::seconds(1 + 8 * idle);
     check(++idle < 3 * kPatience, "the client doesn't end");
     if (over || idle > kPatience) network.end();
   }

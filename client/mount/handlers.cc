@@ -116,9 +116,11 @@ struct Handlers {
   /// done again: it fails before it does anything.
   template <class Call>
   static std::invoke_result_t<Call&> with_room(Mount& mount, Call call) {
+    const std::size_t most = mount.inodes_.awake_max();
     auto result = co_await call();
     if (result || !is(result.error(), EMFILE)) co_return result;
-    mount.inodes_.halve();
+    // Others that found so meanwhile have seen to it.
+    if (mount.inodes_.awake_max() == most) mount.inodes_.halve();
     co_return co_await call();
   }
 

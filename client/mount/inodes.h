@@ -57,6 +57,7 @@ class Inodes {
 
   /// Leaves half as many fids as there are now to files that nobody uses, from now on.
   void halve();
+  std::size_t awake_max() const { return awake_max_; }
 
  private:
   void used(Inode& inode);

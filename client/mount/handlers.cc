@@ -4,6 +4,7 @@
 #include <cstring>
 #include <span>
 
+#include <asio/post.hpp>
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
@@ -121,6 +122,8 @@ struct Handlers {
     if (result || !is(result.error(), EMFILE)) co_return result;
     // Others that found so meanwhile have seen to it.
     if (mount.inodes_.awake_max() == most) mount.inodes_.halve();
+    // Behind those that give fids back, which are in line by the next turn.
+    co_await asio::post(mount.executor_, asio::use_awaitable);
     co_return co_await call();
   }
 

@@ -273,19 +273,19 @@ part_locks() {
         is "$kind, of another mount" "$("$helper" lock "$dir/at/b/$kind" $kind try </dev/null)" busy
         is "$kind, of another process" "$("$helper" lock "$dir/at/a/$kind" $kind try </dev/null)" busy
         for mode in a b; do
-            "$helper" lock "$dir/at/$mode/$kind" $kind wait </dev/null >"$dir/waiting" &
+            "$helper" lock "$dir/at/$mode/$kind" $kind wait </dev/null >"$dir/waiting" 8>&- &
             until_so waits $! "l\(oc\)\?k"
             kill -USR1 $!
             wait $!
             is "$kind, a wait on $mode that is interrupted" "$(cat "$dir/waiting")" interrupted
-            env --default-signal=INT "$helper" lock "$dir/at/$mode/$kind" $kind wait </dev/null >"$dir/waiting" &
+            env --default-signal=INT "$helper" lock "$dir/at/$mode/$kind" $kind wait </dev/null >"$dir/waiting" 8>&- &
             until_so waits $! "l\(oc\)\?k"
             kill -INT $!
             wait $!
             is "$kind, a wait on $mode that is given up" $? 130
         done
         is "$kind, none of those has it" "$("$helper" lock "$dir/at/b/$kind" $kind try </dev/null)" busy
-        "$helper" lock "$dir/at/b/$kind" $kind wait </dev/null >"$dir/waiting" &
+        "$helper" lock "$dir/at/b/$kind" $kind wait </dev/null >"$dir/waiting" 8>&- &
         until_so waits $! "l\(oc\)\?k"
         finish "$kind, the first one"
         wait $!

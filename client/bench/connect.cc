@@ -22,7 +22,7 @@ struct Shared {
 void connect_until_end(const Options& options, U64 begin_ns, U64 end_ns, Shared& shared) try {
   Histogram latency;
   U32 msize = 0;
-  for (U64 now = now_ns(); now < end_ns;) {
+  for (U64 now = now_ns(); now < end_ns || latency.total() == 0;) {
     give_up_if_interrupted();
     const U64 began = now;
     {
@@ -30,7 +30,7 @@ void connect_until_end(const Options& options, U64 begin_ns, U64 end_ns, Shared&
       msize = shake_hands(socket, options, {});
     }
     now = now_ns();
-    if (now >= begin_ns && now < end_ns) latency.add(now - began);
+    if (now >= begin_ns) latency.add(now - began);
   }
   const std::lock_guard lock(shared.mutex);
   shared.latency.add(latency);
@@ -55,14 +55,13 @@ Figures run_connect(const Options& options, Agreed& agreed) {
     for (U32 i = 0; i < options.connections; ++i)
       threads.emplace_back(
           [&] { connect_until_end(options, meter.begin_ns(), meter.end_ns(), shared); });
-    for (const U64 when : {meter.begin_ns(), meter.end_ns()}) {
-      sleep_until(when);
-      meter.tick(when);
-    }
+    sleep_until(meter.begin_ns());
+    meter.tick(meter.begin_ns());
   }
   if (shared.error) std::rethrow_exception(shared.error);
   agreed.msize = shared.msize;
   meter.figures().latency = shared.latency;
+  meter.tick(now_ns());
   return meter.figures();
 }
 

@@ -34,7 +34,8 @@ class Meter {
   U64 end_ns() const { return end_ns_; }
   bool over() const { return phase_ == Phase::kOver; }
 
-  /// To be called often; notes when the warm-up ends and when the run does.
+  /// To be called often; notes when the warm-up ends and when the run does: not before an operation
+  /// has ended.
   void tick(U64 now) {
     if (phase_ == Phase::kWarmUp && now >= begin_ns_) {
       server_.forget_peak();
@@ -43,7 +44,7 @@ class Meter {
       figures_.own_cpu_ns = bench::own_cpu_ns();
       figures_.machine_cpu_ns = bench::machine_cpu_ns();
       phase_ = Phase::kMeasuring;
-    } else if (phase_ == Phase::kMeasuring && now >= end_ns_) {
+    } else if (phase_ == Phase::kMeasuring && now >= end_ns_ && figures_.operations() != 0) {
       figures_.wall_ns = now_ns() - figures_.wall_ns;
       figures_.server_cpu_ns = server_.cpu_ns() - figures_.server_cpu_ns;
       figures_.own_cpu_ns = bench::own_cpu_ns() - figures_.own_cpu_ns;

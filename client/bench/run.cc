@@ -18,7 +18,6 @@ asio::awaitable<Ran> run(const Options& options, const Workload& workload, Files
       for (const Connection& connection : driver.connections())
         co_await files.check_written(connection.number(), connection.written);
   }
-  if (ran.figures.operations() == 0) give_up("no operation ended within --seconds");
   co_return ran;
 }
 

@@ -423,8 +423,10 @@ TEST_F(Replayed, Qemu) {
                     qemu[3],
                     // a link
                     qemu[6], made(Rstat{{link}}, kDotU),
+                    // a device
+                    qemu[4], made(Rstat{{device}}, kDotU),
                     // open, read to the end
-                    qemu[4], made(Rstat{{device}}, kDotU), qemu[7], qemu[8], qemu[9], qemu[10]})
+                    qemu[7], qemu[8], qemu[9], qemu[10]})
                 .root();
   const Attributes is = get(r.stat());
   EXPECT_EQ(is.attr.mode, S_IFDIR | 0777u);

@@ -133,17 +133,16 @@ Attachment::Attachment(asio::any_io_executor executor, Connect connect, bool aga
 asio::awaitable<Expected<std::shared_ptr<Attachment>>> Attachment::make(Connect connect, bool again,
                                                                         Options options) {
   if (options.user.uid == kNoNumericUid) options.user.uid = ::geteuid();
-  const std::shared_ptr<Attachment> made(new Attachment(co_await asio::this_coro::executor,
-                                                        std::move(connect), again,
-                                                        std::move(options)));
+  const std::shared_ptr<Attachment> made(new Attachment(
+      co_await asio::this_coro::executor, std::move(connect), again, std::move(options)));
   const auto connected = co_await made->connect();
   NINEP_CO_RETURN_IF_WRONG(connected);
   co_return made;
 }
 
 // A server should say that it doesn't know a dialect. Some hang up: they are asked for the next one
-// on another connection. What has been agreed on once stays, as all that is known of files is in its
-// terms.
+// on another connection. What has been agreed on once stays, as all that is known of files is in
+// its terms.
 asio::awaitable<Expected<std::shared_ptr<Session>>> Attachment::agree() {
   Session::Options wanted = options_.session;
   if (dialect_ != kNone) wanted.dialects = dialect_;
@@ -153,7 +152,8 @@ asio::awaitable<Expected<std::shared_ptr<Session>>> Attachment::agree() {
     auto session = co_await Session::open(std::move(*stream), wanted);
     if (session) co_return session;
     const Error& wrong = session.error();
-    const bool hung_up = wrong.fate == Fate::kUnknown && (is(wrong, ECONNRESET) || is(wrong, EPIPE));
+    const bool hung_up =
+        wrong.fate == Fate::kUnknown && (is(wrong, ECONNRESET) || is(wrong, EPIPE));
     const Dialects older = without_newest(wanted.dialects);
     if (!hung_up || !has_more_ || older == kNone) co_return session;
     wanted.dialects = older;
@@ -383,8 +383,7 @@ asio::awaitable<Expected<Handle>> Attachment::walk(Handle& from, std::vector<std
 }
 
 asio::awaitable<void> Attachment::open_only(Handle& handle, U32 flags, Expected<Opened>& opened) {
-  opened = co_await repeat(handle,
-                           [flags](Operations& o, Fid fid) { return o.open(fid, flags); });
+  opened = co_await repeat(handle, [flags](Operations& o, Fid fid) { return o.open(fid, flags); });
 }
 
 asio::awaitable<Expected<void>> Attachment::open(Handle& handle, U32 flags) {
@@ -405,9 +404,7 @@ asio::awaitable<Expected<void>> Attachment::open(Handle& handle, U32 flags) {
 asio::awaitable<Expected<void>> Attachment::create(Handle& directory, std::string name, U32 flags,
                                                    U32 mode, U32 gid) {
   if (!is_name(name)) co_return error(EINVAL, "create", "\"" + name + "\" is no file's name");
-  const auto create = [&](Operations& o, Fid fid) {
-    return o.create(fid, name, flags, mode, gid);
-  };
+  const auto create = [&](Operations& o, Fid fid) { return o.create(fid, name, flags, mode, gid); };
   Expected<Opened> created;
   if (flags & lopen::kExclusive) {
     const auto look = [&](Operations& o, Fid fid) { return is_absent<Opened>(o, fid, name); };
@@ -438,8 +435,8 @@ bool Attachment::is_identified(const Handle& handle) const {
 asio::awaitable<Expected<U8>> Attachment::lock(Handle& handle, Lock lock, bool wait) {
   if (handle.locks_.size() >= kLocksMax) co_return error(ENOLCK, "lock");
   const U32 flags = wait ? lock::kBlock : U32{0};
-  const auto status = co_await repeat(
-      handle, [&](Operations& o, Fid fid) { return o.lock(fid, lock, flags); });
+  const auto status =
+      co_await repeat(handle, [&](Operations& o, Fid fid) { return o.lock(fid, lock, flags); });
   NINEP_CO_RETURN_IF_WRONG(status);
   if (*status != lock::kSuccess) co_return *status;
   take_out(handle.locks_, lock);

@@ -49,8 +49,8 @@ class Handle {
   friend class Attachment;
 
   std::shared_ptr<Attachment> attachment_;  // null: none, or closed
-  Fid fid_{};           // kNoFid: none, while it rests
-  U64 connection_ = 0;  // on which the fid is known
+  Fid fid_{};                               // kNoFid: none, while it rests
+  U64 connection_ = 0;                      // on which the fid is known
   Names::Place place_;
   U64 moved_ = 0;  // place_.moved(), when the fid was walked to
   Qid qid_{};

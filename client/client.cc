@@ -85,9 +85,9 @@ asio::awaitable<Expected<Node>> Node::walk(std::string path) {
 }
 
 asio::awaitable<Expected<Attributes>> Node::stat() {
-  co_return told(co_await attachment_->repeat(
-                     handle_, [](Operations& o, Fid fid) { return o.stat(fid); }),
-                 "stat");
+  co_return told(
+      co_await attachment_->repeat(handle_, [](Operations& o, Fid fid) { return o.stat(fid); }),
+      "stat");
 }
 
 asio::awaitable<Expected<void>> Node::change(Change change) {
@@ -97,15 +97,15 @@ asio::awaitable<Expected<void>> Node::change(Change change) {
 }
 
 asio::awaitable<Expected<std::string>> Node::readlink() {
-  co_return told(co_await attachment_->repeat(
-                     handle_, [](Operations& o, Fid fid) { return o.readlink(fid); }),
-                 "readlink");
+  co_return told(
+      co_await attachment_->repeat(handle_, [](Operations& o, Fid fid) { return o.readlink(fid); }),
+      "readlink");
 }
 
 asio::awaitable<Expected<Rstatfs>> Node::statfs() {
-  co_return told(co_await attachment_->repeat(
-                     handle_, [](Operations& o, Fid fid) { return o.statfs(fid); }),
-                 "statfs");
+  co_return told(
+      co_await attachment_->repeat(handle_, [](Operations& o, Fid fid) { return o.statfs(fid); }),
+      "statfs");
 }
 
 asio::awaitable<Expected<File>> Node::open(U32 flags) {

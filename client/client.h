@@ -79,9 +79,9 @@ class Node {
   /// Tells the server now, and what it says of it: of a file that was written, that is when a
   /// server may know that it didn't work.
   asio::awaitable<Expected<void>> close();
-  /// The server may have its fid back until the node is used again, which finds the file by its name
-  /// as after a lost connection. Nothing, where it has no name any more. Not of what is open, nor
-  /// with a call under way.
+  /// The server may have its fid back until the node is used again, which finds the file by its
+  /// name as after a lost connection. Nothing, where it has no name any more. Not of what is open,
+  /// nor with a call under way.
   void rest() { attachment_->rest(handle_); }
 
   const std::shared_ptr<Attachment>& attachment() const { return attachment_; }
@@ -112,8 +112,8 @@ class File : public Node {
   asio::awaitable<Expected<std::size_t>> read(U64 offset, Room into);
   /// All of `data`, with several requests at once. Where one fails nothing is said of the others.
   asio::awaitable<Expected<void>> write(U64 offset, Bytes data);
-  /// At the end of a file that was opened with lopen::kAppend; one call at a time. EOPNOTSUPP: in the
-  /// older dialects of a file that isn't append-only for everybody (kQtAppend; stat(5)).
+  /// At the end of a file that was opened with lopen::kAppend; one call at a time. EOPNOTSUPP: in
+  /// the older dialects of a file that isn't append-only for everybody (kQtAppend; stat(5)).
   asio::awaitable<Expected<void>> append(Bytes data);
   /// `data_only`: as fdatasync(2). In the older dialects a Twstat that changes nothing (stat(5)).
   asio::awaitable<Expected<void>> fsync(bool data_only = false);

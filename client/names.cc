@@ -31,9 +31,7 @@ Names::Place Names::Place::child(Str name) const {
   return Place(made);
 }
 
-Names::Place Names::Place::parent() const {
-  return name_->parent ? Place(name_->parent) : *this;
-}
+Names::Place Names::Place::parent() const { return name_->parent ? Place(name_->parent) : *this; }
 
 std::optional<std::vector<std::string>> Names::Place::path() const {
   std::vector<std::string> path;

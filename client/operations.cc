@@ -127,7 +127,8 @@ asio::awaitable<Expected<std::optional<Qid>>> Operations::find(Fid directory, st
   using Found = Expected<std::optional<Qid>>;
   const auto spare = fids_->take();
   NINEP_CO_RETURN_IF_WRONG(spare);
-  const auto walked = co_await walk(directory, *spare, std::vector<std::string>(1, std::move(name)));
+  const auto walked =
+      co_await walk(directory, *spare, std::vector<std::string>(1, std::move(name)));
   if (walked) (void)co_await clunk(*spare);
   fids_->give_back(*spare);
   if (walked) co_return Found(*walked);

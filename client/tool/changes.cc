@@ -40,13 +40,26 @@ std::optional<U32> changed_mode(U32 mode, const std::string& how) {
     U32 what = 0;
     for (; at < how.size() && how[at] != ','; ++at) {
       switch (how[at]) {
-        case 'r': what |= 0444; break;
-        case 'w': what |= 0222; break;
-        case 'x': what |= 0111; break;
-        case 'X': what |= is_directory || any_x ? 0111u : 0u; break;
-        case 's': what |= 06000; break;
-        case 't': what |= 01000; break;
-        default: return std::nullopt;
+        case 'r':
+          what |= 0444;
+          break;
+        case 'w':
+          what |= 0222;
+          break;
+        case 'x':
+          what |= 0111;
+          break;
+        case 'X':
+          what |= is_directory || any_x ? 0111u : 0u;
+          break;
+        case 's':
+          what |= 06000;
+          break;
+        case 't':
+          what |= 01000;
+          break;
+        default:
+          return std::nullopt;
       }
     }
     if (at < how.size() && ++at == how.size()) return std::nullopt;  // "u+x,"
@@ -184,7 +197,8 @@ void add_changes(CLI::App& app, Command& chosen) {
   }
   {
     auto what = std::make_shared<Xattr>();
-    CLI::App* const c = app.add_subcommand("xattr", "List, read, set or remove extended attributes");
+    CLI::App* const c =
+        app.add_subcommand("xattr", "List, read, set or remove extended attributes");
     c->add_option("FILE", what->file)->required()->type_name(kRemote);
     c->add_option("NAME", what->name, "Read this one; by default all");
     c->add_option("VALUE", what->value, "Set it to this");

@@ -15,13 +15,13 @@ class Copier {
  public:
   struct Options {
     bool recursive = false;
-    bool update = false;   // what has the size and the time already is left as it is
-    bool remove = false;   // what the source hasn't got goes from the target
-    bool owner = false;    // keeps owner and group, and what only an owner gives: change_of()
+    bool update = false;  // what has the size and the time already is left as it is
+    bool remove = false;  // what the source hasn't got goes from the target
+    bool owner = false;   // keeps owner and group, and what only an owner gives: change_of()
     bool xattrs = true;
-    bool dry = false;      // says what it would do
-    unsigned jobs = 64;    // files at once
-    std::size_t block = 1 << 20;  // most that is read and written as one
+    bool dry = false;               // says what it would do
+    unsigned jobs = 64;             // files at once
+    std::size_t block = 1 << 20;    // most that is read and written as one
     std::size_t memory = 64 << 20;  // bytes of blocks at once
   };
   Copier(asio::any_io_executor executor, const Options& options, Progress& progress);

@@ -84,7 +84,10 @@ json object(const Line& line) {
     return static_cast<double>(sec) + static_cast<double>(nsec) / 1e9;
   };
   o["mode"] = a.mode;
-  o["type"] = S_ISDIR(a.mode) ? "directory" : S_ISLNK(a.mode) ? "link" : S_ISREG(a.mode) ? "file" : "other";
+  o["type"] = S_ISDIR(a.mode)   ? "directory"
+              : S_ISLNK(a.mode) ? "link"
+              : S_ISREG(a.mode) ? "file"
+                                : "other";
   o["size"] = a.size;
   o["nlink"] = a.nlink;
   if (line.is->has(getattr::kUid)) o["uid"] = a.uid;
@@ -150,7 +153,8 @@ Awaitable<Expected<void>> list(Tool& tool, Node& directory, bool with_attributes
     if (entries->empty()) break;
     for (Entry& entry : *entries) {
       std::string target = entry.attributes ? std::move(entry.attributes->target) : "";
-      lines.push_back({std::move(entry.name), kept(std::move(entry.attributes)), std::move(target)});
+      lines.push_back(
+          {std::move(entry.name), kept(std::move(entry.attributes)), std::move(target)});
       if (!into.share.take(lines.back().size())) co_return std::unexpected(too_much(directory));
     }
   }
@@ -263,8 +267,7 @@ Awaitable<void> branches(Tool& tool, Tree& tree, Node& directory, std::string be
       o["path"] = in == "/" ? line.name : in + "/" + line.name;
       tool.print(o);
     } else {
-      std::printf("%s%s%s%s\n", before.c_str(), is_last ? "└── " : "├── ",
-                  shown(line.name).c_str(),
+      std::printf("%s%s%s%s\n", before.c_str(), is_last ? "└── " : "├── ", shown(line.name).c_str(),
                   line.target.empty() ? "" : (" -> " + shown(line.target)).c_str());
     }
     if (!is_directory || (tree.depth != 0 && depth >= tree.depth)) continue;
@@ -344,8 +347,12 @@ Awaitable<void> df(Tool& tool, const std::vector<std::string>& files) {
     const U64 used = (status->blocks - std::min(status->bfree, status->blocks)) * status->bsize;
     const U64 free = status->bavail * status->bsize;
     if (tool.json)
-      tool.print({{"of", text}, {"size", size}, {"used", used}, {"free", free},
-                  {"files", status->files}, {"files_free", status->ffree}});
+      tool.print({{"of", text},
+                  {"size", size},
+                  {"used", used},
+                  {"free", free},
+                  {"files", status->files},
+                  {"files_free", status->ffree}});
     else
       std::printf("%12llu %12llu %12llu  %s\n", static_cast<unsigned long long>(size),
                   static_cast<unsigned long long>(used), static_cast<unsigned long long>(free),
@@ -385,17 +392,18 @@ void add_listing(CLI::App& app, Command& chosen) {
     CLI::App* const c = app.add_subcommand(name, help);
     c->add_option("FILE", *files)->required()->type_name(kRemote);
     c->footer(examples);
-    c->callback([&chosen, files, run] {
-      chosen = [files, run](Tool& tool) { return run(tool, *files); };
-    });
+    c->callback(
+        [&chosen, files, run] { chosen = [files, run](Tool& tool) { return run(tool, *files); }; });
   };
   add("stat", "Tell all that the server says of files", R"(EXAMPLES
   9p stat tcp:fileserver:/etc/motd
   9p --json stat tcp:fileserver:/etc/motd | jq .mtime
-)", stat);
+)",
+      stat);
   add("df", "Tell how much room there is where files are", R"(EXAMPLES
   9p df tcp:fileserver
-)", df);
+)",
+      df);
 }
 
 }  // namespace ninep::tool

@@ -43,8 +43,9 @@ int run(int argc, char** argv) {
   Tool tool;
   tool.options.user.uname = user_name();
   Command chosen;
-  CLI::App app("Work with the files of a 9P server: 9P2000.L, 9P2000.u and 9P2000, whatever it speaks",
-               "9p");
+  CLI::App app(
+      "Work with the files of a 9P server: 9P2000.L, 9P2000.u and 9P2000, whatever it speaks",
+      "9p");
   app.formatter_fn([](const CLI::App* command, std::string, CLI::AppFormatMode) {
     return help_of(describe(*command));
   });
@@ -58,21 +59,31 @@ int run(int argc, char** argv) {
   app.add_flag("--json", tool.json, "Print JSON: an object a line");
   app.add_flag("-q,--quiet", tool.quiet, "Show no progress");
   app.add_option("--user", tool.options.user.uname,
-                 "Attach as this user (uname); by default who calls it")->type_name("NAME");
+                 "Attach as this user (uname); by default who calls it")
+      ->type_name("NAME");
   app.add_option("--uid", tool.options.user.uid, "The same as a number; by default who calls it");
   app.add_option("--aname", tool.options.user.aname,
-                 "The tree to attach to, where an address names none")->type_name("TREE");
+                 "The tree to attach to, where an address names none")
+      ->type_name("TREE");
   app.add_option("--msize", msize, "Largest message, with what goes with it")
-      ->type_name("BYTES")->check(CLI::Range(4096, 16 << 20))->capture_default_str();
+      ->type_name("BYTES")
+      ->check(CLI::Range(4096, 16 << 20))
+      ->capture_default_str();
   app.add_option("--window", tool.options.session.requests_max,
                  "Requests that are under way at once, at most; 1: one after the other")
-      ->check(CLI::Range(1, 16384))->capture_default_str();
+      ->check(CLI::Range(1, 16384))
+      ->capture_default_str();
   app.add_option("--jobs", tool.jobs, "Files that are copied or removed at once")
-      ->check(CLI::Range(1, 4096))->capture_default_str();
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
   app.add_option("--timeout", timeout_s, "How long the server may take for an answer")
-      ->type_name("SECONDS")->check(CLI::Range(1, 86400))->capture_default_str();
+      ->type_name("SECONDS")
+      ->check(CLI::Range(1, 86400))
+      ->capture_default_str();
   app.add_option("--wait", wait_s, "How long to wait for a server that is gone; 0: not at all")
-      ->type_name("SECONDS")->check(CLI::Range(0, 86400))->capture_default_str();
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0, 86400))
+      ->capture_default_str();
   app.set_version_flag("--version", "9p " NINEP_VERSION, "Say which version this is");
   for (const Add add : {add_listing, add_data, add_names, add_changes, add_session, add_mounting,
                         add_bench, add_describing})

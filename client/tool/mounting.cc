@@ -199,9 +199,11 @@ void add_mounting(CLI::App& app, Command& chosen) {
   CLI::App* const c = app.add_subcommand("mount", "Mount a server's tree by FUSE");
   c->add_option("FILE", what->address, "the directory to mount")->required()->type_name(kRemote);
   c->add_option("DIRECTORY", what->directory, "where: it has to be there")
-      ->required()->type_name(kLocal);
+      ->required()
+      ->type_name(kLocal);
   c->add_option("-o", what->options, "Options, as OPTION,OPTION=VALUE; below")
-      ->take_all()->allow_extra_args(false);
+      ->take_all()
+      ->allow_extra_args(false);
   c->add_flag("-f,--foreground", what->foreground, "Stay, and end with ^C");
   c->footer(std::string("\n") + kMountNotes);
   c->callback([&chosen, what] { chosen = [what](Tool& tool) { return mount_told(tool, *what); }; });

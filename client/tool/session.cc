@@ -60,8 +60,11 @@ Awaitable<Expected<void>> ping(Tool& tool, const Ping& what) {
   if (times.empty()) co_return Expected<void>();
   std::ranges::sort(times);
   if (tool.json)
-    tool.print({{"address", target.address_text}, {"dialect", dialect}, {"msize", msize},
-                {"least_ms", times.front()}, {"median_ms", times[times.size() / 2]},
+    tool.print({{"address", target.address_text},
+                {"dialect", dialect},
+                {"msize", msize},
+                {"least_ms", times.front()},
+                {"median_ms", times[times.size() / 2]},
                 {"most_ms", times.back()}});
   else
     std::printf("least %.3f, median %.3f, most %.3f ms\n", times.front(), times[times.size() / 2],
@@ -117,8 +120,11 @@ Awaitable<Expected<void>> lock(Tool& tool, const LockAnd& what) {
     NINEP_CO_RETURN_IF_WRONG(there);
     const bool is_free = there->type == lock::kUnlock;
     if (tool.json)
-      tool.print({{"free", is_free}, {"start", there->start}, {"length", there->length},
-                  {"proc_id", there->proc_id}, {"client_id", there->client_id}});
+      tool.print({{"free", is_free},
+                  {"start", there->start},
+                  {"length", there->length},
+                  {"proc_id", there->proc_id},
+                  {"client_id", there->client_id}});
     else if (is_free)
       std::puts("free");
     else
@@ -158,10 +164,11 @@ void add_session(CLI::App& app, Command& chosen) {
 )");
     c->add_option("-c,--count", what->count, "Requests")->capture_default_str();
     c->add_option("-i,--interval", what->pause, "How long to wait between them")
-        ->type_name("SECONDS")->check(CLI::Range(0.0, 3600.0))->capture_default_str();
-    c->callback([&chosen, what] {
-      chosen = [what](Tool& tool) { return told<Ping>(tool, *what, ping); };
-    });
+        ->type_name("SECONDS")
+        ->check(CLI::Range(0.0, 3600.0))
+        ->capture_default_str();
+    c->callback(
+        [&chosen, what] { chosen = [what](Tool& tool) { return told<Ping>(tool, *what, ping); }; });
   }
   {
     auto what = std::make_shared<LockAnd>();

@@ -62,9 +62,7 @@ std::expected<Target, std::string> Target::parse(const std::string& text) {
   return target;
 }
 
-std::string Target::text() const {
-  return is_remote ? address_text + ":/" + path : path;
-}
+std::string Target::text() const { return is_remote ? address_text + ":/" + path : path; }
 
 std::string Target::name() const {
   const std::size_t end = path.find_last_not_of('/');

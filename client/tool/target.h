@@ -16,8 +16,8 @@ struct Target {
   bool is_remote = false;
   transport::Address address;  // remote
   std::optional<std::string> aname;
-  std::string address_text;    // as it was written: targets of one text are on one connection
-  std::string path;            // remote: from the root, without "/" before it; "" is the root
+  std::string address_text;  // as it was written: targets of one text are on one connection
+  std::string path;          // remote: from the root, without "/" before it; "" is the root
 
   std::string text() const;
   /// Its last name; of the root "".

@@ -56,13 +56,13 @@ class Tool {
 using Command = std::function<Awaitable<void>(Tool&)>;
 /// Makes commands known to the command line: `chosen` becomes the one that is called for.
 using Add = void (*)(CLI::App& app, Command& chosen);
-void add_listing(CLI::App& app, Command& chosen);  // ls, tree, stat, df
-void add_data(CLI::App& app, Command& chosen);     // cat, get, put, cp, sync
-void add_names(CLI::App& app, Command& chosen);    // mkdir, rm, mv, ln
-void add_changes(CLI::App& app, Command& chosen);  // chmod, touch, xattr
-void add_session(CLI::App& app, Command& chosen);  // ping, lock
-void add_mounting(CLI::App& app, Command& chosen); // mount
-void add_bench(CLI::App& app, Command& chosen);    // bench
+void add_listing(CLI::App& app, Command& chosen);   // ls, tree, stat, df
+void add_data(CLI::App& app, Command& chosen);      // cat, get, put, cp, sync
+void add_names(CLI::App& app, Command& chosen);     // mkdir, rm, mv, ln
+void add_changes(CLI::App& app, Command& chosen);   // chmod, touch, xattr
+void add_session(CLI::App& app, Command& chosen);   // ping, lock
+void add_mounting(CLI::App& app, Command& chosen);  // mount
+void add_bench(CLI::App& app, Command& chosen);     // bench
 
 /// What --help calls an argument; completion goes by it.
 inline constexpr const char* kRemote = "ADDRESS:/PATH";  // a server's file

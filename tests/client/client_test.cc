@@ -38,8 +38,8 @@ class ClientTest : public testing::Test {
   }
   std::string tree() const { return folder.path() + "/tree"; }
   void start() {
-    server.emplace(std::vector<std::string>{"--listen", "unix:" + folder.path() + "/server",
-                                            tree()});
+    server.emplace(
+        std::vector<std::string>{"--listen", "unix:" + folder.path() + "/server", tree()});
     ASSERT_TRUE(server->says("listening on"));
   }
   void restart() {
@@ -69,7 +69,9 @@ class ClientTest : public testing::Test {
     return result ? "" : result.error().text();
   }
   Node& at_root() { return clients.front().root(); }
-  void write(const std::string& name, Str content) { std::ofstream(tree() + "/" + name) << content; }
+  void write(const std::string& name, Str content) {
+    std::ofstream(tree() + "/" + name) << content;
+  }
   std::string content(const std::string& name) {
     std::ifstream in(tree() + "/" + name);
     return {std::istreambuf_iterator<char>(in), {}};
@@ -243,7 +245,7 @@ TEST_F(ClientTest, FatesOfRequests) {
     const char* what;
     U8 type;
     std::function<std::string(std::string name)> act;  // the error
-    bool decided;  // where the reply was lost
+    bool decided;                                      // where the reply was lost
   };
   const Case cases[] = {
       {"mkdir", 72, [&](std::string n) { return error(r.mkdir(n, 0700)); }, false},

@@ -253,7 +253,8 @@ class OldServer::Connection {
   std::vector<std::byte> reply(const Tattach& t) {
     if (t.afid != kNoFid) wrong("unknown afid");
     if (!t.aname.empty()) refuse("unknown specifier in attach", ENOENT);
-    const std::string number = t.n_uname.value == kNoNumericUid ? "-" : std::to_string(t.n_uname.value);
+    const std::string number =
+        t.n_uname.value == kNoNumericUid ? "-" : std::to_string(t.n_uname.value);
     state_.users.push_back(std::string(t.uname) + " " + number);
     if (t.uname.empty() && t.n_uname.value == kNoNumericUid) refuse("unknown user", EINVAL);
     add(t.fid, {state_.root, state_.root, "/"});

@@ -231,7 +231,8 @@ TEST_F(ClientSession, OtherDialects) {
   }
 }
 
-// nfs-ganesha sends errors so: Rerror's type, with Rlerror's body. Behind that type is nothing else.
+// nfs-ganesha sends errors so: Rerror's type, with Rlerror's body. Behind that type is nothing
+// else.
 TEST_F(ClientSession, ErrorsOfType107) {
   const auto sends = [](const char* body) {
     return [body](Bytes f) {

@@ -25,6 +25,7 @@ end() {
     exec 2>/dev/null
     kill -9 "$server_pid"
     for m in "$dir"/at/* "$dir"/root/mnt/*; do umount -l "$m"; done
+    pgrep -f "mount .*unix:$dir/s:/" | xargs -r kill -9    # those in the background too
     jobs -p | xargs -r kill -9
     wait
     umount -R -l "$dir/root"

@@ -111,7 +111,8 @@ compile mount_helper "$here/mount_helper.c"
 
 # The kernel's mounts' own session script: `mount -t 9p` is a program that mounts by FUSE.
 part_session() {
-    local checks
+    local checks mounts=(open:user:65536 none:user:262144 open:user:8192 open:user:1048576) count=${NINEP_COUNT:-1}
+    echo "$count mounts of ${#mounts[@]}"
     compile session "$guest"/session/*.c
     mkdir -p "$dir/export"/{team,others}-folder "$dir/root"/{guest,mnt}
     touch "$dir/export"/{team,others}-file
@@ -142,7 +143,7 @@ EOF
     # shellcheck disable=SC2016
     env -i PATH="$dir/bin:$PATH" dir="$dir" guest="$guest" \
         KERNEL=fuse VIRTIO= CHECKS="${NINEP_CHECKS:-$checks}" MOUNT=version=9p2000.L DEVICE=server \
-        MATRIX="${NINEP_MATRIX:-none:user:262144 open:user:65536 open:user:8192 open:user:1048576}" \
+        MATRIX="${mounts[*]:0:count}" \
         unshare -m bash -c '
             mount() { /bin/mount "$@"; }
             mount --make-rprivate /

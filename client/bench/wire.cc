@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "client/bench/error.h"
+#include "client/bench/interrupt.h"
 #include "proto/print.h"
 #include "proto/result.h"
 
@@ -20,6 +21,10 @@ constexpr std::size_t kNamesMax = 16;  // in a Twalk, walk(5)
 void receive_exactly(const Socket& socket, Room room) {
   while (!room.empty()) {
     const ssize_t n = recv(socket.fd(), room.data(), room.size(), 0);
+    if (n < 0 && errno == EINTR) {
+      give_up_if_interrupted();
+      continue;
+    }
     if (n == 0) give_up("the server closed the connection");
     if (n < 0 && errno == EAGAIN) give_up("the server does not answer");
     if (n < 0) give_up_errno("receive");

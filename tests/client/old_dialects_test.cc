@@ -390,7 +390,7 @@ TEST_F(Replayed, Go9pUfsInDotU) {
   const std::vector<Entry> all = entries(r);
   ASSERT_EQ(all.size(), 31u);
   EXPECT_EQ(all[0].name, "f30");
-  EXPECT_EQ(all[1].name, "f41");
+  EXPECT_EQ(all[1].name, "f40");
   EXPECT_EQ(all[0].attributes->attr.mode, S_IFREG | 0644u);
   EXPECT_EQ(all[0].attributes->attr.mtime_sec, 1795239327u);
   EXPECT_EQ(all.back().offset, 2412u);

@@ -352,7 +352,7 @@ Awaitable<void> Copier::blocks(const Item& item, Transfer& transfer) {
     }
     group.spawn(one_block(transfer, at, size));
     const std::size_t depth = std::max(item.from->depth(), item.to->depth()) + most;
-    while (group.count() * most > depth) {
+    while (group.count() * most > depth && !transfer.wrong) {
       transfer.one_is_done.emplace(executor_);
       if (!co_await transfer.one_is_done->wait()) break;
     }
@@ -362,11 +362,12 @@ Awaitable<void> Copier::blocks(const Item& item, Transfer& transfer) {
 
 Awaitable<void> Copier::one_block(Transfer& transfer, U64 at, std::size_t size) {
   const Turn turn(memory_, size);
-  if (transfer.wrong) co_return;
-  std::vector<std::byte> room = transfer.take_room(size);
-  const auto moved = co_await move_block(transfer, at, room);
-  if (!moved && !transfer.wrong) transfer.wrong = moved.error();
-  transfer.rooms.push_back(std::move(room));
+  if (!transfer.wrong) {
+    std::vector<std::byte> room = transfer.take_room(size);
+    const auto moved = co_await move_block(transfer, at, room);
+    if (!moved && !transfer.wrong) transfer.wrong = moved.error();
+    transfer.rooms.push_back(std::move(room));
+  }
   if (transfer.one_is_done) transfer.one_is_done->set();
 }
 

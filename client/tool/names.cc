@@ -285,7 +285,7 @@ void add_names(CLI::App& app, Command& chosen) {
       mv);
   add("ln", "Give a file another name, or make a symbolic link", R"(EXAMPLES
   9p ln tcp:fileserver:/home/me/report tcp:fileserver:/home/me/same
-  9p ln -s ../shared/report tcp:fileserver:/home/me/link
+  9p ln -s ../reports/2026 tcp:fileserver:/home/me/link
 )",
       ln);
 }

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t kDepthMax = 2048;  // names in a path: as many as PATH_MAX has room for
 
-using Clock = std::chrono::steady_clock;
+using Clock = Session::Clock;
 
 /// What opens a file again that was made or emptied by its first opening.
 U32 flags_again(U32 flags) {
@@ -60,6 +60,20 @@ Dialects without_newest(Dialects dialects) {
 }
 
 constexpr std::size_t kLocksMax = 4096;  // of one file, that are taken again
+constexpr std::chrono::milliseconds kGracePause{500};
+
+/// Does something at the end of its scope, however that comes.
+template <class What>
+class Finally {
+ public:
+  explicit Finally(What what) : what_(std::move(what)) {}
+  Finally(const Finally&) = delete;
+  Finally& operator=(const Finally&) = delete;
+  ~Finally() { what_(); }
+
+ private:
+  const What what_;
+};
 
 }  // namespace
 
@@ -102,10 +116,11 @@ void Attachment::rest(Handle& handle) {
   drop(std::exchange(handle.fid_, kNoFid), std::exchange(handle.connection_, 0));
 }
 
-asio::awaitable<Expected<void>> Attachment::close(Handle& handle) {
+asio::awaitable<Expected<void>> Attachment::closing(Handle& handle) {
   const auto self = std::exchange(handle.attachment_, nullptr);
   if (!self) co_return error(EBADF, "close", "it is closed already");
-  const Fid fid = handle.fid_;
+  while (const auto restoring = handle.restoring_) (void)co_await restoring->wait();
+  const Fid fid = std::exchange(handle.fid_, kNoFid);
   if (fid == kNoFid) co_return Expected<void>();
   Expected<void> closed;
   const Ready operations = operations_;
@@ -135,7 +150,7 @@ asio::awaitable<Expected<std::shared_ptr<Attachment>>> Attachment::make(Connect 
   if (options.user.uid == kNoNumericUid) options.user.uid = ::geteuid();
   const std::shared_ptr<Attachment> made(new Attachment(
       co_await asio::this_coro::executor, std::move(connect), again, std::move(options)));
-  const auto connected = co_await made->connect();
+  const auto connected = co_await made->connect(Clock::time_point::max());
   NINEP_CO_RETURN_IF_WRONG(connected);
   co_return made;
 }
@@ -143,13 +158,18 @@ asio::awaitable<Expected<std::shared_ptr<Attachment>>> Attachment::make(Connect 
 // A server should say that it doesn't know a dialect. Some hang up: they are asked for the next one
 // on another connection. What has been agreed on once stays, as all that is known of files is in
 // its terms.
-asio::awaitable<Expected<std::shared_ptr<Session>>> Attachment::agree() {
+asio::awaitable<Expected<std::shared_ptr<Session>>> Attachment::agree(Clock::time_point end) {
+  const auto no_longer = [end](std::chrono::milliseconds patience) {
+    if (end == Clock::time_point::max()) return patience;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
+    return std::clamp(left, std::chrono::milliseconds(1), patience);
+  };
   Session::Options wanted = options_.session;
   if (dialect_ != kNone) wanted.dialects = dialect_;
   for (;;) {
-    auto stream = co_await connect_();
+    auto stream = co_await connect_(no_longer(options_.connect_patience));
     NINEP_CO_RETURN_IF_WRONG(stream);
-    auto session = co_await Session::open(std::move(*stream), wanted);
+    auto session = co_await Session::open(std::move(*stream), wanted, no_longer(wanted.patience));
     if (session) co_return session;
     const Error& wrong = session.error();
     const bool hung_up =
@@ -160,14 +180,15 @@ asio::awaitable<Expected<std::shared_ptr<Session>>> Attachment::agree() {
   }
 }
 
-asio::awaitable<Expected<void>> Attachment::connect() {
-  auto session = co_await agree();
+asio::awaitable<Expected<void>> Attachment::connect(Clock::time_point end) {
+  auto session = co_await agree(end);
   NINEP_CO_RETURN_IF_WRONG(session);
   const Ready operations = Operations::make(std::move(*session), fids_);
   const auto qid = co_await operations->attach(root_, options_.user);
   NINEP_CO_RETURN_IF_WRONG(qid);
   // A server that attaches and hangs up isn't back.
   if (operations->session().lost()) co_return std::unexpected(operations->session().why_lost());
+  if (is_over_) co_return error(ECONNABORTED, "connect again", "closed");
   operations_ = operations;
   dialect_ = operations->session().dialect();
   root_qid_ = *qid;
@@ -179,12 +200,13 @@ asio::awaitable<Expected<void>> Attachment::reconnect() {
   const auto end = Clock::now() + options_.reconnect_patience;
   std::chrono::milliseconds pause{20};
   for (;;) {
-    auto connected = co_await connect();
+    if (is_over_) co_return error(ECONNABORTED, "connect again", "closed");
+    auto connected = co_await connect(end);
     if (connected) co_return connected;
     const Error& wrong = connected.error();
     // What the server says is its answer; that it says nothing isn't.
     if (is(wrong, ECANCELED) || is(wrong, EPROTO) || is(wrong, EPROTONOSUPPORT) ||
-        (wrong.doing == "Tattach" && wrong.fate == Fate::kKnown))
+        is(wrong, ECONNABORTED) || (wrong.doing == "Tattach" && wrong.fate == Fate::kKnown))
       co_return connected;
     const auto now = Clock::now();
     if (now >= end)
@@ -192,10 +214,9 @@ asio::awaitable<Expected<void>> Attachment::reconnect() {
                       "the server has been gone for " +
                           std::to_string(options_.reconnect_patience.count() / 1000) +
                           " s: " + wrong.text());
-    asio::steady_timer timer(executor_, std::min(now + pause, end));
-    std::error_code cancelled;
-    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
-    if (cancelled) co_return error(ECANCELED, "connect again");
+    auto pausing =
+        pause_for(std::min(pause, std::chrono::ceil<std::chrono::milliseconds>(end - now)));
+    if (!co_await std::move(pausing)) co_return error(ECANCELED, "connect again");
     pause = std::min(pause * 2, std::chrono::milliseconds(1000));
   }
 }
@@ -214,10 +235,12 @@ asio::awaitable<Expected<Attachment::Ready>> Attachment::connected() {
       continue;
     }
     const auto attempt = attempt_ = std::make_shared<Attempt>(executor_);
+    const Finally over([this, attempt] {
+      attempt_ = nullptr;
+      attempt->done.set();
+    });
     const auto connected = co_await reconnect();
-    attempt_ = nullptr;
     if (!connected) attempt->failed = connected.error();
-    attempt->done.set();
     NINEP_CO_RETURN_IF_WRONG(connected);
   }
 }
@@ -225,10 +248,11 @@ asio::awaitable<Expected<Attachment::Ready>> Attachment::connected() {
 // ------------------------------------------------------------------ fids on another connection
 
 asio::awaitable<Expected<Attachment::Ready>> Attachment::ready(Handle& handle) {
-  if (!handle.attachment_) co_return error(EBADF, "use a file", "it is closed");
   for (unsigned tries = 1;; ++tries) {
+    if (!handle.attachment_) co_return error(EBADF, "use a file", "it is closed");
     const auto operations = co_await connected();
     NINEP_CO_RETURN_IF_WRONG(operations);
+    if (!handle.attachment_) co_return error(EBADF, "use a file", "it is closed");
     const U64 connection = connection_;
     const bool is_known = handle.connection_ == connection;
     if (is_known && !is_forgotten(handle, **operations)) co_return *operations;
@@ -236,19 +260,23 @@ asio::awaitable<Expected<Attachment::Ready>> Attachment::ready(Handle& handle) {
       if (!co_await restoring->wait()) co_return error(ECANCELED, "find a file again");
       continue;
     }
+    if (tries > kTriesMax)
+      co_return error(ECONNRESET, "find a file again", "the server hangs up each time");
     const auto restoring = handle.restoring_ = std::make_shared<Signal>(executor_);
+    const Finally over([&handle, restoring] {
+      handle.restoring_ = nullptr;
+      restoring->set();
+    });
     const U64 moved = handle.place_.moved();
     if (is_known) {
       handle.connection_ = 0;
       (void)co_await (*operations)->clunk(handle.fid_);
     }
     const auto restored = co_await restore(handle, **operations);
-    handle.restoring_ = nullptr;
     if (restored) {
       handle.connection_ = connection;
       handle.moved_ = moved;
     }
-    restoring->set();
     if (!restored && !again(restored.error(), tries)) co_return std::unexpected(restored.error());
   }
 }
@@ -301,10 +329,19 @@ asio::awaitable<Expected<void>> Attachment::restore(Handle& handle, Operations& 
       result = std::unexpected(opened.error());
   }
   const std::vector<Lock> locks = handle.locks_;
+  const auto grace_ends = Clock::now() + options_.reconnect_patience;
   for (std::size_t i = 0; result && i < locks.size(); ++i) {
-    const auto status = co_await operations.lock(handle.fid_, locks[i], 0);
+    auto status = co_await operations.lock(handle.fid_, locks[i], 0);
+    // The server waits for those who had locks before it began anew.
+    while (status && *status == lock::kGrace && Clock::now() < grace_ends) {
+      const bool has_waited = co_await pause_for(kGracePause);
+      status = error(ECANCELED, doing);
+      if (has_waited) status = co_await operations.lock(handle.fid_, locks[i], 0);
+    }
     if (status && *status == lock::kSuccess) continue;
-    if (!status && status.error().fate != Fate::kKnown) {
+    // What ends for the caller's sake says nothing of the lock.
+    if (!status && (status.error().fate != Fate::kKnown || is(status.error(), ECANCELED) ||
+                    is(status.error(), ETIMEDOUT))) {
       result = std::unexpected(status.error());
       break;
     }
@@ -340,7 +377,7 @@ asio::awaitable<Expected<Handle>> Attachment::another(Handle& handle) {
   co_return co_await made(std::move(other));
 }
 
-asio::awaitable<Expected<Handle>> Attachment::made(Handle handle) {
+asio::awaitable<Expected<Handle>> Attachment::making(Handle handle) {
   handle.connection_ = 0;
   const auto made = co_await ready(handle);
   NINEP_CO_RETURN_IF_WRONG(made);
@@ -348,7 +385,8 @@ asio::awaitable<Expected<Handle>> Attachment::made(Handle handle) {
   co_return handle;
 }
 
-asio::awaitable<Expected<Handle>> Attachment::walk(Handle& from, std::vector<std::string> names) {
+asio::awaitable<Expected<Handle>> Attachment::walking(Handle& from,
+                                                      std::vector<std::string> names) {
   if (names.size() > kDepthMax) co_return error(ENAMETOOLONG, "walk");
   Names::Place place = from.place_;
   for (const std::string& name : names) {
@@ -384,9 +422,15 @@ asio::awaitable<Expected<Handle>> Attachment::walk(Handle& from, std::vector<std
 
 asio::awaitable<void> Attachment::open_only(Handle& handle, U32 flags, Expected<Opened>& opened) {
   opened = co_await repeat(handle, [flags](Operations& o, Fid fid) { return o.open(fid, flags); });
+  if (!opened) co_return;
+  // From now on it is opened again, whoever finds it again.
+  handle.is_open_ = true;
+  handle.flags_ = flags_again(flags);
+  handle.opened_ = *opened;
+  handle.qid_ = opened->qid;
 }
 
-asio::awaitable<Expected<void>> Attachment::open(Handle& handle, U32 flags) {
+asio::awaitable<Expected<void>> Attachment::opening(Handle& handle, U32 flags) {
   Expected<Opened> opened;
   std::vector<asio::awaitable<void>> both;
   both.push_back(open_only(handle, flags, opened));
@@ -394,10 +438,6 @@ asio::awaitable<Expected<void>> Attachment::open(Handle& handle, U32 flags) {
     both.push_back(identify(handle));
   co_await together(std::move(both));
   NINEP_CO_RETURN_IF_WRONG(opened);
-  handle.is_open_ = true;
-  handle.flags_ = flags_again(flags);
-  handle.opened_ = *opened;
-  handle.qid_ = opened->qid;
   co_return Expected<void>();
 }
 
@@ -433,8 +473,13 @@ bool Attachment::is_identified(const Handle& handle) const {
 }
 
 asio::awaitable<Expected<U8>> Attachment::lock(Handle& handle, Lock lock, bool wait) {
-  if (handle.locks_.size() >= kLocksMax) co_return error(ENOLCK, "lock");
-  const U32 flags = wait ? lock::kBlock : U32{0};
+  if (lock.type != lock::kUnlock && handle.locks_.size() >= kLocksMax)
+    co_return error(ENOLCK, "lock");
+  // Half of what may be under way is for others: for those who unlock.
+  const bool may_wait = wait && lock_waits_ < options_.session.requests_max / 2;
+  const U32 flags = may_wait ? lock::kBlock : U32{0};
+  lock_waits_ += may_wait ? 1 : 0;
+  const Finally over([this, may_wait] { lock_waits_ -= may_wait ? 1 : 0; });
   const auto status =
       co_await repeat(handle, [&](Operations& o, Fid fid) { return o.lock(fid, lock, flags); });
   NINEP_CO_RETURN_IF_WRONG(status);

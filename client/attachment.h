@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 
+#include "client/cancelled.h"
 #include "client/names.h"
 #include "client/operations.h"
 #include "client/window.h"
@@ -77,7 +78,8 @@ asio::awaitable<Expected<std::optional<T>>> is_absent(Operations& operations, Fi
 class Attachment : public std::enable_shared_from_this<Attachment> {
  public:
   /// Makes a connection.
-  using Connect = std::function<asio::awaitable<Expected<Stream>>()>;
+  using Connect =
+      std::function<asio::awaitable<Expected<Stream>>(std::chrono::milliseconds patience)>;
 
   /// Connects, agrees on a dialect, attaches. `connect` is called again for each connection;
   /// `again`: whether it can be.
@@ -103,23 +105,31 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   /// another attachment's.
   template <class What>
   auto repeat(Handle& handle, What what, Handle* other = nullptr)
-      -> std::invoke_result_t<What&, Operations&, Fid>;
+      -> std::invoke_result_t<What&, Operations&, Fid> {
+    return told_by_result(repeating(handle, std::move(what), other));
+  }
   /// The same of what may not. Where the connection was lost and the request may have been done,
   /// `look(Operations&, Fid)` says: an awaitable of Expected<std::optional<T>>: what it gave, or
   /// that it was not done; of an Expected<bool> where it gives nothing. An error of it is EIO here:
   /// nobody knows.
   template <class What, class Look>
   auto once(Handle& handle, What what, Look look, Handle* other = nullptr)
-      -> std::invoke_result_t<What&, Operations&, Fid>;
+      -> std::invoke_result_t<What&, Operations&, Fid> {
+    return told_by_result(doing_once(handle, std::move(what), std::move(look), other));
+  }
 
   /// The root. A new fid.
   asio::awaitable<Expected<Handle>> root();
   /// A new fid of the same file, not open, whatever `handle` is.
   asio::awaitable<Expected<Handle>> another(Handle& handle);
   /// A new fid: what `names` lead to from there.
-  asio::awaitable<Expected<Handle>> walk(Handle& from, std::vector<std::string> names);
+  asio::awaitable<Expected<Handle>> walk(Handle& from, std::vector<std::string> names) {
+    return told_by_result(walking(from, std::move(names)));
+  }
   /// `flags`: ninep::lopen, here and of create().
-  asio::awaitable<Expected<void>> open(Handle& handle, U32 flags);
+  asio::awaitable<Expected<void>> open(Handle& handle, U32 flags) {
+    return told_by_result(opening(handle, flags));
+  }
   /// `directory` becomes the open file's. `mode`: permissions. EINVAL: `name` is no file's name.
   asio::awaitable<Expected<void>> create(Handle& directory, std::string name, U32 flags, U32 mode,
                                          U32 gid);
@@ -134,15 +144,19 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   /// answer when it has it. ENOLCK: the file has too many.
   asio::awaitable<Expected<U8>> lock(Handle& handle, Lock lock, bool wait);
   /// Clunks, and says what the server says of it. Calls with it are EBADF from now on.
-  asio::awaitable<Expected<void>> close(Handle& handle);
+  asio::awaitable<Expected<void>> close(Handle& handle) { return told_by_result(closing(handle)); }
   /// Clunks on the way; the file is found again where the handle is used. Nothing, where it would
   /// not be found: it has no name any more. Not of what is open, nor with a call under way.
   void rest(Handle& handle);
   /// EIO: a lock that the file had was lost with a connection, and not given back yet.
   Expected<void> has_its_locks(const Handle& handle) const;
 
-  /// Ends the connection: what is under way fails with ECONNABORTED, and so does what comes after.
-  void end() { operations_->session().close(); }
+  /// Ends the connection, or the attempt to have the next one: what is under way fails with
+  /// ECONNABORTED, and so does what comes after.
+  void end() {
+    is_over_ = true;
+    operations_->session().close();
+  }
 
   /// What is under way of large transfers.
   Window& reads() { return reads_; }
@@ -164,11 +178,24 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
 
   asio::awaitable<Expected<Ready>> connected();
   asio::awaitable<Expected<void>> reconnect();
-  asio::awaitable<Expected<std::shared_ptr<Session>>> agree();
-  asio::awaitable<Expected<void>> connect();
+  /// No longer than until `end`.
+  asio::awaitable<Expected<std::shared_ptr<Session>>> agree(Session::Clock::time_point end);
+  asio::awaitable<Expected<void>> connect(Session::Clock::time_point end);
   asio::awaitable<Expected<Ready>> ready(Handle& handle);
   asio::awaitable<Expected<Ready>> ready(Handle& handle, Handle* other);
-  asio::awaitable<Expected<Handle>> made(Handle handle);
+  template <class What>
+  auto repeating(Handle& handle, What what, Handle* other)
+      -> std::invoke_result_t<What&, Operations&, Fid>;
+  template <class What, class Look>
+  auto doing_once(Handle& handle, What what, Look look, Handle* other)
+      -> std::invoke_result_t<What&, Operations&, Fid>;
+  asio::awaitable<Expected<Handle>> walking(Handle& from, std::vector<std::string> names);
+  asio::awaitable<Expected<void>> opening(Handle& handle, U32 flags);
+  asio::awaitable<Expected<void>> closing(Handle& handle);
+  asio::awaitable<Expected<Handle>> made(Handle handle) {
+    return told_by_result(making(std::move(handle)));
+  }
+  asio::awaitable<Expected<Handle>> making(Handle handle);
   asio::awaitable<Expected<void>> restore(Handle& handle, Operations& operations);
   static bool is_forgotten(const Handle& handle, const Operations& operations);
   asio::awaitable<void> open_only(Handle& handle, U32 flags, Expected<Opened>& opened);
@@ -178,7 +205,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   bool again(const Error& error, unsigned tries) const {
     // A server that doesn't answer has had its time.
     constexpr unsigned kTimeoutsMax = 2;
-    return error.fate != Fate::kKnown && again_ &&
+    return error.fate != Fate::kKnown && again_ && !is(error, ECANCELED) &&
            tries < (is(error, ETIMEDOUT) ? kTimeoutsMax : kTriesMax);
   }
 
@@ -195,6 +222,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   Ready operations_;  // of the connection that there is, or was
   U64 connection_ = 0;
   std::shared_ptr<Attempt> attempt_;
+  bool is_over_ = false;
+  std::size_t lock_waits_ = 0;  // requests under way that the server answers when it likes
   Window reads_;
   Window writes_;
 };
@@ -202,7 +231,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
 // ------------------------------------------------------------------ what templates need
 
 template <class What>
-auto Attachment::repeat(Handle& handle, What what, Handle* other)
+auto Attachment::repeating(Handle& handle, What what, Handle* other)
     -> std::invoke_result_t<What&, Operations&, Fid> {
   for (unsigned tries = 1;; ++tries) {
     const auto operations = co_await ready(handle, other);
@@ -213,7 +242,7 @@ auto Attachment::repeat(Handle& handle, What what, Handle* other)
 }
 
 template <class What, class Look>
-auto Attachment::once(Handle& handle, What what, Look look, Handle* other)
+auto Attachment::doing_once(Handle& handle, What what, Look look, Handle* other)
     -> std::invoke_result_t<What&, Operations&, Fid> {
   for (unsigned tries = 1;; ++tries) {
     const auto operations = co_await ready(handle, other);

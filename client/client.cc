@@ -265,8 +265,7 @@ asio::awaitable<Expected<Client>> Client::make(Attachment::Connect connect, bool
 asio::awaitable<Expected<Client>> Client::connect(transport::Address address, Options options) {
   using Kind = transport::Address::Kind;
   const bool again = address.kind != Kind::kFd && address.kind != Kind::kStdio;
-  const auto patience = options.connect_patience;
-  return make([address, patience] { return Stream::connect(address, patience); }, again,
+  return make([address](auto patience) { return Stream::connect(address, patience); }, again,
               std::move(options));
 }
 
@@ -280,7 +279,7 @@ asio::awaitable<Expected<Client>> Client::connect(std::string address, Options o
 asio::awaitable<Expected<Client>> Client::on(Stream stream, Options options) {
   // A Connect is copied, a stream can't be.
   const auto kept = std::make_shared<Stream>(std::move(stream));
-  return make([kept] { return given(kept); }, false, std::move(options));
+  return make([kept](auto) { return given(kept); }, false, std::move(options));
 }
 
 }  // namespace ninep::client

@@ -109,25 +109,38 @@ class File : public Node {
 
   /// Fills `into`, with several requests at once where it is larger than one's. Bytes read: fewer
   /// only at the end of the file.
-  asio::awaitable<Expected<std::size_t>> read(U64 offset, Room into);
+  asio::awaitable<Expected<std::size_t>> read(U64 offset, Room into) {
+    return told_by_result(reading(offset, into));
+  }
   /// All of `data`, with several requests at once. Where one fails nothing is said of the others.
-  asio::awaitable<Expected<void>> write(U64 offset, Bytes data);
+  asio::awaitable<Expected<void>> write(U64 offset, Bytes data) {
+    return told_by_result(writing(offset, data));
+  }
   /// At the end of a file that was opened with lopen::kAppend; one call at a time. EOPNOTSUPP: in
   /// the older dialects of a file that isn't append-only for everybody (kQtAppend; stat(5)).
-  asio::awaitable<Expected<void>> append(Bytes data);
+  asio::awaitable<Expected<void>> append(Bytes data) { return told_by_result(appending(data)); }
   /// `data_only`: as fdatasync(2). In the older dialects a Twstat that changes nothing (stat(5)).
   asio::awaitable<Expected<void>> fsync(bool data_only = false);
 
   /// False: another one has it. `wait`: until it is there; the caller may be cancelled.
-  asio::awaitable<Expected<bool>> lock(Lock lock, bool wait);
+  asio::awaitable<Expected<bool>> lock(Lock lock, bool wait) {
+    return told_by_result(locking(std::move(lock), wait));
+  }
   /// `lock`: its owner and range; what it has of that.
   asio::awaitable<Expected<void>> unlock(Lock lock);
   /// Whether it has, or had, locks of anybody's.
   bool has_locks() const { return handle_.has_locks(); }
+  /// EIO: one that it had was lost with a connection, and somebody else has had it since. Known
+  /// when the file has been used on the next connection; until it is unlocked.
+  Expected<void> has_its_locks() const { return attachment_->has_its_locks(handle_); }
   /// What is in the way of `lock`; of type lock::kUnlock: nothing.
   asio::awaitable<Expected<Lock>> test_lock(Lock lock);
 
  private:
+  asio::awaitable<Expected<std::size_t>> reading(U64 offset, Room into);
+  asio::awaitable<Expected<void>> writing(U64 offset, Bytes data);
+  asio::awaitable<Expected<void>> appending(Bytes data);
+  asio::awaitable<Expected<bool>> locking(Lock lock, bool wait);
   asio::awaitable<Expected<U32>> read_one(U64 offset, Room into);
   asio::awaitable<Expected<U32>> write_one(U64 offset, Bytes data);
   asio::awaitable<Expected<U32>> with_its_locks(asio::awaitable<Expected<U32>> calling);

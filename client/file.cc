@@ -51,8 +51,6 @@ template <class One>
 asio::awaitable<Expected<std::size_t>> transfer(Window& window, std::size_t size, std::size_t piece,
                                                 One& one) {
   Pieces pieces{.size = size, .piece = piece};
-  const bool throws = co_await asio::this_coro::throw_if_cancelled();
-  co_await asio::this_coro::throw_if_cancelled(false);  // the caller is told by a result
   if (pieces.count() == 1) {
     co_await work(window, pieces, one);
   } else {
@@ -61,7 +59,6 @@ asio::awaitable<Expected<std::size_t>> transfer(Window& window, std::size_t size
       workers.push_back(work(window, pieces, one));
     co_await together(std::move(workers));
   }
-  co_await asio::this_coro::throw_if_cancelled(throws);
   if (pieces.wrong) co_return std::unexpected(*pieces.wrong);
   co_return pieces.end;
 }
@@ -126,16 +123,16 @@ asio::awaitable<Expected<std::optional<U32>>> File::is_appended(Bytes data) {
 
 // ------------------------------------------------------------------ File
 
-asio::awaitable<Expected<std::size_t>> File::read(U64 offset, Room into) {
+asio::awaitable<Expected<std::size_t>> File::reading(U64 offset, Room into) {
   const auto one = [&](std::size_t at, std::size_t size) {
     return read_one(offset + at, into.subspan(at, size));
   };
   co_return told(co_await transfer(attachment_->reads(), into.size(), iounit(), one), "read");
 }
 
-asio::awaitable<Expected<void>> File::write(U64 offset, Bytes data) {
+asio::awaitable<Expected<void>> File::writing(U64 offset, Bytes data) {
   // Wherever it is written to, it is appended.
-  if (is_append_only()) co_return co_await append(data);
+  if (is_append_only()) co_return co_await appending(data);
   const auto one = [&](std::size_t at, std::size_t size) {
     return write_one(offset + at, data.subspan(at, size));
   };
@@ -158,7 +155,7 @@ bool File::is_append_only() const {
   return attachment_->dialect() != kDotL && (qid().type & kQtAppend) != 0;
 }
 
-asio::awaitable<Expected<void>> File::append(Bytes data) {
+asio::awaitable<Expected<void>> File::appending(Bytes data) {
   if (attachment_->dialect() != kDotL && !is_append_only())
     co_return told(
         Expected<void>(
@@ -193,7 +190,7 @@ asio::awaitable<Expected<void>> File::fsync(bool data_only) {
 
 // ------------------------------------------------------------------ locks
 
-asio::awaitable<Expected<bool>> File::lock(Lock lock, bool wait) {
+asio::awaitable<Expected<bool>> File::locking(Lock lock, bool wait) {
   std::chrono::milliseconds pause{10};
   for (;;) {
     const auto status = co_await attachment_->lock(handle_, lock, wait);
@@ -203,11 +200,9 @@ asio::awaitable<Expected<bool>> File::lock(Lock lock, bool wait) {
       co_return told(Expected<bool>(error(ENOLCK, "")), "lock");
     if (!wait) co_return false;
     // A server that doesn't wait.
-    asio::steady_timer timer(attachment_->executor(), pause);
-    std::error_code cancelled;
-    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
-    if (cancelled) co_return told(Expected<bool>(error(ECANCELED, "")), "lock");
-    pause = std::min(pause * 2, std::chrono::milliseconds(1000));
+    auto pausing = pause_for(pause);
+    if (!co_await std::move(pausing)) co_return told(Expected<bool>(error(ECANCELED, "")), "lock");
+    pause = std::min(pause * 2, std::chrono::milliseconds(500));
   }
 }
 

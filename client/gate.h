@@ -2,7 +2,7 @@
 //
 // On one executor that runs no two of its handlers at once. Whoever owns one keeps it until all who
 // wait have returned. Cancelling a caller ends its waiting, which is a result here; whether it
-// throws as well is the caller's choice (asio::this_coro::throw_if_cancelled).
+// throws as well is the caller's choice (asio::this_coro::throw_if_cancelled): see cancelled.h.
 #pragma once
 
 #include <cstddef>

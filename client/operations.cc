@@ -143,6 +143,8 @@ asio::awaitable<Expected<U32>> Operations::read(Fid fid, U64 offset, Room into) 
 }
 
 asio::awaitable<Expected<U32>> Operations::write(Fid fid, U64 offset, Bytes data) {
+  // A file that was found again may be on a connection with smaller messages.
+  data = data.first(std::min<std::size_t>(data.size(), session_->payload_max()));
   const auto written = co_await call(Twrite{fid, offset, data});
   NINEP_CO_RETURN_IF_WRONG(written);
   const U32 count = (*written)->count;
@@ -151,7 +153,10 @@ asio::awaitable<Expected<U32>> Operations::write(Fid fid, U64 offset, Bytes data
 }
 
 asio::awaitable<Expected<void>> Operations::clunk(Fid fid) {
-  const auto clunked = co_await call(Tclunk{fid});
+  auto clunked = co_await call(Tclunk{fid});
+  // Given up, it may be there still.
+  if (!clunked && is(clunked.error(), ETIMEDOUT) && !session_->lost())
+    clunked = co_await call(Tclunk{fid});
   NINEP_CO_RETURN_IF_WRONG(clunked);
   co_return Expected<void>();
 }

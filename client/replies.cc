@@ -30,6 +30,9 @@ std::expected<void, const char*> Replies::received(std::size_t size) {
       return std::unexpected("a reply of a size that was not agreed");
     Awaited* const awaited = requests_.awaited(header.tag);
     if (!awaited || awaited->size != 0) return std::unexpected("a reply that nobody waits for");
+    if (header.type != awaited->type && header.type != Describe<Rlerror>::code &&
+        header.type != Describe<Rerror>::code)
+      return std::unexpected("another reply than was asked for");
     if (header.size > awaited->most) return std::unexpected("a reply that is too long");
     const bool data = header.type == Describe<Rread>::code && !awaited->into.empty();
     if (data && header.size >= kReadHeaderSize && end_ - begin_ < kReadHeaderSize) break;

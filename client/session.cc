@@ -41,7 +41,8 @@ Session::Session(Stream stream, const Options& options)
   for (std::size_t tag = calls_.size(); tag > 0; --tag) free_.push_back(static_cast<U16>(tag - 1));
 }
 
-asio::awaitable<Expected<std::shared_ptr<Session>>> Session::open(Stream stream, Options options) {
+asio::awaitable<Expected<std::shared_ptr<Session>>> Session::open(
+    Stream stream, Options options, std::chrono::milliseconds patience) {
   if (options.requests_max == 0 || options.msize < kMsizeMin)
     co_return error(EINVAL, "start a session");
   const std::shared_ptr<Session> session(new Session(std::move(stream), options));
@@ -49,20 +50,33 @@ asio::awaitable<Expected<std::shared_ptr<Session>>> Session::open(Stream stream,
   asio::co_spawn(session->stream_.executor(), receive(session), asio::detached);
   // The receiver has it too, and ends when the last owner closes it.
   std::shared_ptr<Session> owned(session.get(), [session](Session* s) { s->close(); });
-  auto agreeing = session->agree();
+  auto agreeing = session->agree(patience);
   const auto agreed = co_await std::move(agreeing);
   NINEP_CO_RETURN_IF_WRONG(agreed);
   co_return owned;
 }
 
+/// A call that replies find here, for as long as its coroutine is there: that may be destroyed
+/// where it waits.
+class Session::Shown {
+ public:
+  Shown(Call*& at, Call& call) : at_(at) { at_ = &call; }
+  Shown(const Shown&) = delete;
+  Shown& operator=(const Shown&) = delete;
+  ~Shown() { at_ = nullptr; }
+
+ private:
+  Call*& at_;
+};
+
 // ------------------------------------------------------------------ version(5)
 
-asio::awaitable<Expected<void>> Session::agree() {
+asio::awaitable<Expected<void>> Session::agree(std::chrono::milliseconds patience) {
   replies_.set_msize(options_.msize);
   std::string said;
   for (const Dialects dialect : {kDotL, kDotU, k9P2000}) {
     if (!has(options_.dialects, dialect)) continue;
-    auto agreeing = agree_on(dialect);
+    auto agreeing = agree_on(dialect, patience);
     const auto agreed = co_await std::move(agreeing);
     NINEP_CO_RETURN_IF_WRONG(agreed);
     if (dialect_ != kNone) {
@@ -77,7 +91,8 @@ asio::awaitable<Expected<void>> Session::agree() {
 // "If the server does not understand the client's version string, it should respond with" the
 // version "unknown"; it may respond with an older one. Some send an error. What the server said is
 // given back, where nothing was agreed on.
-asio::awaitable<Expected<std::string>> Session::agree_on(Dialects dialect) {
+asio::awaitable<Expected<std::string>> Session::agree_on(Dialects dialect,
+                                                         std::chrono::milliseconds patience) {
   Call call(stream_.executor());
   call.doing = "Tversion";
   call.awaited.type = Describe<Rversion>::code;
@@ -85,20 +100,17 @@ asio::awaitable<Expected<std::string>> Session::agree_on(Dialects dialect) {
   const Tversion wanted{options_.msize, dialect_name(dialect)};
   std::vector<std::byte> head(frame_size(wanted, dialect));
   [[maybe_unused]] const std::size_t size = encode_frame(kNoTag, wanted, dialect, head);
-  version_ = &call;
-  auto exchanging = exchange(std::move(head), {}, call, {});
+  std::optional<Shown> shown(std::in_place, version_, call);
+  auto exchanging = exchange(std::move(head), {}, call, patience);
   const auto exchanged = co_await std::move(exchanging);
-  version_ = nullptr;
+  shown.reset();
   if (!exchanged && (lost() || !call.is_answered)) co_return std::unexpected(exchanged.error());
   const U8 type = read_header(call.awaited.bytes()).type;
   if (type == Describe<Rlerror>::code || type == Describe<Rerror>::code)
     co_return text_of_error(call.awaited.bytes());
   Rversion agreed{};
-  if (type != Describe<Rversion>::code ||
-      !decode(frame_body(call.awaited.bytes()), dialect, agreed)) {
-    lose(EPROTO, "the server answered with " + (type == Describe<Rversion>::code
-                                                    ? "a malformed Rversion"
-                                                    : std::string(message_name(type))));
+  if (!decode(frame_body(call.awaited.bytes()), dialect, agreed)) {
+    lose(EPROTO, "the server answered with a malformed Rversion");
     co_return error(EPROTO, "Tversion", lost_->why);
   }
   for (const Dialects one : {kDotL, kDotU, k9P2000}) {
@@ -146,34 +158,45 @@ asio::awaitable<Expected<void>> Session::exchange(std::vector<std::byte> head, B
   co_await asio::this_coro::throw_if_cancelled(false);  // the caller is told by a result
   const auto end =
       std::chrono::steady_clock::now() + (patience.count() != 0 ? patience : options_.patience);
-  int why_none = 0;
+  auto cancellation = co_await asio::this_coro::cancellation_state;
+  const auto is_cancelled = [&] {
+    return call.ends_by_cancel && cancellation.cancelled() != asio::cancellation_type::none;
+  };
   const bool is_version = &call == version_;
-  auto entering = tags_.enter();
-  if (!is_version && !co_await std::move(entering)) {
-    why_none = ECANCELED;
-  } else {
+  bool has_tag = is_version;
+  while (!has_tag && !is_cancelled()) {
+    auto entering = tags_.enter();
+    has_tag = co_await std::move(entering);
+  }
+  if (has_tag) {
     std::optional<Place> place;
     if (!is_version) place.emplace(*this, call);
     std::memcpy(head.data() + sizeof(U32) + sizeof(U8), &call.tag, sizeof call.tag);
-    if (!lost_) send({std::move(head), data, &call});
-    auto waiting = call.done.wait_until(end);
-    if (!lost_ && !co_await std::move(waiting)) {
-      const auto state = co_await asio::this_coro::cancellation_state;
-      why_none = state.cancelled() != asio::cancellation_type::none ? ECANCELED : ETIMEDOUT;
-      co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    bool is_under_way = !lost_ && !is_cancelled();
+    if (is_under_way) send({std::move(head), data, &call});
+    while (is_under_way) {
+      auto waiting = call.done.wait_until(end);
+      is_under_way = !co_await std::move(waiting);
+      if (!is_under_way || (!is_cancelled() && std::chrono::steady_clock::now() < end)) continue;
       auto giving_up = give_up(call);
       co_await std::move(giving_up);
-      co_await asio::this_coro::reset_cancellation_state();
+      is_under_way = false;
     }
   }
+  const bool ends_by_cancel = !call.is_answered && is_cancelled();
+  if (ends_by_cancel) cancellation.clear();
   co_await asio::this_coro::throw_if_cancelled(throws);
   if (call.is_answered) {
     if (read_header(call.awaited.bytes()).type == call.awaited.type) co_return Expected<void>();
     co_return std::unexpected(error_in(call.awaited.bytes(), std::move(call.doing)));
   }
-  if (!lost_) co_return error(why_none, std::move(call.doing));
-  co_return std::unexpected(Error{lost_->code, std::move(call.doing), lost_->why,
-                                  call.is_unsent ? Fate::kUnsent : Fate::kUnknown});
+  Error wrong = error(ends_by_cancel ? ECANCELED : ETIMEDOUT, std::move(call.doing)).error();
+  if (lost_) {
+    if (!ends_by_cancel) wrong.code = lost_->code;
+    wrong.why = lost_->why;
+    wrong.fate = call.is_unsent ? Fate::kUnsent : Fate::kUnknown;
+  }
+  co_return std::unexpected(std::move(wrong));
 }
 
 asio::awaitable<Expected<U32>> Session::read(Fid fid, U64 offset, Room into,
@@ -206,11 +229,14 @@ asio::awaitable<void> Session::give_up(Call& call) {
   std::vector<std::byte> head(frame_size(request, dialect_));
   [[maybe_unused]] const std::size_t size =
       encode_frame(Tag{static_cast<U16>(kFlushTag | oldtag)}, request, dialect_, head);
-  flushes_[oldtag] = &flush;
+  const Shown shown(flushes_[oldtag], flush);
   send({std::move(head), {}, &flush});
-  auto waiting = flush.done.wait_until(std::chrono::steady_clock::now() + options_.flush_patience);
-  if (!co_await std::move(waiting)) lose(ETIMEDOUT, "no answer to Tflush");
-  flushes_[oldtag] = nullptr;
+  const auto end = std::chrono::steady_clock::now() + options_.flush_patience;
+  while (!flush.done.is_set() && std::chrono::steady_clock::now() < end) {
+    auto waiting = flush.done.wait_until(end);
+    (void)co_await std::move(waiting);  // nor is this cancelled
+  }
+  if (!flush.done.is_set()) lose(ETIMEDOUT, "no answer to Tflush");
 }
 
 Error Session::error_in(Bytes frame, std::string doing) const {
@@ -235,17 +261,26 @@ Error Session::error_in(Bytes frame, std::string doing) const {
 // ------------------------------------------------------------------ receiving
 
 asio::awaitable<void> Session::receive(std::shared_ptr<Session> self) {
-  while (!self->lost_) {
-    auto reading = self->stream_.read_some(self->replies_.room());
+  try {
+    auto receiving = receive_all(*self);
+    co_await std::move(receiving);
+  } catch (const std::bad_alloc&) {
+    self->lose(ENOMEM, "a reply found no memory");
+  }
+}
+
+asio::awaitable<void> Session::receive_all(Session& self) {
+  while (!self.lost_) {
+    auto reading = self.stream_.read_some(self.replies_.room());
     const auto size = co_await std::move(reading);
-    if (self->lost_) co_return;
+    if (self.lost_) co_return;
     if (!size || *size == 0) {
-      self->lose(size ? ECONNRESET : static_cast<int>(size.error()),
-                 "the server has closed the connection");
+      self.lose(size ? ECONNRESET : static_cast<int>(size.error()),
+                "the server has closed the connection");
       co_return;
     }
-    if (const auto received = self->replies_.received(*size); !received)
-      self->lose(EPROTO, std::string("the server sent ") + received.error());
+    if (const auto received = self.replies_.received(*size); !received)
+      self.lose(EPROTO, std::string("the server sent ") + received.error());
   }
 }
 

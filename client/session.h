@@ -34,6 +34,7 @@ class Reply {
 
 class Session final : public Requests {
  public:
+  using Clock = std::chrono::steady_clock;
   struct Options {
     Dialects dialects = kAny;     // that may be agreed on: .L before .u before 9P2000
     U32 msize = 1 << 20;          // bytes of a whole message, at most; at least 256
@@ -42,9 +43,11 @@ class Session final : public Requests {
     std::chrono::milliseconds flush_patience{10'000};  // and then with Rflush
   };
 
-  /// Agrees on a dialect (version(5)). The session ends with its last owner. Errors:
-  /// EPROTONOSUPPORT: there is none; EINVAL: an option; those of lost().
-  static asio::awaitable<Expected<std::shared_ptr<Session>>> open(Stream stream, Options options);
+  /// Agrees on a dialect (version(5)). The session ends with its last owner. `patience` with each
+  /// answer to Tversion; 0: that of the options. Errors: EPROTONOSUPPORT: there is none; EINVAL: an
+  /// option; those of lost().
+  static asio::awaitable<Expected<std::shared_ptr<Session>>> open(
+      Stream stream, Options options, std::chrono::milliseconds patience = {});
 
   Dialects dialect() const { return dialect_; }
   /// Bytes of a whole message, as agreed.
@@ -56,8 +59,10 @@ class Session final : public Requests {
   /// Sends `request` and waits for the reply. Errors: what the server says; EOPNOTSUPP: the dialect
   /// lacks the message; EMSGSIZE: it doesn't fit; ECANCELED: the caller was cancelled, and
   /// ETIMEDOUT: `patience` was over: in both cases the server was told (Tflush), has done with the
-  /// request, and sent no reply. Otherwise the reply that came after all. Those of lost(). Of a
-  /// Twrite the data are sent from where they are. `patience` 0: that of the options.
+  /// request, and sent no reply, or the connection is lost and its fate unknown. Otherwise the
+  /// reply that came after all; a cancellation is the next call's then. Those of lost(). A Tclunk
+  /// isn't cancelled: the next call is. Of a Twrite the data are sent from where they are.
+  /// `patience` 0: that of the options.
   template <Message T>
   asio::awaitable<Expected<Reply<ReplyTo<T>>>> call(T request,
                                                     std::chrono::milliseconds patience = {});
@@ -67,7 +72,7 @@ class Session final : public Requests {
                                       std::chrono::milliseconds patience = {});
 
   /// The connection is of no use any more: ECONNRESET, or another error of the connection; EPROTO:
-  /// the server broke the protocol; ETIMEDOUT: it doesn't answer even Tflush.
+  /// the server broke the protocol; ETIMEDOUT: it doesn't answer even Tflush, or Tversion; ENOMEM.
   bool lost() const { return lost_.has_value(); }
   const Error& why_lost() const { return *lost_; }
   /// Ends the session: what is under way fails with ECONNABORTED.
@@ -86,6 +91,7 @@ class Session final : public Requests {
     bool is_sent = false;  // all of it: what it points at isn't needed any more
     bool is_answered = false;
     bool is_unsent = true;  // nothing of it has gone out
+    bool ends_by_cancel = true;
     Tag tag = kNoTag;
   };
   /// A frame that goes out: its head, then data that are elsewhere.
@@ -97,13 +103,16 @@ class Session final : public Requests {
   };
 
   class Place;
+  class Shown;
 
   Session(Stream stream, const Options& options);
 
   Call* call_of(Tag tag) const;
   static asio::awaitable<void> receive(std::shared_ptr<Session> self);
-  asio::awaitable<Expected<void>> agree();
-  asio::awaitable<Expected<std::string>> agree_on(Dialects dialect);
+  static asio::awaitable<void> receive_all(Session& self);
+  asio::awaitable<Expected<void>> agree(std::chrono::milliseconds patience);
+  asio::awaitable<Expected<std::string>> agree_on(Dialects dialect,
+                                                  std::chrono::milliseconds patience);
   asio::awaitable<Expected<void>> exchange(std::vector<std::byte> head, Bytes data, Call& call,
                                            std::chrono::milliseconds patience);
   asio::awaitable<void> give_up(Call& call);
@@ -163,6 +172,7 @@ asio::awaitable<Expected<Reply<ReplyTo<T>>>> Session::call(T request,
                     "messages have at most " + std::to_string(msize_) + " bytes here");
   call.awaited.type = Describe<R>::code;
   call.awaited.most = reply_max(request);
+  call.ends_by_cancel = !std::same_as<T, Tclunk>;
   std::vector<std::byte> head;
   Bytes data;
   if constexpr (std::same_as<T, Twrite>) {

@@ -12,6 +12,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "client/gate.h"
+
 namespace ninep::client {
 namespace {
 
@@ -53,15 +55,31 @@ asio::awaitable<std::error_code> connect_any(Socket& socket, std::vector<Endpoin
   co_return error;
 }
 
+/// A question to the resolver, which nothing ends before its answer is there.
+struct Question {
+  explicit Question(const asio::any_io_executor& executor)
+      : resolver(executor), answered(executor) {}
+  asio::ip::tcp::resolver resolver;
+  Signal answered;
+  std::error_code error;
+  std::vector<Endpoint> endpoints;
+};
+
 asio::awaitable<std::error_code> find_host(const Address& address,
                                            std::vector<Endpoint>& endpoints) {
-  asio::ip::tcp::resolver resolver(co_await asio::this_coro::executor);
-  std::error_code error;
+  const auto question = std::make_shared<Question>(co_await asio::this_coro::executor);
   const std::string host = address.host.empty() ? "localhost" : address.host;
-  const auto found = co_await resolver.async_resolve(
-      host, address.port, asio::redirect_error(asio::use_awaitable, error));
-  for (const auto& entry : found) endpoints.emplace_back(entry.endpoint());
-  co_return error;
+  question->resolver.async_resolve(host, address.port,
+                                   [question](std::error_code error, const auto& found) {
+                                     question->error = error;
+                                     for (const auto& entry : found)
+                                       question->endpoints.emplace_back(entry.endpoint());
+                                     question->answered.set();
+                                   });
+  const bool is_answered = co_await question->answered.wait();
+  if (!is_answered) co_return asio::error::operation_aborted;
+  endpoints = std::move(question->endpoints);
+  co_return question->error;
 }
 
 Endpoint socket_of(const Address& address) {

@@ -37,7 +37,7 @@ class Group {
                    asio::bind_cancellation_slot(at->slot(), [this, at](std::exception_ptr e) {
                      if (e) thrown_ = e;
                      running_.erase(at);
-                     if (running_.empty() && idle_) idle_->set();
+                     if (running_.size() < wanted_ && are_few_) are_few_->set();
                    }));
     return *at;
   }
@@ -47,24 +47,23 @@ class Group {
     for (asio::cancellation_signal& one : running_) one.emit(asio::cancellation_type::terminal);
   }
 
-  /// Until the last has ended. Cancelling the caller cancels each, and waits for them all the same.
-  /// Throws what one of them has thrown.
-  asio::awaitable<void> all_done() {
+  /// Until fewer than `count` are left: one caller at a time. Cancelling the caller cancels each
+  /// that there is, and waits for them all the same. Throws what one of them has thrown.
+  asio::awaitable<void> fewer_than(std::size_t count) {
     const bool throws = co_await asio::this_coro::throw_if_cancelled();
     co_await asio::this_coro::throw_if_cancelled(false);
-    bool was_cancelled = false;
-    while (!running_.empty()) {
-      idle_.emplace(executor_);
-      if (co_await idle_->wait()) break;
-      cancel();
-      was_cancelled = true;
-      co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    const auto cancellation = co_await asio::this_coro::cancellation_state;
+    wanted_ = count;
+    while (running_.size() >= count) {
+      if (cancellation.cancelled() != asio::cancellation_type::none) cancel();
+      are_few_.emplace(executor_);
+      (void)co_await are_few_->wait();
     }
-    idle_.reset();
-    if (was_cancelled) co_await asio::this_coro::reset_cancellation_state();
+    are_few_.reset();
     co_await asio::this_coro::throw_if_cancelled(throws);
     if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
   }
+  asio::awaitable<void> all_done() { return fewer_than(1); }
 
  private:
   static asio::awaitable<void> later(asio::awaitable<void> work) {
@@ -75,7 +74,8 @@ class Group {
 
   asio::any_io_executor executor_;
   std::list<asio::cancellation_signal> running_;
-  std::optional<Signal> idle_;
+  std::size_t wanted_ = 1;  // fewer than that, for the caller of fewer_than()
+  std::optional<Signal> are_few_;
   std::exception_ptr thrown_;
 };
 

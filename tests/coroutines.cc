@@ -58,6 +58,25 @@ bool chooses_temporaries(const std::string& text) {
   return false;
 }
 
+/// Whether a co_await is an operand of && or ||, as it stands.
+bool joins_awaits(const std::string& text) {
+  static const std::string kAwait = "co_await";
+  for (std::size_t at = text.find(kAwait); at != text.npos; at = text.find(kAwait, at + 1)) {
+    const auto joined = [&](std::size_t from, std::size_t step, char opens, char closes) {
+      int depth = 0;
+      for (; from < text.size(); from += step) {  // below 0 it isn't either
+        const char c = text[from];
+        if (c == opens) ++depth;
+        if ((c == closes && --depth < 0) || (depth == 0 && (c == ',' || c == ';'))) break;
+        if (depth == 0 && (c == '&' || c == '|') && text[from + step] == c) return true;
+      }
+      return false;
+    };
+    if (joined(at, 1, '(', ')') || joined(at - 1, std::size_t(-1), ')', '(')) return true;
+  }
+  return false;
+}
+
 class Checker {
  public:
   Checker(std::string_view path, std::string_view text) : path_(path), code_(code_of(text)) {}
@@ -154,6 +173,7 @@ class Checker {
     if (!has(statement, kAwait)) return;
     statement = without_trivial(statement);
     if (chooses_temporaries(statement)) fault(begin, "co_await beside a ? :");
+    if (joins_awaits(statement)) fault(begin, "co_await beside && or ||");
     if (has(statement, kBraces)) fault(begin, "co_await beside a temporary in braces");
   }
 

@@ -571,22 +571,11 @@ struct Handlers {
     start_with(Interrupt::kWhenKilled, request, info, test_lock, lock_of(*wanted),
                U64{info->lock_owner});
   }
-  /// Who waits asks again and again: an interrupt may come between two requests.
-  static Work lock_it(Mount& mount, Request& request, std::shared_ptr<OpenFile> open, Lock wanted,
+  static Work lock_it(Mount&, Request& request, std::shared_ptr<OpenFile> open, Lock wanted,
                       bool waits) {
-    for (std::chrono::milliseconds pause{10};;
-         pause = std::min(pause * 2, std::chrono::milliseconds(500))) {
-      const auto locked = co_await open->file.lock(wanted, false);
-      NINEP_CO_RETURN_IF_WRONG(locked);
-      if (*locked) break;
-      if (!waits) co_return error(EAGAIN, "lock");
-      asio::steady_timer timer(mount.executor_, pause);
-      std::error_code cancelled;
-      if (!request.was_cancelled() && mount.is_serving())
-        co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
-      if (cancelled || request.was_cancelled() || !mount.is_serving())
-        co_return error(ECANCELED, "lock");
-    }
+    const auto locked = co_await open->file.lock(wanted, waits);
+    NINEP_CO_RETURN_IF_WRONG(locked);
+    if (!*locked) co_return error(EAGAIN, "lock");
     request.answer(fuse_reply_err, 0);
     co_return Done();
   }

@@ -87,6 +87,7 @@ asio::awaitable<bool> run_program(std::vector<std::string> words) {
 
 Mount::Mount(client::Node root, Options options)
     : executor_(root.attachment()->executor()),
+      attachment_(root.attachment()),
       options_(std::move(options)),
       payload_max_(root.attachment()->payload_max()),
       inodes_(std::move(root)),
@@ -180,7 +181,9 @@ asio::awaitable<void> Mount::serve() {
   const auto is_over = std::make_shared<bool>(false);
   asio::steady_timer grace(executor_, kGrace);
   grace.async_wait([this, is_over](std::error_code cancelled) {
-    if (!cancelled && !*is_over) group_.cancel();
+    if (cancelled || *is_over) return;
+    group_.cancel();
+    attachment_->end();
   });
   ending_.cancel();
   co_await ending_.all_done();
@@ -196,14 +199,16 @@ asio::awaitable<void> Mount::serve() {
 void Mount::end() {
   if (state_ != State::kServing) {
     give_up();
-    return group_.cancel();
+    group_.cancel();
+    return attachment_->end();  // a server that hangs answers nothing, nor that
   }
   state_ = State::kUnmounting;
   ending_.spawn(unmount());
 }
 
 asio::awaitable<void> Mount::unmount() {
-  const bool is_unmounted = is_ours() && co_await run_program(unmounter(directory_, false));
+  bool is_unmounted = is_ours();
+  if (is_unmounted) is_unmounted = co_await run_program(unmounter(directory_, false));
   if (is_unmounted) {
     // The kernel says so, unless it is mounted by another mount namespace too.
     asio::steady_timer grace(executor_, kGrace);
@@ -241,7 +246,12 @@ asio::awaitable<void> Mount::run(RequestRef request, Work work) {
     request->answer(client::Error{Errno{ECANCELED}, "", ""});
     co_return;
   }
-  const auto done = co_await std::move(work);
+  client::Expected<void> done;
+  try {
+    done = co_await std::move(work);
+  } catch (const std::bad_alloc&) {
+    done = client::error(ENOMEM, "answer the kernel");
+  }
   request->is_over();
   if (!done) request->answer(done.error());
 }

@@ -66,6 +66,7 @@ class Mount {
   std::size_t transfer_max() const;
 
   const asio::any_io_executor executor_;
+  const std::shared_ptr<client::Attachment> attachment_;
   const Options options_;
   const std::size_t payload_max_;
   Inodes inodes_;

@@ -93,8 +93,8 @@ struct Copier::Transfer {
   Sink& sink;
   U64 next;  // the first byte that nobody has taken on
   const U64 size;
+  std::set<U64> begun;  // blocks that aren't there yet, by where they begin
   std::optional<client::Error> wrong;
-  std::optional<client::Signal> one_is_done;
   std::vector<std::vector<std::byte>> rooms;  // that nobody uses now
 
   std::vector<std::byte> take_room(std::size_t bytes) {
@@ -131,15 +131,6 @@ Change Copier::change_of(const Attributes& is) const {
     change.gid = is.attr.gid;
   }
   return change;
-}
-
-Awaitable<Expected<Xattrs>> Copier::xattrs_of(Place& from, const std::string& name) const {
-  auto xattrs = co_await from.xattrs(name);
-  if (xattrs && !options_.owner)
-    std::erase_if(*xattrs, [](const auto& one) {
-      return !one.first.starts_with("user.") && !one.first.starts_with("system.posix_acl_");
-    });
-  co_return xattrs;
 }
 
 void Copier::give_up(client::Error error) {
@@ -265,7 +256,7 @@ Awaitable<Expected<void>> Copier::directory(const Item& item) {
   NINEP_CO_RETURN_IF_WRONG(to);
   co_await contents(**from, **to, item.path);
   if (options_.xattrs) {
-    auto xattrs = co_await xattrs_of(*item.from, item.name);
+    auto xattrs = co_await item.from->xattrs(item.name, options_.owner);
     NINEP_CO_RETURN_IF_WRONG(xattrs);
     const auto set = co_await item.to->set_xattrs(item.to_name, std::move(*xattrs));
     NINEP_CO_RETURN_IF_WRONG(set);
@@ -319,7 +310,7 @@ Awaitable<Expected<void>> Copier::content_once(const Item& item, const Attribute
   NINEP_CO_RETURN_IF_WRONG(sink);
   Xattrs xattrs;
   if (options_.xattrs) {
-    auto got = co_await xattrs_of(*item.from, item.name);
+    auto got = co_await item.from->xattrs(item.name, options_.owner);
     NINEP_CO_RETURN_IF_WRONG(got);
     xattrs = std::move(*got);
   }
@@ -331,7 +322,7 @@ Awaitable<Expected<void>> Copier::content_once(const Item& item, const Attribute
 }
 
 // So many blocks at once as the connections are worth; the last of a file, which most files have
-// alone, here.
+// alone, here. Wherever it breaks off, what a part lacks is within the last kPartRewind bytes.
 Awaitable<void> Copier::blocks(const Item& item, Transfer& transfer) {
   const std::size_t most = std::min({options_.block, item.from->block(), item.to->block()});
   Group group(executor_);
@@ -342,6 +333,11 @@ Awaitable<void> Copier::blocks(const Item& item, Transfer& transfer) {
     if (at == transfer.size) break;
     const auto size = static_cast<std::size_t>(std::min<U64>(most, transfer.size - at));
     transfer.next += size;
+    while (!transfer.wrong && !transfer.begun.empty() &&
+           transfer.next - *transfer.begun.begin() > kPartRewind)
+      co_await group.fewer_than(group.count());
+    if (transfer.wrong) break;
+    transfer.begun.insert(at);
     if (!co_await memory_.enter(size)) {
       transfer.wrong = error(ECANCELED, "copy").error();
       break;
@@ -352,10 +348,7 @@ Awaitable<void> Copier::blocks(const Item& item, Transfer& transfer) {
     }
     group.spawn(one_block(transfer, at, size));
     const std::size_t depth = std::max(item.from->depth(), item.to->depth()) + most;
-    while (group.count() * most > depth && !transfer.wrong) {
-      transfer.one_is_done.emplace(executor_);
-      if (!co_await transfer.one_is_done->wait()) break;
-    }
+    co_await group.fewer_than(depth / most + 1);
   }
   co_await group.all_done();
 }
@@ -365,10 +358,12 @@ Awaitable<void> Copier::one_block(Transfer& transfer, U64 at, std::size_t size) 
   if (!transfer.wrong) {
     std::vector<std::byte> room = transfer.take_room(size);
     const auto moved = co_await move_block(transfer, at, room);
-    if (!moved && !transfer.wrong) transfer.wrong = moved.error();
+    if (moved)
+      transfer.begun.erase(at);
+    else if (!transfer.wrong)
+      transfer.wrong = moved.error();
     transfer.rooms.push_back(std::move(room));
   }
-  if (transfer.one_is_done) transfer.one_is_done->set();
 }
 
 Awaitable<Expected<void>> Copier::move_block(Transfer& transfer, U64 at, Room room) {

@@ -66,9 +66,6 @@ class Copier {
   /// Without the source's owner a file has no set-id bits: they would give its new owner's rights
   /// to whoever runs it.
   Change change_of(const Attributes& is) const;
-  /// Of all attributes those that belong to the file's content and permissions; with its owner also
-  /// the system's own, as capabilities.
-  Awaitable<Expected<Xattrs>> xattrs_of(Place& from, const std::string& name) const;
   /// The rest of what has no end isn't copied.
   void give_up(client::Error error);
 

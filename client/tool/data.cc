@@ -206,7 +206,8 @@ Awaitable<void> copy(Tool& tool, const Copy& what) {
   options.jobs = tool.jobs;
   Copier copier(co_await asio::this_coro::executor, options, progress);
   const Target to = target_of(what.to);
-  const bool into = !what.is_sync && co_await is_directory(tool, to);
+  bool into = !what.is_sync;
+  if (into) into = co_await is_directory(tool, to);
   if (what.from.size() > 1 && !into)
     co_return tool.wrong(client::Error{Errno{ENOTDIR}, "copy to " + to.text(), ""});
   for (const std::string& text : what.from) {

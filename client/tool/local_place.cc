@@ -210,24 +210,27 @@ class LocalPlace final : public Place {
     co_return std::string(target.data(), static_cast<std::size_t>(size));
   }
 
-  Awaitable<Expected<Xattrs>> xattrs(std::string name) override {
+  Awaitable<Expected<Xattrs>> xattrs(std::string name, bool all) override {
     const OwnedFd fd(path_fd(name));
     if (!fd) co_return failed("open", path_of(name));
     const std::string by = by_descriptor(fd.get());
     std::string list(65536, '\0');
     const ssize_t size = ::listxattr(by.c_str(), list.data(), list.size());
-    Xattrs all;
-    if (size < 0) co_return all;  // a file system without any
+    Xattrs got;
+    if (size < 0 && errno == EOPNOTSUPP) co_return got;  // a file system without any
+    if (size < 0) co_return failed("read attributes of", path_of(name));
     for (Str rest = Str(list).substr(0, static_cast<std::size_t>(size)); !rest.empty();) {
       const std::string one(rest.data());
       rest.remove_prefix(std::min(one.size() + 1, rest.size()));
+      if (!all && !is_of_content(one)) continue;
       std::string value(65536, '\0');
       const ssize_t length = ::getxattr(by.c_str(), one.c_str(), value.data(), value.size());
-      if (length < 0) continue;
+      if (length < 0 && errno == ENODATA) continue;  // it has gone meanwhile
+      if (length < 0) co_return failed("read attributes of", path_of(name));
       value.resize(static_cast<std::size_t>(length));
-      all.emplace_back(one, std::move(value));
+      got.emplace_back(one, std::move(value));
     }
-    co_return all;
+    co_return got;
   }
 
   Awaitable<Expected<std::unique_ptr<Sink>>> write(std::string name, std::string stamp) override {

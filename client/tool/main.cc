@@ -96,6 +96,8 @@ int run(int argc, char** argv) {
   }
   tool.options.session.msize = msize;
   tool.options.session.patience = std::chrono::seconds(timeout_s);
+  tool.options.session.flush_patience =
+      std::min(tool.options.session.flush_patience, tool.options.session.patience);
   tool.options.reconnect_patience = std::chrono::seconds(wait_s);
 
   std::exception_ptr thrown;

@@ -62,7 +62,9 @@ class Place {
   virtual Awaitable<Expected<std::unique_ptr<Place>>> enter(std::string name) = 0;
   virtual Awaitable<Expected<std::unique_ptr<Source>>> read(std::string name) = 0;
   virtual Awaitable<Expected<std::string>> readlink(std::string name) = 0;
-  virtual Awaitable<Expected<Xattrs>> xattrs(std::string name) = 0;
+  /// Those that belong to the file's content and permissions; with `all` also the system's own, as
+  /// capabilities.
+  virtual Awaitable<Expected<Xattrs>> xattrs(std::string name, bool all) = 0;
 
   /// `stamp`: tells this content from others, so that an attempt that broke off goes on.
   virtual Awaitable<Expected<std::unique_ptr<Sink>>> write(std::string name, std::string stamp) = 0;
@@ -77,6 +79,10 @@ class Place {
   virtual Awaitable<Expected<void>> set_xattrs(std::string name, Xattrs xattrs) = 0;
 };
 
+/// Whether an extended attribute belongs to a file's content and permissions.
+inline bool is_of_content(Str xattr) {
+  return xattr.starts_with("user.") || xattr.starts_with("system.posix_acl_");
+}
 /// A part's name while a file isn't whole: hidden, and no longer than a name may be.
 std::string part_name(const std::string& name, const std::string& stamp);
 /// So many bytes before a part's end may be missing: what was under way when it broke off.

@@ -110,24 +110,27 @@ class RemotePlace final : public Place {
     NINEP_CO_RETURN_IF_WRONG(node);
     co_return co_await node->readlink();
   }
-  Awaitable<Expected<Xattrs>> xattrs(std::string name) override {
+  Awaitable<Expected<Xattrs>> xattrs(std::string name, bool all) override {
     auto node = co_await node_.walk(name);
     NINEP_CO_RETURN_IF_WRONG(node);
     constexpr std::size_t kMost = 4 << 20;  // bytes, and some for each name
     constexpr std::size_t kEach = 256;
-    Xattrs all;
+    Xattrs got;
     const auto names = co_await node->xattrs();
-    if (!names) co_return all;  // a server without any
+    if (!names && is(names.error(), EOPNOTSUPP)) co_return got;  // a server without any
+    NINEP_CO_RETURN_IF_WRONG(names);
     std::size_t size = names->size() * kEach;
     for (const std::string& one : *names) {
+      if (!all && !is_of_content(one)) continue;
       if (size > kMost)
         co_return error(E2BIG, "read attributes of " + path_of(name), "there are too many");
       auto value = co_await node->xattr(one);
-      if (!value) continue;
+      if (!value && is(value.error(), ENODATA)) continue;  // it has gone meanwhile
+      NINEP_CO_RETURN_IF_WRONG(value);
       size += one.size() + value->size();
-      all.emplace_back(one, std::move(*value));
+      got.emplace_back(one, std::move(*value));
     }
-    co_return all;
+    co_return got;
   }
 
   Awaitable<Expected<std::unique_ptr<Sink>>> write(std::string name, std::string stamp) override {

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "client/together.h"
 #include "client/tool/text.h"
 #include "client/tool/tool.h"
 
@@ -106,6 +107,12 @@ Awaitable<int> run_command(const std::vector<std::string>& command) {
   }
 }
 
+// What is lost with a connection is taken again where the file is used.
+Awaitable<void> keep(File& file) {
+  constexpr std::chrono::seconds kLookAgain{1};
+  while (co_await client::pause_for(kLookAgain)) (void)co_await file.stat();
+}
+
 Awaitable<Expected<void>> lock(Tool& tool, const LockAnd& what) {
   auto node = co_await tool.node(remote_of(what.file));
   NINEP_CO_RETURN_IF_WRONG(node);
@@ -137,10 +144,22 @@ Awaitable<Expected<void>> lock(Tool& tool, const LockAnd& what) {
   const auto locked = co_await file->lock(wanted, !what.no_wait);
   NINEP_CO_RETURN_IF_WRONG(locked);
   if (!*locked) co_return error(EAGAIN, "lock " + what.file, "somebody else has it");
+  const U64 connections = file->attachment()->connections();
+  client::Group keeping(co_await asio::this_coro::executor);
+  keeping.spawn(keep(*file));
   const int status = co_await run_command(what.command);
-  const auto unlocked = co_await file->unlock(wanted);
-  NINEP_CO_RETURN_IF_WRONG(unlocked);
+  keeping.cancel();
+  co_await keeping.all_done();
   if (status != 0) tool.fail(status);
+  const auto is_there = co_await file->stat();
+  NINEP_CO_RETURN_IF_WRONG(is_there);
+  const auto kept = file->has_its_locks();
+  const auto unlocked = co_await file->unlock(wanted);
+  NINEP_CO_RETURN_IF_WRONG(kept);
+  NINEP_CO_RETURN_IF_WRONG(unlocked);
+  if (connections != file->attachment()->connections())
+    co_return error(EIO, "keep the lock of " + what.file,
+                    "the connection was lost, and until it was there again anybody could have it");
   co_return Expected<void>();
 }
 
@@ -183,7 +202,8 @@ void add_session(CLI::App& app, Command& chosen) {
   9p lock tcp:fileserver:/home/me/.lock
 
 EXIT STATUS
-  The command's own.
+  The command's own. 1 where the lock was lost with the connection, and where it was there again only
+  after a while, in which others could have had it.
 )");
     c->add_flag("-s,--shared", what->shared, "A read lock");
     c->add_flag("-n,--no-wait", what->no_wait, "An error if somebody else has it");

@@ -321,6 +321,7 @@ TEST_F(BlockingTest, Locks) {
   auto waiting = std::async(std::launch::async, [&] { return other.lock(theirs, true); });
   // The connection that one of them waits on is there for the others.
   for (int i = 0; i < 20; ++i) get(other.stat());
+  EXPECT_EQ(waiting.wait_for(std::chrono::milliseconds(100)), std::future_status::timeout);
   get(file.unlock(mine));
   EXPECT_TRUE(get(waiting.get()));
   EXPECT_FALSE(get(file.lock(mine, false)));

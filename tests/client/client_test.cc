@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 
 #include "client/together.h"
 #include "tests/client/on_loop.h"
@@ -246,55 +247,123 @@ TEST_F(ClientTest, FatesOfRequests) {
     U8 type;
     std::function<std::string(std::string name)> act;  // the error
     bool decided;                                      // where the reply was lost
+    std::function<bool(std::string name)> is_done;
+  };
+  const auto is_there = [&](const std::string& name) {
+    struct stat is;
+    return ::lstat((tree() + "/" + name).c_str(), &is) == 0;
+  };
+  const auto is_moved = [&](const std::string& name) {
+    return !is_there(name) && is_there(name + "2");
   };
   const Case cases[] = {
-      {"mkdir", 72, [&](std::string n) { return error(r.mkdir(n, 0700)); }, false},
-      {"symlink", 16, [&](std::string n) { return error(r.symlink(n, "t")); }, false},
-      {"mknod", 18, [&](std::string n) { return error(r.mknod(n, S_IFIFO | 0600, 0)); }, false},
+      {"mkdir", 72, [&](std::string n) { return error(r.mkdir(n, 0700)); }, false, is_there},
+      {"symlink", 16, [&](std::string n) { return error(r.symlink(n, "t")); }, false, is_there},
+      {"mknod", 18, [&](std::string n) { return error(r.mknod(n, S_IFIFO | 0600, 0)); }, false,
+       is_there},
       {"exclusive", 14,
        [&](std::string n) {
          return error(r.create(n, lopen::kReadWrite | lopen::kExclusive, 0600));
        },
-       false},
+       false, is_there},
       {"create", 14, [&](std::string n) { return error(r.create(n, lopen::kReadWrite, 0600)); },
-       true},
-      {"link", 70, [&](std::string n) { return error(r.link(n, f)); }, true},
+       true, is_there},
+      {"link", 70, [&](std::string n) { return error(r.link(n, f)); }, true,
+       [&](std::string n) {
+         return is_there(n) && std::filesystem::equivalent(tree() + "/f", tree() + "/" + n);
+       }},
       {"remove", 76,
        [&](std::string n) {
          write(n, "");
          return error(r.remove(n));
        },
-       false},
+       false, [&](std::string n) { return !is_there(n); }},
       {"rename", 74,
        [&](std::string n) {
          write(n, "");
          return error(r.rename(n, r, n + "2"));
        },
-       false},
+       false, is_moved},
       {"rename of a known file", 74,
        [&](std::string n) {
          write(n, "");
          Node node = get(r.walk(n));
          return error(r.rename(n, r, n + "2", &node));
        },
-       true},
-      {"set_xattr", 32, [&](std::string n) { return error(f.set_xattr("user." + n, n)); }, true},
-      {"getattr", 24, [&](std::string) { return error(f.stat()); }, true},
-      {"walk", 110, [&](std::string) { return error(r.walk("f")); }, true},
+       true, is_moved},
+      {"set_xattr", 32, [&](std::string n) { return error(f.set_xattr("user." + n, n)); }, true,
+       [&](std::string n) {
+         char value[10];
+         const auto size = ::getxattr((tree() + "/f").c_str(), ("user." + n).c_str(), value, 10);
+         return size > 0 && Str(value, static_cast<std::size_t>(size)) == n;
+       }},
+      {"getattr", 24, [&](std::string) { return error(f.stat()); }, true, nullptr},
+      {"walk", 110, [&](std::string) { return error(r.walk("f")); }, true, nullptr},
   };
   int number = 0;
   for (const Case& c : cases) {
     SCOPED_TRACE(c.what);
+    const std::string a = "a" + std::to_string(++number);
+    const std::string b = "b" + std::to_string(number);
     proxy->lose_request(c.type);
-    EXPECT_EQ(c.act("a" + std::to_string(++number)), "");
+    EXPECT_EQ(c.act(a), "");
     EXPECT_TRUE(proxy->has_lost());
     proxy->lose_reply(c.type);
-    const std::string said = c.act("b" + std::to_string(number));
+    const std::string said = c.act(b);
     EXPECT_TRUE(proxy->has_lost());
     if (c.decided)
       EXPECT_EQ(said, "");
     else
       EXPECT_NE(said.find("not known whether this was done"), std::string::npos) << said;
+    if (c.is_done) {
+      EXPECT_TRUE(c.is_done(a));
+      EXPECT_TRUE(c.is_done(b));
+    }
+  }
+}
+
+// A file that was opened on a connection that is lost before the client knows all of it.
+TEST_F(ClientTest, OpenedAndLost) {
+  write("f", "content");
+  Node node = get(at_root().walk("f"));
+  proxy->lose_reply(24);  // of the Tgetattr that goes with the Tlopen
+  File file = get(node.open(lopen::kReadWrite));
+  EXPECT_TRUE(proxy->has_lost());
+  EXPECT_EQ(read_all(file, 7), "content");
+  get(file.write(0, as_bytes("C")));
+  EXPECT_EQ(content("f"), "Content");
+}
+
+awaitable<void> read_a_byte(File& file, std::string& said) {
+  std::byte byte{};
+  const auto got = co_await file.read(0, {&byte, 1});
+  said = got ? "read" : got.error().text();
+}
+awaitable<void> close_it(File& file, std::string& said) {
+  const auto closed = co_await file.close();
+  said = closed ? "closed" : closed.error().text();
+}
+
+// A file that is closed while it is found again, by others, is closed: its fid is not taken twice.
+TEST_F(ClientTest, ClosedWhileItIsFoundAgain) {
+  write("f", "content");
+  for (int i = 0; i < 20; ++i) {
+    File file = get(get(at_root().walk("f")).open(lopen::kReadOnly));
+    proxy->cut();
+    std::string first, second, closed;
+    std::vector<awaitable<void>> all;
+    all.push_back(read_a_byte(file, first));
+    all.push_back(read_a_byte(file, second));
+    all.push_back(close_it(file, closed));
+    const auto wait_for = [](std::vector<awaitable<void>> each) -> awaitable<bool> {
+      co_await client::together(std::move(each));
+      co_return true;
+    };
+    EXPECT_TRUE(wait(wait_for(std::move(all))));
+    EXPECT_EQ(closed, "closed");
+    for (const std::string& said : {first, second})
+      EXPECT_TRUE(said == "read" || said.find("it is closed") != said.npos) << said;
+    for (int k = 0; k < 5; ++k) EXPECT_EQ(error(at_root().walk("f")), "");
   }
 }
 

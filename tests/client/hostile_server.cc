@@ -128,6 +128,8 @@ File file_of(const std::string& path) {
   if (name == "sign") return {.size = (U64{1} << 63) - 1};
   if (is("shrinks")) return {.size = 100'000};
   if (is("grows")) return {.size = 2};
+  if (is("holds-first")) return {.size = U64{1} << 28};
+  if (is("unreadable")) return {.size = U64{1} << 30};
   return {};
 }
 
@@ -237,6 +239,7 @@ class Connection {
     }
     send(bytes);
     if (is("closes") && !std::same_as<R, Rversion>) is_over_ = true;
+    if (is("closes-walked") && std::same_as<R, Rwalk>) is_over_ = true;
   }
   void refuse(Tag tag, U32 code) {
     if (dialect_ == kDotL) return say(tag, Rlerror{code});
@@ -328,6 +331,12 @@ class Connection {
     } else if (is("huge")) {
       data.assign(t.count, '\0');
       return say(tag, Rread{as_bytes(data)});
+    } else if (is("holds-first")) {
+      if (t.offset == 0) return;
+      data.assign(t.count, 'x');
+      return say(tag, Rread{as_bytes(data)});
+    } else if (is("unreadable")) {
+      return refuse(tag, EIO);
     } else if (is("reads-long")) {
       data.assign(t.count + 1, 'x');
       return say(tag, Rread{as_bytes(data)});

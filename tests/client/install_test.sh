@@ -37,11 +37,7 @@ folders=$(cd "$prefix/include" && find . -type d | sort | tr '\n' ' ')
 [ "$folders" = '. ./ninep ./ninep/client ./ninep/proto ./ninep/transports ' ] ||
     fail "headers are in $folders"
 while read -r made installed; do
-    if [ ! -e "$build/$made" ]; then
-        echo "not made, not looked for: $made"
-    else
-        run "$installed" cmp "$build/$made" "$prefix/share/$installed"
-    fi
+    run "$installed" cmp "$build/$made" "$prefix/share/$installed"
 done <<'END'
 man/9p.1 man/man1/9p.1
 completions/9p.bash bash-completion/completions/9p
@@ -124,6 +120,8 @@ END
         "-DCMAKE_CXX_COMPILER=$compiler" "-DCMAKE_CXX_FLAGS=$sanitize" &&
         run 'CMake: build' "$cmake" --build "$work/cmake" --parallel 2
     use "$work/cmake"
+else
+    echo "SKIP CMake (what find_package gives is linked by the compiler that built the library)"
 fi
 
 [ $failed = 0 ] && echo 'all passed'

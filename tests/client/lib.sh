@@ -1,4 +1,5 @@
 # lib.sh: what the tests of the tool have in common. To be sourced; $dir is a folder of the test's own.
+# shellcheck shell=bash disable=SC2034,SC2154
 
 failed=0
 # not_so WHAT: a check that did not hold.
@@ -14,6 +15,7 @@ check() {
     "$@" >"$dir/said" 2>&1 && return
     not_so "$what: $*"
     said
+    return 1
 }
 # says TEXT COMMAND...: TEXT is in what it prints, whatever its status.
 says() {
@@ -53,7 +55,7 @@ make_tree() {
         printf x >"$(printf 'd/\303\251 \001 \\ \"')"
         for i in $(seq 300); do echo "$i" >"d/e/n$i"; done
         touch -d '2001-02-03 04:05:06.789' f d/e d/big
-        setfattr -n user.test -v value f 2>/dev/null || true
+        setfattr -n user.test -v value f
     )
 }
 # facts DIR: all that a copy keeps of a tree. A directory's size is its file system's own.
@@ -61,10 +63,11 @@ facts() {
     (cd "$1" && find . -mindepth 1 \( -type d -printf '%p %M %T@\n' -o -type l -printf '%p %M %l\n' \
         -o -printf '%p %M %T@ %s %n\n' \) | sort)
 }
-xattrs() { (cd "$1" && getfattr -R -h -d -m '^user\.' . 2>/dev/null); }
+xattrs() { (cd "$1" && getfattr -R -h -d -m '^user\.' .); }
 # same WHAT DIR DIR
 same() {
     check "$1: content" diff -r --no-dereference -x pipe "$2" "$3"
     check "$1: facts" diff -u0 <(facts "$2") <(facts "$3")
     check "$1: attributes" diff -u0 <(xattrs "$2") <(xattrs "$3")
+    [ ! -e "$2/f" ] || [ -n "$(xattrs "$3")" ] || not_so "$1: there are no attributes"
 }

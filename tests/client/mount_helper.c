@@ -59,6 +59,16 @@ static void map(char** argument) {
   }
 }
 
+// A file of 2,000,000 bytes that a map alone has written, and nothing has told to the system.
+static void map_only(char** argument) {
+  enum { kSize = 2000000 };
+  const int fd = open_it(argument[0], O_RDWR | O_CREAT | O_TRUNC);
+  must(ftruncate(fd, kSize));
+  unsigned char* at = mmap(NULL, kSize, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  that(at != MAP_FAILED);
+  memset(at, 7, kSize);
+}
+
 // Text N times, by N writes, to the file's end.
 static void append(char** argument) {
   const int fd = open_it(argument[0], O_WRONLY | O_APPEND | O_CREAT);
@@ -195,6 +205,7 @@ int main(int argc, char** argv) {
     void (*run)(char**);
     int arguments;
   } all[] = {{"map", map, 1},
+             {"map_only", map_only, 1},
              {"append", append, 3},
              {"append_later", append_later, 2},
              {"signals_handled", signals_handled, 1},

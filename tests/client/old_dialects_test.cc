@@ -1165,13 +1165,14 @@ TEST_P(OldDialect, Restarts) {
   Node node = get(r.walk("f"));
   File file = get(node.open(lopen::kReadOnly));
   File renamed = get(r.create("before", lopen::kReadWrite, 0600));
+  get(renamed.write(0, as_bytes("renamed")));
   get(r.rename("before", r, "after"));
   for (int i = 0; i < 3; ++i) {
     server->cut();
     EXPECT_TRUE(read_all(file, 200'000) == all);
     EXPECT_EQ(get(node.stat()).attr.size, all.size());
   }
-  EXPECT_EQ(read_all(renamed, 10), "");
+  EXPECT_EQ(read_all(renamed, 10), "renamed");
   // The tree of a server that lost it has other files of these names.
   server->put("f", 0600, "another");
   server->cut();
@@ -1187,29 +1188,35 @@ TEST_P(OldDialect, FatesOfRequests) {
     U8 type;  // of the reply that is lost
     std::function<std::string(std::string name)> act;
     bool decided;
+    std::function<bool(std::string name)> is_done = nullptr;
   };
+  const auto is_there = [&](const std::string& name) { return server->facts(name).has_value(); };
   const Case cases[] = {
-      {"mkdir", 115, [&](std::string n) { return error(r.mkdir(n, 0700)); }, false},
+      {"mkdir", 115, [&](std::string n) { return error(r.mkdir(n, 0700)); }, false, is_there},
       {"create", 115, [&](std::string n) { return error(r.create(n, lopen::kReadWrite, 0600)); },
-       true},
+       true, is_there},
       {"exclusive", 115,
        [&](std::string n) {
          return error(r.create(n, lopen::kReadWrite | lopen::kExclusive, 0600));
        },
-       false},
+       false, is_there},
       {"remove", 123,
        [&](std::string n) {
          server->put(n, 0600, "");
          return error(r.remove(n));
        },
-       false},
+       false, [&](std::string n) { return !is_there(n); }},
       {"rename", 127,
        [&](std::string n) {
          server->put(n, 0600, n);
          Node node = get(r.walk(n));
          return error(r.rename(n, r, n + "2", &node));
        },
-       true},
+       true,
+       [&](std::string n) {
+         const auto moved = server->facts(n + "2");
+         return !is_there(n) && moved && moved->content == n;
+       }},
       {"open", 113, [&](std::string) { return error(get(r.walk("f")).open(lopen::kReadOnly)); },
        true},
       {"stat", 125, [&](std::string) { return error(get(r.walk("f")).stat()); }, true},
@@ -1218,12 +1225,14 @@ TEST_P(OldDialect, FatesOfRequests) {
   for (const Case& c : cases) {
     SCOPED_TRACE(c.what);
     server->lose_reply(c.type);
-    const std::string said = c.act("a" + std::to_string(++number));
+    const std::string name = "a" + std::to_string(++number);
+    const std::string said = c.act(name);
     EXPECT_TRUE(server->has_lost());
     if (c.decided)
       EXPECT_EQ(said, "");
     else
       EXPECT_NE(said.find("not known whether this was done"), std::string::npos) << said;
+    if (c.is_done) EXPECT_TRUE(c.is_done(name));
   }
 }
 

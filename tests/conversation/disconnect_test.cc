@@ -49,12 +49,11 @@ TEST_P(DisconnectTest, AtEachByte) {
   good.make_file(0, "after", "all");
   EXPECT_EQ(good.content(0, "after"), "all");
   // The locks are free, and nothing was set of what was half written.
-  if (good.walk(0, 1, {"n0"}).error() == 0) {
-    good.open(1, lopen::kReadWrite);
-    const Tlock wanted{Fid{1}, lock::kWrite, 0, 0, 0, 9, "host"};
-    EXPECT_EQ(good.get<Rlock>(wanted).status, lock::kSuccess);
-    EXPECT_EQ(good.error(Txattrwalk{Fid{1}, Fid{2}, "user.a"}), ENODATA);
-  }
+  ASSERT_EQ(good.walk(0, 1, {"n0"}).error(), 0);
+  good.open(1, lopen::kReadWrite);
+  const Tlock wanted{Fid{1}, lock::kWrite, 0, 0, 0, 9, "host"};
+  EXPECT_EQ(good.get<Rlock>(wanted).status, lock::kSuccess);
+  EXPECT_EQ(good.error(Txattrwalk{Fid{1}, Fid{2}, "user.a"}), ENODATA);
 }
 
 // A half-closed client gets the replies to what it has asked.

@@ -53,6 +53,21 @@ self/6.12       the session program on the guest's own tmpfs: what it checks hol
 serve/6.12      the mount line that ./dev serve prints, pasted
 ROWS
 }
+# Left out where all cases are run at their reduced counts. The others have each two of kernel, machine
+# and protocol together.
+list_full() {
+    cat <<'ROWS'
+vfio_user/6.1/microvm
+vfio_user/6.12/microvm
+vfio_user/7
+vfio_user_line/6.1
+vfio_user_line/6.12/microvm
+vfio_user_line/7/microvm
+vhost_user/6.1/microvm
+vhost_user/6.12
+vhost_user/7
+ROWS
+}
 
 perform() {
     local kind kernel machine
@@ -193,11 +208,16 @@ case_self() {
     reach=()
     guest self.sh --kernel "$1" "${session[@]}"
 }
-# All of cache x access at one msize, and other msizes; reduced: each value of each.
+# mounts KERNEL [reduced]: all of cache x access at one msize, and other msizes; reduced: of both kernels
+# together each value of each.
 mounts() {
     local cache access msize
-    if [ "${1:-}" = reduced ]; then
-        echo none:any:262144 mmap:user:65536 loose:client:262144 none:user:8192 loose:user:1048576
+    if [ "${2:-}" = reduced ]; then
+        if [ "$1" = 6.1 ]; then
+            echo none:any:262144 mmap:user:65536 loose:client:1048576
+        else
+            echo mmap:any:65536 none:user:8192 loose:client:262144
+        fi
         return
     fi
     for cache in none mmap loose; do
@@ -209,10 +229,10 @@ mounts() {
 }
 case_session() {
     local matrix=${NINEP_MATRIX:-}
-    [ -n "$matrix" ] || matrix=$(mounts $reduced)
+    [ -n "$matrix" ] || matrix=$(mounts "$1" $reduced)
     prepare_session
     serve "$work/export"
-    echo "count: $(wc -w <<<"$matrix") of $(mounts | wc -w) mounts"
+    echo "count: $(wc -w <<<"$matrix") of $(mounts "$1" | wc -w) mounts"
     guest session.sh --kernel "$1" --timeout 1500 --env VIRTIO= --env MATRIX="$(echo $matrix)" \
         --env CHECKS="${NINEP_CHECKS:-}" "${session[@]}"
     stop_server
@@ -230,8 +250,8 @@ device_session() {
     local matrix='none:user:512000 mmap:client:512000 loose:any:512000 none:client:default'
     if [ -n "$reduced" ]; then
         matrix=none:user:512000
-        [ "$3" != 6.12 ] || matrix+=' none:client:default'
-        echo "count: $(wc -w <<<"$matrix") of 4 mounts"
+        [ "$3" != 6.12 ] || matrix=none:client:default
+        echo "count: 1 of 4 mounts"
     fi
     guest session.sh --kernel "${@:3}" --env INTERRUPTS="$(interrupts "$1" "$2")" --timeout 1500 --env CHECKS="${NINEP_CHECKS:-}" --env VIRTIO=yes --tool lspci \
         --env MATRIX="${NINEP_MATRIX:-$matrix}" "${session[@]}"
@@ -364,7 +384,7 @@ few() {
             sprintf("%.2f kicks and %.2f interrupts each", kicks, interrupts) }'
 }
 case_counters() {
-    local tag how i rate device=(--env MOUNT=trans=virtio,version=9p2000.L,msize=512000 --env DEVICE=)
+    local tag how hows i rate device=(--env MOUNT=trans=virtio,version=9p2000.L,msize=512000 --env DEVICE=)
     newer_qemu
     mkdir "$work/export"
     head -c 64M /dev/zero >"$work/export/file"
@@ -377,7 +397,12 @@ case_counters() {
     stop_server
     few 'scripted, 32 under way' "$(counted ring | tail -n 1)" 0.25
     for tag in a b; do
-        for how in held free killed; do
+        hows='held free killed'
+        if [ -n "$reduced" ]; then
+            hows="held $([ $tag = a ] && echo free || echo killed)"
+            echo "count: $tag: $hows, of held, free and killed"
+        fi
+        for how in $hows; do
             serve "$work/export" --log-level debug --listen "vhost-user:$work/a.sock,tag=a" \
                 --listen "vfio-user:$work/b.sock,tag=b"
             reach=("${device[@]}" --env TAG=$tag --env HOW=$how)
@@ -483,11 +508,11 @@ case_hung() {
 }
 case_work() {
     local cache caches=none source program=() tool operations=100000 git=.
-    if [ -n "$reduced" ]; then
-        operations=20000 git=testsuite
-        echo "count: $operations of 100000 random operations; git on the tree's folder $git"
-    fi
     [ "$1" = 6.1 ] || caches='mmap loose'
+    if [ -n "$reduced" ]; then
+        operations=20000 git=testsuite caches=${caches% loose}
+        echo "count: $operations of 100000 random operations; git on the tree's folder $git; cache=$caches"
+    fi
     source=$("$kernel_tests/get-source" busybox)
     compile churn "$kernel_tests/guest/churn.c"
     for tool in tar diff git make sqlite3 dbench; do program+=(--tool "$tool"); done

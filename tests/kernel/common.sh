@@ -68,19 +68,23 @@ private_apt() {
 # first Debian suite with kernels of VERSION that has one. Sets `package`, `suite` and the array
 # `apt`; what apt said is in $tmp/log. Exit status 3: no suite has it.
 find_package() {
-    local suites=(trixie-backports sid)
+    local suites=(trixie-backports sid) unreached=''
     case $1 in
         6.1) suites=(bookworm) ;;
         6.12) suites=(bookworm-backports trixie) ;;
     esac
     for suite in "${suites[@]}"; do
         private_apt "$tmp/$suite" "deb %s $suite main"
-        apt-get "${apt[@]}" update >"$tmp/log" 2>&1 || { say "$suite: apt-get update failed"; continue; }
+        apt-get "${apt[@]}" update >"$tmp/log" 2>&1 || { say "$suite: apt-get update failed"; unreached+=" $suite"; continue; }
         package=$(apt-cache "${apt[@]}" pkgnames linux- | grep -xE "$2" | sort -V | tail -n 1) || continue
         say "$1: $package from $suite"
         return
     done
-    say "no package of Debian's for kernel $1 in: ${suites[*]}"
+    if [ -n "$unreached" ]; then
+        say "no package of Debian's for kernel $1: apt-get update failed for$unreached"
+    else
+        say "no package of Debian's for kernel $1 in: ${suites[*]}"
+    fi
     exit 3
 }
 # download DIR PACKAGE...: what find_package found.

@@ -43,12 +43,7 @@ std::unique_ptr<Export> local(const std::string& base, std::string& why_not,
   made->host = place + "/export";
   std::filesystem::create_directory(made->host);
   made->privileged = ::geteuid() == 0;
-  auto tree = fs::make_local_tree(made->host, sleep);
-  if (!tree.ok()) {
-    why_not = tree.status().ToString();
-    return nullptr;
-  }
-  made->tree = *tree;
+  made->tree = fs::make_local_tree(made->host, sleep).value();
   return made;
 }
 
@@ -78,7 +73,8 @@ std::unique_ptr<Export> as(std::string& why_not) {
     return nullptr;
   }
   auto made = make(why_not);
-  if (!made || ::chown(made->host.c_str(), uid, uid) != 0) return nullptr;
+  if (!made) return nullptr;
+  NINEP_CHECK(::chown(made->host.c_str(), uid, uid) == 0);
   made->user = io::Identity::make(uid, uid, {});
   made->privileged = uid == 0;
   return made;

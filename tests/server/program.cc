@@ -46,6 +46,9 @@ Program::Program(std::vector<std::string> arguments, Start start) {
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
+  // By its descriptor: another user may not reach the folder that it is in.
+  const int program = ::open(argv[0], O_PATH | O_CLOEXEC);
+  NINEP_CHECK(program >= 0);
   pid_ = ::fork();
   NINEP_CHECK(pid_ >= 0);
   if (pid_ == 0) {
@@ -58,9 +61,10 @@ Program::Program(std::vector<std::string> arguments, Start start) {
     if (start.descriptors != 0 && ::setrlimit(RLIMIT_NOFILE, &limit) != 0) ::_exit(126);
     if (start.no_io_uring) refuse_io_uring();
     if (start.uid != 0 && ::setuid(start.uid) != 0) ::_exit(126);
-    ::execv(argv[0], argv.data());
+    ::execveat(program, "", argv.data(), environ, AT_EMPTY_PATH);
     ::_exit(127);
   }
+  ::close(program);
   ::close(pipe[1]);
   said_fd_ = pipe[0];
 }

@@ -4,7 +4,11 @@
 #include <string>
 
 #include <gtest/gtest.h>
+#include <linux/io_uring.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include "proto/check.h"
 #include "tests/run.h"
 #include "tests/seed.h"
 #include "transports/io/fake.h"
@@ -27,6 +31,9 @@ inline std::unique_ptr<io::Loop> make_loop(const Which& which, const io::Faults&
   if (Str(which.name) == "portable") return io::make_portable_loop();
   auto loop = io::make_uring_loop();
   if (loop) return std::move(*loop);
+  // The system's fault, not ours.
+  io_uring_params parameters{};
+  NINEP_CHECK(::syscall(SYS_io_uring_setup, 1, &parameters) < 0);
   why = "no io_uring here: " + std::string(errno_text(loop.error()));
   return nullptr;
 }

@@ -1,0 +1,52 @@
+// How a coroutine is told that it was cancelled: by ECANCELED, once.
+//
+// Asio keeps a cancellation with the coroutine, and by default throws at its next co_await. Here
+// nothing throws, and what ends by it is an error. What was done all the same is a result; the
+// cancellation is kept then, and is the next call's.
+#pragma once
+
+#include <chrono>
+#include <exception>
+#include <utility>
+
+#include <asio/awaitable.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/steady_timer.hpp>
+#include <asio/this_coro.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include "client/error.h"
+
+namespace ninep::client {
+
+/// `work`, in which nothing throws because the caller was cancelled. The caller was told, if it is
+/// ECANCELED.
+template <class T>
+asio::awaitable<Expected<T>> told_by_result(asio::awaitable<Expected<T>> work) {
+  const bool throws = co_await asio::this_coro::throw_if_cancelled();
+  co_await asio::this_coro::throw_if_cancelled(false);
+  auto cancellation = co_await asio::this_coro::cancellation_state;
+  Expected<T> result;
+  std::exception_ptr thrown;
+  try {
+    result = co_await std::move(work);
+  } catch (...) {
+    thrown = std::current_exception();
+  }
+  if (!thrown && !result && is(result.error(), ECANCELED)) cancellation.clear();
+  co_await asio::this_coro::throw_if_cancelled(throws);
+  if (thrown) std::rethrow_exception(thrown);
+  co_return result;
+}
+
+/// Waits in such work. False: the caller was cancelled, before or meanwhile.
+inline asio::awaitable<bool> pause_for(std::chrono::milliseconds time) {
+  const auto cancellation = co_await asio::this_coro::cancellation_state;
+  if (cancellation.cancelled() != asio::cancellation_type::none) co_return false;
+  asio::steady_timer timer(co_await asio::this_coro::executor, time);
+  std::error_code cancelled;
+  co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
+  co_return !cancelled;
+}
+
+}  // namespace ninep::client

@@ -151,6 +151,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   /// EIO: a lock that the file had was lost with a connection, and not given back yet.
   Expected<void> has_its_locks(const Handle& handle) const;
 
+  /// There is no connection now.
+  bool is_lost() const { return operations_->session().lost(); }
   /// Ends the connection, or the attempt to have the next one: what is under way fails with
   /// ECONNABORTED, and so does what comes after.
   void end() {

@@ -357,6 +357,9 @@ class File : public NodeOf<client::File> {
   bool has_locks() const {
     return ask([](client::File& f) { return f.has_locks(); });
   }
+  Expected<void> has_its_locks() const {
+    return ask([](client::File& f) { return f.has_its_locks(); });
+  }
   Expected<Lock> test_lock(Lock lock) {
     return wait([&](client::File& f) { return f.test_lock(lock); });
   }

@@ -239,8 +239,13 @@ asio::awaitable<Expected<std::vector<Entry>>> Directory::next() {
       handle_, [this](Operations& o, Fid fid) { return o.readdir(fid, offset_); });
   if (entries && !entries->empty()) {
     const U64 end = entries->back().offset;
-    if (end == offset_) entries = error(EPROTO, "", "it doesn't go on");
+    if (end == offset_ || seen_ == end) entries = error(EPROTO, "", "it doesn't go on");
     offset_ = end;
+    if (!seen_ || ++kept_ == keep_) {
+      seen_ = end;
+      kept_ = 0;
+      keep_ *= 2;
+    }
   }
   co_return told(std::move(entries), "read directory");
 }

@@ -159,11 +159,17 @@ class Directory : public Node {
   /// The next of its entries; none: the end. One call at a time.
   asio::awaitable<Expected<std::vector<Entry>>> next();
   /// Goes on behind the entry of that offset; 0: from the start.
-  void seek(U64 offset) { offset_ = offset; }
+  void seek(U64 offset) {
+    offset_ = offset;
+    seen_.reset();
+  }
   asio::awaitable<Expected<void>> fsync();
 
  private:
   U64 offset_ = 0;
+  // Whether it goes round: one of the offsets so far, and how many calls more it is kept for.
+  std::optional<U64> seen_;
+  U32 kept_ = 0, keep_ = 1;
 };
 
 /// A connection to a server, and the tree that it gives.

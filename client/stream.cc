@@ -151,6 +151,7 @@ asio::awaitable<Expected<Stream>> Stream::connect(Address address,
   const std::error_code failed = std::get<0>(won);
   if (failed) co_return failure(failed, doing);
   const int fd = socket.release();
+  (void)::fcntl(fd, F_SETFD, FD_CLOEXEC);
   transport::prepare_connection(fd);
   co_return Stream(executor, fd, fd);
 }

@@ -11,7 +11,7 @@ install(TARGETS 9p 9pdump 9pserve)
 set(ninep_includedir ${CMAKE_INSTALL_INCLUDEDIR}/ninep)
 file(GLOB proto_headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/proto/*.h)
 set(transports_headers address.h ends.h)
-set(client_headers attachment.h attributes.h blocking.h client.h error.h gate.h names.h operations.h
+set(client_headers attachment.h attributes.h blocking.h cancelled.h client.h error.h gate.h names.h operations.h
                    replies.h session.h stream.h together.h window.h)
 list(TRANSFORM transports_headers PREPEND ${PROJECT_SOURCE_DIR}/transports/)
 list(TRANSFORM client_headers PREPEND ${PROJECT_SOURCE_DIR}/client/)

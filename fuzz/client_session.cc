@@ -539,7 +539,7 @@ struct Use {
 };
 
 awaitable<void> use(Network& network, Use& use) {
-  const auto connect = [&network] { return network.connect(); };
+  const auto connect = [&network](std::chrono::milliseconds) { return network.connect(); };
   auto attachment = co_await Attachment::make(connect, use.again, use.options);
   if (!attachment) co_return;
   auto handle = co_await (*attachment)->root();

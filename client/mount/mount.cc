@@ -204,6 +204,13 @@ void Mount::end() {
   }
   state_ = State::kUnmounting;
   ending_.spawn(unmount());
+  ending_.spawn(give_up_the_lost());
+}
+
+// What waits for a server that is gone keeps nobody from unmounting.
+asio::awaitable<void> Mount::give_up_the_lost() {
+  const bool has_waited = co_await client::pause_for(kGrace);
+  if (has_waited && attachment_->is_lost()) attachment_->end();
 }
 
 asio::awaitable<void> Mount::unmount() {

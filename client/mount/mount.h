@@ -60,6 +60,7 @@ class Mount {
   bool is_ours() const;
   bool is_serving() const { return state_ == State::kServing || state_ == State::kUnmounting; }
   asio::awaitable<void> unmount();
+  asio::awaitable<void> give_up_the_lost();
   void give_up();
   void close();
   /// Bytes of one read or write of the kernel's.

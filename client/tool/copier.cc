@@ -37,14 +37,12 @@ bool takes(const std::vector<Found>& found, Budget::Share& share) {
   return share.take(size);
 }
 
-/// Tells one state of a file's content from others, in a name.
+/// Tells one state of a file's content from others.
 std::string stamp_of(const std::string& name, const Attributes& is) {
   std::string text = name;
   for (const U64 part : {is.attr.size, is.attr.mtime_sec, is.attr.mtime_nsec, is.attr.qid.path})
     text += "/" + std::to_string(part);
-  char hex[20];
-  std::snprintf(hex, sizeof hex, "%016zx", std::hash<std::string>()(text));
-  return hex;
+  return text;
 }
 
 /// A side without nanoseconds has whole seconds: the older dialects, and some file systems.
@@ -53,6 +51,12 @@ bool is_same(const Attributes& a, const Attributes& b) {
          a.attr.mtime_sec == b.attr.mtime_sec &&
          (a.attr.mtime_nsec == b.attr.mtime_nsec || a.attr.mtime_nsec == 0 ||
           b.attr.mtime_nsec == 0);
+}
+
+/// As utimensat(2) takes it, whatever a server says.
+timespec time_of(U64 seconds, U64 nanoseconds) {
+  constexpr U64 kMost = 999'999'999;
+  return {static_cast<time_t>(seconds), static_cast<long>(std::min(nanoseconds, kMost))};
 }
 
 bool is_unknown(const Expected<void>& done) {
@@ -85,6 +89,7 @@ struct Copier::Original {
   client::Signal done;
   std::string path;
   bool is_there = false;
+  std::optional<U64> number;  // its qid.path there, if it was left as it is
 };
 
 /// A file's content on its way.
@@ -92,8 +97,9 @@ struct Copier::Transfer {
   Source& source;
   Sink& sink;
   U64 next;  // the first byte that nobody has taken on
-  const U64 size;
-  std::set<U64> begun;  // blocks that aren't there yet, by where they begin
+  U64 size;
+  bool has_data = false;  // of this attempt, or of one before
+  std::set<U64> begun;    // blocks that aren't there yet, by where they begin
   std::optional<client::Error> wrong;
   std::vector<std::vector<std::byte>> rooms;  // that nobody uses now
 
@@ -122,10 +128,8 @@ Change Copier::change_of(const Attributes& is) const {
   Change change;
   const bool keeps_set_id = options_.owner || is.is_directory();
   change.mode = is.attr.mode & (keeps_set_id ? 07777 : 01777);
-  change.atime =
-      timespec{static_cast<time_t>(is.attr.atime_sec), static_cast<long>(is.attr.atime_nsec)};
-  change.mtime =
-      timespec{static_cast<time_t>(is.attr.mtime_sec), static_cast<long>(is.attr.mtime_nsec)};
+  change.atime = time_of(is.attr.atime_sec, is.attr.atime_nsec);
+  change.mtime = time_of(is.attr.mtime_sec, is.attr.mtime_nsec);
   if (options_.owner && is.has(getattr::kUid | getattr::kGid)) {
     change.uid = is.attr.uid;
     change.gid = is.attr.gid;
@@ -143,7 +147,7 @@ Awaitable<void> Copier::copy(Place& from, std::string name, Place& to, std::stri
                              std::string path) {
   const auto is = co_await from.stat(name);
   if (!is) co_return progress_.wrong(is.error());
-  Item item{&from, name, &to, to_name, path, static_cast<U8>(IFTODT(is->attr.mode))};
+  Item item{&from, name, &to, to_name, path, static_cast<U8>(IFTODT(is->attr.mode)), true};
   if (item.type == DT_DIR && !options_.recursive)
     co_return progress_.wrong(
         client::Error{Errno{EISDIR}, "copy " + from.path_of(name), "say -r to copy it all"});
@@ -151,10 +155,16 @@ Awaitable<void> Copier::copy(Place& from, std::string name, Place& to, std::stri
   if (!copied) progress_.wrong(copied.error());
 }
 
-Awaitable<void> Copier::contents(Place& from, Place& to, std::string path) {
+Awaitable<void> Copier::contents(Place& from, Place* to) {
+  if (to) targets_.insert(to->identity());
+  return contents(from, to, "");
+}
+
+Awaitable<void> Copier::contents(Place& from, Place* to, std::string path) {
   Budget::Share all_names(budget_);
   if (!all_names.take(Budget::kLevel + 2 * path.size())) give_up(too_much(from));
   bool is_whole = true;
+  UnderWay under_way;
   Group group(executor_);
   std::set<std::string> names;
   while (!given_up_) {
@@ -167,8 +177,8 @@ Awaitable<void> Copier::contents(Place& from, Place& to, std::string path) {
       give_up(too_much(from));
     for (Found& one : *found) {
       if (given_up_) break;
-      if (one.name.ends_with(".9p-part") && one.name.starts_with('.')) continue;
-      Item item{&from, one.name, &to, one.name, joined(path, one.name), one.type};
+      if (is_part_name(one.name)) continue;
+      Item item{&from, one.name, to, one.name, joined(path, one.name), one.type};
       if (options_.remove) names.insert(one.name);
       // As many files at once as there are places; directories as well, and where all are taken
       // one that is met is copied here and now: nobody waits for a place and keeps one.
@@ -178,19 +188,21 @@ Awaitable<void> Copier::contents(Place& from, Place& to, std::string path) {
         } else {
           co_await tree(std::move(item), false);
         }
-      } else if (co_await files_.enter()) {
-        group.spawn(file(std::move(item)));
+      } else if (under_way.insert(one.name).second) {
+        if (!co_await files_.enter()) break;
+        group.spawn(file(std::move(item), under_way));
       }
     }
   }
   co_await group.all_done();
   // What wasn't seen may be there.
-  if (options_.remove && is_whole && !given_up_) co_await remove_others(to, names);
+  if (to && options_.remove && is_whole && !given_up_) co_await remove_others(*to, names);
 }
 
-Awaitable<void> Copier::file(Item item) {
+Awaitable<void> Copier::file(Item item, UnderWay& under_way) {
   std::optional<Turn> turn(std::in_place, files_);
   const auto copied = co_await any(item, &turn);
+  under_way.erase(item.name);
   if (!copied) progress_.wrong(copied.error());
 }
 
@@ -216,12 +228,10 @@ Awaitable<Expected<void>> Copier::any(const Item& item, std::optional<Turn>* tur
   if (is->is_regular() && is->attr.size > kSizeMax)
     co_return error(EFBIG, "copy " + item.path, std::to_string(is->attr.size) + " bytes");
   progress_.found(is->is_regular() ? is->attr.size : 0);
-  if (options_.update) {
-    const auto there = co_await item.to->stat(item.to_name);
-    if (there && is_same(*is, *there)) {
-      progress_.skipped(is->attr.size);
-      co_return Expected<void>();
-    }
+  const auto target = co_await there(item, *is);
+  if (options_.update && target && is_same(*is, *target) && has_its_links(item, *is, *target)) {
+    progress_.skipped(is->attr.size);
+    co_return co_await attributes(item, *is, *target);
   }
   if (options_.dry) {
     progress_.file_done(item.path);
@@ -239,22 +249,83 @@ Awaitable<Expected<void>> Copier::any(const Item& item, std::optional<Turn>* tur
   co_return copied;
 }
 
+Awaitable<std::optional<Attributes>> Copier::there(const Item& item, const Attributes& is) {
+  if (!item.to || !(options_.update || options_.remove)) co_return std::nullopt;
+  const auto there = co_await item.to->stat(item.to_name);
+  if (!there) co_return std::nullopt;
+  const bool is_another_kind = ((there->attr.mode ^ is.attr.mode) & S_IFMT) != 0;
+  if (options_.remove && is_another_kind) {
+    co_await remove_tree(*item.to, item.to_name, static_cast<U8>(IFTODT(there->attr.mode)));
+    co_return std::nullopt;
+  }
+  co_return *there;
+}
+
+bool Copier::has_its_links(const Item& item, const Attributes& is, const Attributes& there) {
+  if (!is.is_regular() || is.attr.nlink < 2) return true;
+  const Identity identity{item.from->identity().of, is.attr.qid.path};
+  const auto known = originals_.find(identity);
+  if (known != originals_.end()) return known->second->number == there.attr.qid.path;
+  if (!kept_.take(kOriginalSize + item.path.size())) return true;
+  const auto original = std::make_shared<Original>(executor_, item.path);
+  original->is_there = true;
+  original->number = there.attr.qid.path;
+  original->done.set();
+  originals_.emplace(identity, original);
+  return true;
+}
+
+Awaitable<Expected<void>> Copier::attributes(const Item& item, const Attributes& is,
+                                             const Attributes& there) {
+  if (options_.dry || is.is_symlink()) co_return Expected<void>();
+  const Change all = change_of(is);
+  Change change;
+  const bool is_theirs = all.uid && (*all.uid != there.attr.uid || *all.gid != there.attr.gid);
+  if (is_theirs) {
+    change.uid = all.uid;
+    change.gid = all.gid;
+  }
+  if (is_theirs || *all.mode != (there.attr.mode & 07777)) change.mode = all.mode;
+  if (options_.xattrs && is.is_regular()) {
+    auto wanted = co_await item.from->xattrs(item.name, options_.owner);
+    NINEP_CO_RETURN_IF_WRONG(wanted);
+    const auto had = co_await item.to->xattrs(item.to_name, options_.owner);
+    NINEP_CO_RETURN_IF_WRONG(had);
+    std::erase_if(*wanted,
+                  [&](const auto& one) { return std::ranges::find(*had, one) != had->end(); });
+    if (!wanted->empty()) {
+      const auto set = co_await item.to->set_xattrs(item.to_name, std::move(*wanted));
+      NINEP_CO_RETURN_IF_WRONG(set);
+    }
+  }
+  if (!change.mode && !change.uid) co_return Expected<void>();
+  co_return co_await item.to->change(item.to_name, change);
+}
+
 Awaitable<Expected<void>> Copier::directory(const Item& item) {
   auto from = co_await item.from->enter(item.name);
   if (!from && client::is(from.error(), ENAMETOOLONG)) give_up(from.error());
   if (given_up_) co_return Expected<void>();
   NINEP_CO_RETURN_IF_WRONG(from);
+  if (targets_.contains((*from)->identity()))
+    co_return error(EINVAL, "copy " + item.path, "it would be copied into itself");
   const auto is = co_await item.from->stat(item.name);
   NINEP_CO_RETURN_IF_WRONG(is);
+  const auto target = co_await there(item, *is);
   if (options_.dry) {
     progress_.file_done(item.path + "/");
+    Expected<std::unique_ptr<Place>> to;
+    if (target) to = co_await item.to->enter(item.to_name);
+    Place* const into = to ? to->get() : nullptr;
+    co_await contents(**from, into, item.path);
     co_return Expected<void>();
   }
   const auto made = co_await item.to->mkdir(item.to_name);
   NINEP_CO_RETURN_IF_WRONG(made);
   auto to = co_await item.to->enter(item.to_name);
   NINEP_CO_RETURN_IF_WRONG(to);
-  co_await contents(**from, **to, item.path);
+  if (item.is_top) targets_.insert((*to)->identity());
+  co_await contents(**from, to->get(), item.path);
   if (options_.xattrs) {
     auto xattrs = co_await item.from->xattrs(item.name, options_.owner);
     NINEP_CO_RETURN_IF_WRONG(xattrs);
@@ -270,10 +341,11 @@ Awaitable<Expected<void>> Copier::directory(const Item& item) {
 Awaitable<Expected<void>> Copier::regular(const Item& item, const Attributes& is) {
   if (is.attr.nlink < 2) co_return co_await content(item, is);
   // Where there is no memory for more of them, a name becomes a file of its own.
-  const bool is_known = originals_.contains(is.attr.qid.path);
+  const Identity identity{item.from->identity().of, is.attr.qid.path};
+  const bool is_known = originals_.contains(identity);
   if (!is_known && !kept_.take(kOriginalSize + item.path.size()))
     co_return co_await content(item, is);
-  const auto [at, is_first] = originals_.try_emplace(is.attr.qid.path, nullptr);
+  const auto [at, is_first] = originals_.try_emplace(identity, nullptr);
   if (is_first) {
     const auto original = at->second = std::make_shared<Original>(executor_, item.path);
     const auto copied = co_await content(item, is);
@@ -306,19 +378,49 @@ Awaitable<Expected<void>> Copier::content_once(const Item& item, const Attribute
                                                bool is_counted) {
   auto source = co_await item.from->read(item.name);
   NINEP_CO_RETURN_IF_WRONG(source);
-  auto sink = co_await item.to->write(item.to_name, stamp_of(item.to_name, is));
-  NINEP_CO_RETURN_IF_WRONG(sink);
   Xattrs xattrs;
   if (options_.xattrs) {
     auto got = co_await item.from->xattrs(item.name, options_.owner);
     NINEP_CO_RETURN_IF_WRONG(got);
     xattrs = std::move(*got);
   }
+  auto sink = co_await item.to->write(item.to_name, stamp_of(item.to_name, is));
+  NINEP_CO_RETURN_IF_WRONG(sink);
   Transfer transfer{**source, **sink, std::min((*sink)->begins_at(), is.attr.size), is.attr.size};
+  transfer.has_data = transfer.next > 0;
   if (!is_counted) progress_.did(transfer.next, false);
-  co_await blocks(item, transfer);
-  if (transfer.wrong) co_return std::unexpected(*transfer.wrong);
-  co_return co_await (*sink)->finish(is.attr.size, change_of(is), std::move(xattrs));
+  Expected<void> done;
+  if (is.attr.size == 0)
+    done = co_await sizeless(transfer);
+  else
+    co_await blocks(item, transfer);
+  if (transfer.wrong) done = std::unexpected(*transfer.wrong);
+  if (done) done = co_await (*sink)->finish(transfer.size, change_of(is), std::move(xattrs));
+  if (!done && is_of_no_use(transfer, done.error())) co_await (*sink)->discard();
+  co_return done;
+}
+
+// What a part that is left has: nothing, or what there is no room for.
+bool Copier::is_of_no_use(const Transfer& transfer, const client::Error& why) {
+  return why.fate == client::Fate::kKnown && (!transfer.has_data || client::is(why, ENOSPC) ||
+                                              client::is(why, EDQUOT) || client::is(why, EFBIG));
+}
+
+Awaitable<Expected<void>> Copier::sizeless(Transfer& transfer) {
+  constexpr std::size_t kSome = 64 << 10;
+  if (!co_await memory_.enter(kSome)) co_return error(ECANCELED, "copy");
+  const Turn turn(memory_, kSome);
+  std::vector<std::byte> room(kSome);
+  for (;;) {
+    const auto got = co_await transfer.source.read(transfer.size, room);
+    NINEP_CO_RETURN_IF_WRONG(got);
+    if (*got == 0) co_return Expected<void>();
+    const auto written = co_await transfer.sink.write(transfer.size, Bytes(room).first(*got));
+    NINEP_CO_RETURN_IF_WRONG(written);
+    transfer.size += *got;
+    transfer.has_data = true;
+    progress_.did(*got, true);
+  }
 }
 
 // So many blocks at once as the connections are worth; the last of a file, which most files have
@@ -383,6 +485,7 @@ Awaitable<Expected<void>> Copier::move_block(Transfer& transfer, U64 at, Room ro
     std::size_t end = begin + piece(begin).size();
     while (end < room.size() && !is_zero(piece(end))) end += piece(end).size();
     const Bytes part = Bytes(room).subspan(begin, end - begin);
+    transfer.has_data = true;
     const auto written = co_await transfer.sink.write(at + begin, part);
     NINEP_CO_RETURN_IF_WRONG(written);
     progress_.did(part.size(), true);
@@ -444,6 +547,7 @@ Awaitable<void> Copier::remove_others(Place& to, const std::set<std::string>& na
 }
 
 Awaitable<void> Copier::remove_tree(Place& in, std::string name, U8 type) {
+  if (options_.dry) co_return progress_.removed(in.path_of(name));
   if (type == DT_UNKNOWN) {
     const auto is = co_await in.stat(name);
     if (!is) co_return progress_.wrong(is.error());
@@ -457,7 +561,8 @@ Awaitable<void> Copier::remove_tree(Place& in, std::string name, U8 type) {
   }
   if (given_up_) co_return;
   const auto removed = co_await in.remove(name, type == DT_DIR);
-  if (!removed) progress_.wrong(removed.error());
+  if (!removed) co_return progress_.wrong(removed.error());
+  progress_.removed(in.path_of(name));
 }
 
 }  // namespace ninep::tool

@@ -31,34 +31,49 @@ class Copier {
   /// open_place() gave.
   Awaitable<void> copy(Place& from, std::string name, Place& to, std::string to_name,
                        std::string path);
-  /// All that is in the directory.
-  Awaitable<void> contents(Place& from, Place& to, std::string path);
+  /// All that is in the directory. `to`: null, in a dry run, where it isn't there.
+  Awaitable<void> contents(Place& from, Place* to);
 
  private:
   /// A file on its way.
   struct Item {
     Place* from;
     std::string name;
-    Place* to;
+    Place* to;  // null, in a dry run: it isn't there
     std::string to_name;
     std::string path;
     U8 type = 0;  // DT_*
+    bool is_top = false;
   };
+  /// Of a directory, what is being copied: a server may name it twice.
+  using UnderWay = std::set<std::string>;
   class Turn;
   struct Original;
   struct Transfer;
 
-  Awaitable<void> file(Item item);
+  Awaitable<void> contents(Place& from, Place* to, std::string path);
+  Awaitable<void> file(Item item, UnderWay& under_way);
   Awaitable<void> tree(Item item, bool has_place);
   /// `turn`: of the caller's, who needs none for a directory; may be null.
   Awaitable<Expected<void>> any(const Item& item, std::optional<Turn>* turn);
   Awaitable<Expected<void>> directory(const Item& item);
+  /// What is there already, if it is to be looked at. With what is of another kind there is nothing
+  /// there afterwards, where what the source hasn't got goes.
+  Awaitable<std::optional<Attributes>> there(const Item& item, const Attributes& is);
+  /// Of a file with several names, whether the one that is there is one of the target's as well.
+  bool has_its_links(const Item& item, const Attributes& is, const Attributes& there);
+  /// Permissions and attributes of a file that is left as it is.
+  Awaitable<Expected<void>> attributes(const Item& item, const Attributes& is,
+                                       const Attributes& there);
   Awaitable<Expected<void>> regular(const Item& item, const Attributes& is);
   Awaitable<Expected<void>> content(const Item& item, const Attributes& is);
   /// `is_counted`: what is there already was told to `progress_` before.
+  static bool is_of_no_use(const Transfer& transfer, const client::Error& why);
   Awaitable<Expected<void>> content_once(const Item& item, const Attributes& is, bool is_counted);
   Awaitable<void> blocks(const Item& item, Transfer& transfer);
   Awaitable<void> one_block(Transfer& transfer, U64 at, std::size_t size);
+  /// A file that has content and no size, as those of /proc.
+  Awaitable<Expected<void>> sizeless(Transfer& transfer);
   Awaitable<Expected<void>> move_block(Transfer& transfer, U64 at, Room room);
   Awaitable<Expected<void>> other(const Item& item, const Attributes& is);
   Awaitable<void> remove_others(Place& to, const std::set<std::string>& names);
@@ -78,7 +93,8 @@ class Copier {
   Budget budget_;
   Budget::Share kept_{budget_};  // for originals_
   bool given_up_ = false;
-  std::map<U64, std::shared_ptr<Original>> originals_;  // by qid.path: what has several names
+  std::map<Identity, std::shared_ptr<Original>> originals_;  // what has several names
+  std::set<Identity> targets_;  // directories that are copied to, from their top
 };
 
 }  // namespace ninep::tool

@@ -39,13 +39,15 @@ Awaitable<Expected<void>> cat_one(Tool& tool, const Target& target) {
   auto file = co_await node->open(lopen::kReadOnly);
   NINEP_CO_RETURN_IF_WRONG(file);
   const auto executor = co_await asio::this_coro::executor;
+  constexpr std::size_t kAheadMax = 256;
   const std::size_t block = std::min<std::size_t>(file->iounit(), 1 << 20);
   std::list<Ahead> all;
   client::Group reading(executor);
   Expected<void> done;
   U64 offset = 0;
   for (bool is_over = false; !is_over;) {
-    while (all.size() * block <= file->attachment()->reads().size()) {
+    while (all.empty() ||
+           (all.size() < kAheadMax && all.size() * block <= file->attachment()->reads().size())) {
       Ahead& ahead = all.emplace_back(executor);
       ahead.room.resize(block);
       reading.spawn(read_ahead(*file, offset, ahead));
@@ -146,9 +148,10 @@ Awaitable<Expected<void>> copy_contents(Tool& tool, Copier& copier, const Copy& 
     const auto made = co_await make_directory(tool, to);
     NINEP_CO_RETURN_IF_WRONG(made);
   }
-  auto target = co_await open_place(tool, to);
+  Expected<std::unique_ptr<Place>> target;
+  if (is_there || !what.options.dry) target = co_await open_place(tool, to);
   NINEP_CO_RETURN_IF_WRONG(target);
-  co_await copier.contents(**source, **target, "");
+  co_await copier.contents(**source, target->get());
   co_return Expected<void>();
 }
 
@@ -302,7 +305,8 @@ void add_data(CLI::App& app, Command& chosen) {
   9p sync --dry-run --delete ~/notes tcp:fileserver:/backup/notes
   9p sync --delete ~/notes tcp:fileserver:/backup/notes
 )") + kCopies);
-    c->add_flag("--delete", what->options.remove, "Remove what FROM hasn't got");
+    c->add_flag("--delete", what->options.remove,
+                "Remove what FROM hasn't got, and what is of another kind there");
   }
 }
 

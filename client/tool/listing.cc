@@ -81,7 +81,7 @@ json object(const Line& line) {
   if (!line.is) return o;
   const Attr& a = line.is->attr;
   const auto time = [](U64 sec, U64 nsec) {
-    return static_cast<double>(sec) + static_cast<double>(nsec) / 1e9;
+    return static_cast<double>(static_cast<std::int64_t>(sec)) + static_cast<double>(nsec) / 1e9;
   };
   o["mode"] = a.mode;
   o["type"] = S_ISDIR(a.mode)   ? "directory"

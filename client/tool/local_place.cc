@@ -105,7 +105,10 @@ class LocalSource final : public Source {
   U64 data_from(U64 offset) override {
     const off_t at = ::lseek(fd_.get(), static_cast<off_t>(offset), SEEK_DATA);
     if (at >= 0) return static_cast<U64>(at);
-    return errno == ENXIO ? ~U64{0} : offset;
+    // A hole to the end; which may be another one by now.
+    struct stat status{};
+    if (errno != ENXIO || ::fstat(fd_.get(), &status) != 0) return offset;
+    return std::max(offset, static_cast<U64>(status.st_size));
   }
 
  private:
@@ -146,6 +149,10 @@ class LocalSink final : public Sink {
       co_return failed("rename to", path_);
     co_return Expected<void>();
   }
+  Awaitable<void> discard() override {
+    (void)::unlinkat(directory_, part_.c_str(), 0);
+    co_return;
+  }
 
  private:
   const int directory_;
@@ -158,13 +165,17 @@ class LocalPlace final : public Place {
  public:
   /// `top`: the directory that all paths of link() are from; it outlives this one.
   LocalPlace(OwnedFd fd, int top, std::string path)
-      : fd_(std::move(fd)), top_(top < 0 ? fd_.get() : top), path_(std::move(path)) {}
+      : fd_(std::move(fd)), top_(top < 0 ? fd_.get() : top), path_(std::move(path)) {
+    struct stat status{};
+    if (::fstat(fd_.get(), &status) == 0) identity_ = {{nullptr, status.st_dev}, status.st_ino};
+  }
   ~LocalPlace() override {
     if (listing_) ::closedir(listing_);
   }
 
   std::size_t block() const override { return kBlock; }
   std::size_t depth() const override { return 0; }
+  Identity identity() const override { return identity_; }
   std::string path_of(const std::string& name) const override { return joined(path_, name); }
 
   Awaitable<Expected<std::vector<Found>>> next() override {
@@ -188,7 +199,11 @@ class LocalPlace final : public Place {
     struct statx status{};
     if (::statx(fd_.get(), name.c_str(), AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &status) != 0)
       co_return failed("stat", path_of(name));
-    co_return attributes_of(status);
+    Attributes is = attributes_of(status);
+    // Of another file system than its directory: its number says nothing here.
+    if (makedev(status.stx_dev_major, status.stx_dev_minor) != identity_.of.device)
+      is.attr.nlink = 1;
+    co_return is;
   }
 
   Awaitable<Expected<std::unique_ptr<Place>>> enter(std::string name) override {
@@ -234,18 +249,26 @@ class LocalPlace final : public Place {
   }
 
   Awaitable<Expected<std::unique_ptr<Sink>>> write(std::string name, std::string stamp) override {
-    const std::string part = part_name(name, stamp);
-    OwnedFd fd(::openat(fd_.get(), part.c_str(),
-                        O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
-    struct stat status{};
-    if (!fd || ::fstat(fd.get(), &status) != 0) co_return failed("create", path_of(name));
-    if (!S_ISREG(status.st_mode)) {
-      errno = EEXIST;
-      co_return failed("create", path_of(part));
+    for (unsigned number = 0; number < kPartNames; ++number) {
+      const std::string part = part_name(name, stamp, number);
+      auto fd = make_part(part);
+      struct statx status{};
+      if (!fd && errno == EEXIST) {
+        fd = OwnedFd(::openat(fd_.get(), part.c_str(), kPartFlags));
+        if (!fd || ::statx(fd.get(), "", AT_EMPTY_PATH, STATX_BASIC_STATS, &status) != 0 ||
+            !is_own_part(attributes_of(status), ::geteuid())) {
+          // What is in the way is no part of ours.
+          if (::unlinkat(fd_.get(), part.c_str(), 0) != 0) continue;
+          fd = make_part(part);
+          status = {};
+        }
+      }
+      if (!fd) break;
+      const U64 size = status.stx_size;
+      co_return std::make_unique<LocalSink>(fd_.get(), std::move(fd), part, name, path_of(name),
+                                            size - std::min(size, kPartRewind));
     }
-    const auto size = static_cast<U64>(status.st_size);
-    co_return std::make_unique<LocalSink>(fd_.get(), std::move(fd), part, name, path_of(name),
-                                          size - std::min(size, kPartRewind));
+    co_return failed("create", path_of(name));
   }
 
   Awaitable<Expected<void>> mkdir(std::string name) override {
@@ -296,6 +319,10 @@ class LocalPlace final : public Place {
   }
 
  private:
+  static constexpr int kPartFlags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+  OwnedFd make_part(const std::string& part) const {
+    return OwnedFd(::openat(fd_.get(), part.c_str(), kPartFlags | O_CREAT | O_EXCL, 0600));
+  }
   int path_fd(const std::string& name) const {
     return ::openat(fd_.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
   }
@@ -303,6 +330,7 @@ class LocalPlace final : public Place {
   OwnedFd fd_;
   const int top_;
   const std::string path_;
+  Identity identity_;
   DIR* listing_ = nullptr;
 };
 

@@ -120,8 +120,10 @@ int run(int argc, char** argv) {
     }
   }
   // Whoever wrote to a pipe or a disk is told when that went wrong.
-  if (std::fflush(stdout) != 0 || std::ferror(stdout)) {
-    std::perror("9p: standard output");
+  errno = 0;
+  if ((std::fflush(stdout) != 0 || std::ferror(stdout)) && tool.status() == 0) {
+    std::fprintf(stderr, "9p: write to standard output: %s\n",
+                 errno != 0 ? std::strerror(errno) : "it didn't take all");
     return 1;
   }
   return tool.status();

@@ -21,6 +21,17 @@ struct Mkdir {
   std::string mode;
 };
 
+/// One that is there already will do.
+Awaitable<Expected<void>> have_directory(Tool& tool, const Target& target, U32 mode) {
+  auto named = co_await tool.named(target);
+  NINEP_CO_RETURN_IF_WRONG(named);
+  const auto made = co_await named->directory.mkdir(named->name, mode);
+  if (made) co_return Expected<void>();
+  const auto there = co_await tool.node(target);
+  if (there && there->is_directory()) co_return Expected<void>();
+  co_return std::unexpected(made.error());
+}
+
 Awaitable<Expected<void>> mkdir_one(Tool& tool, const Target& target, const Mkdir& what) {
   const U32 usual = 0777 & ~mode_mask();
   const U32 mode = what.mode.empty() ? usual : static_cast<U32>(std::stoul(what.mode, nullptr, 8));
@@ -28,17 +39,17 @@ Awaitable<Expected<void>> mkdir_one(Tool& tool, const Target& target, const Mkdi
     Target above = target;
     for (std::size_t slash = 0; (slash = target.path.find('/', slash + 1)) != std::string::npos;) {
       above.path = target.path.substr(0, slash);
-      auto named = co_await tool.named(above);
-      NINEP_CO_RETURN_IF_WRONG(named);
-      const auto made = co_await named->directory.mkdir(named->name, usual);
-      if (!made && !is(made.error(), EEXIST)) co_return std::unexpected(made.error());
+      const auto has = co_await have_directory(tool, above, usual);
+      NINEP_CO_RETURN_IF_WRONG(has);
     }
+    if (target.name().empty()) co_return Expected<void>();
+    co_return co_await have_directory(tool, target, mode);
   }
   auto named = co_await tool.named(target);
   NINEP_CO_RETURN_IF_WRONG(named);
   const auto made = co_await named->directory.mkdir(named->name, mode);
-  if (made || (what.parents && is(made.error(), EEXIST))) co_return Expected<void>();
-  co_return std::unexpected(made.error());
+  NINEP_CO_RETURN_IF_WRONG(made);
+  co_return Expected<void>();
 }
 
 Awaitable<void> mkdir(Tool& tool, const Mkdir& what) {

@@ -38,6 +38,21 @@ class Sink {
   virtual Awaitable<Expected<void>> write(U64 offset, Bytes data) = 0;
   /// It is whole: it gets its size (the end may be a hole), its attributes, and its name.
   virtual Awaitable<Expected<void>> finish(U64 size, Change change, Xattrs xattrs) = 0;
+  /// What was written is of no use.
+  virtual Awaitable<void> discard() = 0;
+};
+
+/// What gives each of its files a number of its own: a server, or a file system of this host.
+struct FileSystem {
+  const void* server = nullptr;
+  U64 device = 0;
+  auto operator<=>(const FileSystem&) const = default;
+};
+/// Tells a file from all others.
+struct Identity {
+  FileSystem of;
+  U64 path = 0;  // qid.path
+  auto operator<=>(const Identity&) const = default;
 };
 
 struct Found {
@@ -53,6 +68,8 @@ class Place {
   virtual std::size_t block() const = 0;
   /// Bytes of a file that are worth having under way.
   virtual std::size_t depth() const = 0;
+  /// The directory itself; its file system is that of what is in it.
+  virtual Identity identity() const = 0;
   /// For people.
   virtual std::string path_of(const std::string& name) const = 0;
 
@@ -66,7 +83,8 @@ class Place {
   /// capabilities.
   virtual Awaitable<Expected<Xattrs>> xattrs(std::string name, bool all) = 0;
 
-  /// `stamp`: tells this content from others, so that an attempt that broke off goes on.
+  /// `stamp`: tells this content from others, so that an attempt that broke off goes on, if nobody
+  /// else can have written to what it left.
   virtual Awaitable<Expected<std::unique_ptr<Sink>>> write(std::string name, std::string stamp) = 0;
   /// A directory that is there already will do.
   virtual Awaitable<Expected<void>> mkdir(std::string name) = 0;
@@ -83,8 +101,16 @@ class Place {
 inline bool is_of_content(Str xattr) {
   return xattr.starts_with("user.") || xattr.starts_with("system.posix_acl_");
 }
-/// A part's name while a file isn't whole: hidden, and no longer than a name may be.
-std::string part_name(const std::string& name, const std::string& stamp);
+/// A part's name while a file isn't whole: hidden, and no longer than a name may be. `number`:
+/// where something of the earlier ones is in the way.
+std::string part_name(const std::string& name, const std::string& stamp, unsigned number);
+inline constexpr unsigned kPartNames = 8;
+bool is_part_name(Str name);
+/// Whether a part is of `uid`'s, and of nobody's else.
+inline bool is_own_part(const Attributes& is, U32 uid) {
+  return is.is_regular() && is.attr.nlink < 2 && (is.attr.mode & 0077) == 0 &&
+         (!is.has(getattr::kUid) || is.attr.uid == uid);
+}
 /// So many bytes before a part's end may be missing: what was under way when it broke off.
 inline constexpr U64 kPartRewind = 64 << 20;
 

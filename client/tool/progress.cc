@@ -49,6 +49,10 @@ void Progress::file_done(const std::string& path) {
   std::fprintf(stderr, "%s\n", shown(path).c_str());
 }
 
+void Progress::removed(const std::string& path) {
+  if (show_ == Show::kLines) std::fprintf(stderr, "removed: %s\n", shown(path).c_str());
+}
+
 void Progress::wrong(const client::Error& error) {
   ++errors_;
   clear();

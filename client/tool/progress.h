@@ -27,6 +27,8 @@ class Progress {
     show();
   }
   void file_done(const std::string& path);
+  /// Of the target.
+  void removed(const std::string& path);
   void skipped(U64 bytes) {
     ++files_;
     ++files_skipped_;

@@ -1,3 +1,7 @@
+#include <array>
+#include <cstdio>
+#include <functional>
+
 #include <sys/stat.h>
 
 #include "client/tool/place.h"
@@ -47,6 +51,7 @@ class RemoteSink final : public Sink {
     NINEP_CO_RETURN_IF_WRONG(renamed);
     co_return co_await file_.close();
   }
+  Awaitable<void> discard() override { (void)co_await directory_.remove(part_); }
 
  private:
   Node& directory_;
@@ -69,6 +74,7 @@ class RemotePlace final : public Place {
   std::size_t depth() const override {
     return std::max(node_.attachment()->reads().size(), node_.attachment()->writes().size());
   }
+  Identity identity() const override { return {{node_.attachment().get(), 0}, node_.qid().path}; }
   std::string path_of(const std::string& name) const override {
     const std::string in = node_.path();
     return in == "/" ? name : in + "/" + name;
@@ -134,22 +140,32 @@ class RemotePlace final : public Place {
   }
 
   Awaitable<Expected<std::unique_ptr<Sink>>> write(std::string name, std::string stamp) override {
-    const std::string part = part_name(name, stamp);
-    auto file = co_await node_.create(part, lopen::kReadWrite | lopen::kExclusive, 0600);
-    if (file) co_return std::make_unique<RemoteSink>(node_, std::move(*file), part, name, 0);
-    if (!is(file.error(), EEXIST) && !is(file.error(), EIO))
-      co_return std::unexpected(file.error());
-    // An attempt that broke off.
-    auto node = co_await node_.walk(part);
-    NINEP_CO_RETURN_IF_WRONG(node);
-    const auto status = co_await node->stat();
-    NINEP_CO_RETURN_IF_WRONG(status);
-    if (!status->is_regular()) co_return error(EEXIST, "create " + path_of(part));
-    file = co_await node->open(lopen::kReadWrite);
-    NINEP_CO_RETURN_IF_WRONG(file);
-    const U64 size = status->attr.size;
-    co_return std::make_unique<RemoteSink>(node_, std::move(*file), part, name,
-                                           size - std::min(size, kPartRewind));
+    constexpr U32 kHow = lopen::kReadWrite | lopen::kExclusive;
+    Expected<File> file;
+    for (unsigned number = 0; number < kPartNames; ++number) {
+      const std::string part = part_name(name, stamp, number);
+      U64 size = 0;
+      file = co_await node_.create(part, kHow, 0600);
+      const bool is_in_the_way = !file && (is(file.error(), EEXIST) || is(file.error(), EIO));
+      if (is_in_the_way) {
+        auto node = co_await node_.walk(part);
+        NINEP_CO_RETURN_IF_WRONG(node);
+        const auto status = co_await node->stat();
+        NINEP_CO_RETURN_IF_WRONG(status);
+        if (is_own_part(*status, node_.attachment()->options().user.uid)) {
+          size = status->attr.size;
+          file = co_await node->open(lopen::kReadWrite);
+        } else {
+          const auto removed = co_await node_.remove(part);
+          if (!removed) continue;
+          file = co_await node_.create(part, kHow, 0600);
+        }
+      }
+      NINEP_CO_RETURN_IF_WRONG(file);
+      co_return std::make_unique<RemoteSink>(node_, std::move(*file), part, name,
+                                             size - std::min(size, kPartRewind));
+    }
+    co_return std::unexpected(file.error());
   }
   Awaitable<Expected<void>> mkdir(std::string name) override {
     const auto made = co_await node_.mkdir(name, 0700);
@@ -206,10 +222,25 @@ Awaitable<Expected<std::unique_ptr<Place>>> remote_place(client::Node directory)
                                           std::make_shared<Node>(std::move(*top)));
 }
 
-std::string part_name(const std::string& name, const std::string& stamp) {
+namespace {
+constexpr Str kPart = ".9p-part";
+constexpr std::size_t kStampSize = 16;
+}  // namespace
+
+std::string part_name(const std::string& name, const std::string& stamp, unsigned number) {
   constexpr std::size_t kNameMax = 255;
-  const std::string end = "." + stamp + ".9p-part";
+  std::array<char, kStampSize + 1> hex;
+  const std::string all = number == 0 ? stamp : stamp + "/" + std::to_string(number);
+  std::snprintf(hex.data(), hex.size(), "%016zx", std::hash<std::string>()(all));
+  const std::string end = "." + std::string(hex.data()) + std::string(kPart);
   return "." + name.substr(0, kNameMax - 1 - end.size()) + end;
+}
+
+bool is_part_name(Str name) {
+  if (!name.starts_with('.') || !name.ends_with(kPart)) return false;
+  name.remove_suffix(kPart.size());
+  return name.size() > kStampSize + 2 && name[name.size() - kStampSize - 1] == '.' &&
+         name.find_last_not_of("0123456789abcdef") == name.size() - kStampSize - 1;
 }
 
 }  // namespace ninep::tool

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include <asio/this_coro.hpp>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -89,9 +90,12 @@ Awaitable<int> run_command(const std::vector<std::string>& command) {
   std::vector<char*> arguments;
   for (const std::string& one : command) arguments.push_back(const_cast<char*>(one.c_str()));
   arguments.push_back(nullptr);
+  const pid_t parent = ::getpid();
   const pid_t child = ::fork();
   if (child == 0) {
     ::signal(SIGPIPE, SIG_DFL);
+    ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // whoever has no lock any more
+    if (::getppid() != parent) ::_exit(128 + SIGTERM);
     ::execvp(arguments[0], arguments.data());
     std::perror(arguments[0]);
     ::_exit(127);
@@ -202,7 +206,7 @@ void add_session(CLI::App& app, Command& chosen) {
   9p lock tcp:fileserver:/home/me/.lock
 
 EXIT STATUS
-  The command's own. 1 where the lock was lost with the connection, and where it was there again only
+  The command's own, which gets SIGTERM where 9p is ended before it. 1 where the lock was lost with the connection, and where it was there again only
   after a while, in which others could have had it.
 )");
     c->add_flag("-s,--shared", what->shared, "A read lock");

@@ -15,11 +15,10 @@
 #include <sys/stat.h>
 
 #include "server/fs/memory.h"
-#include "tests/client/proxy.h"
+#include "tests/client/pattern.h"
+#include "tests/client/served.h"
 #include "tests/conversation/gate.h"
 #include "tests/conversation/host.h"
-#include "tests/server/program.h"
-#include "tests/transports/temp_dir.h"
 
 namespace ninep::test {
 namespace {
@@ -111,6 +110,7 @@ constexpr bool kSame =
   X(File, lock, (Lock(), true))                                     \
   X(File, unlock, (Lock()))                                         \
   X(File, has_locks, ())                                            \
+  X(File, has_its_locks, ())                                        \
   X(File, test_lock, (Lock()))                                      \
   X(Directory, stat, ())                                            \
   X(Directory, fsync, ())                                           \
@@ -188,12 +188,6 @@ std::string read_all(File& file, std::size_t size, U64 offset = 0) {
   got.resize(get(file.read(offset, std::as_writable_bytes(std::span(got)))));
   return got;
 }
-std::string pattern(std::size_t size, U32 x = 1) {
-  std::string text(size, '\0');
-  for (char& c : text) c = static_cast<char>((x = x * 1664525 + 1013904223) >> 24);
-  return text;
-}
-
 /// Threads of this process; what its sanitizer runs is among them.
 std::vector<std::filesystem::path> threads() {
   std::vector<std::filesystem::path> threads;
@@ -202,37 +196,11 @@ std::vector<std::filesystem::path> threads() {
   return threads;
 }
 
-class BlockingTest : public testing::Test {
+class BlockingTest : public testing::Test, protected Served {
  protected:
-  BlockingTest() {
-    std::filesystem::create_directory(tree());
-    start();
-    proxy.emplace(folder.path() + "/proxy", folder.path() + "/server");
-  }
-  std::string tree() const { return folder.path() + "/tree"; }
-  void start() {
-    server.emplace(
-        std::vector<std::string>{"--listen", "unix:" + folder.path() + "/server", tree()});
-    ASSERT_TRUE(server->says("listening on"));
-  }
-  void kill() {
-    server->signal(SIGKILL);
-    server->wait();
-  }
   blocking::Client connect(client::Options options = {}) {
-    return get(blocking::Client::connect("unix:" + folder.path() + "/proxy", options));
+    return get(blocking::Client::connect(address(), options));
   }
-  void write(const std::string& name, Str content) {
-    std::ofstream(tree() + "/" + name) << content;
-  }
-  std::string content(const std::string& name) {
-    std::ifstream in(tree() + "/" + name);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
-
-  TempDir folder;
-  std::optional<Program> server;
-  std::optional<Proxy> proxy;
 };
 
 TEST_F(BlockingTest, Files) {

@@ -11,9 +11,8 @@
 
 #include "client/together.h"
 #include "tests/client/on_loop.h"
-#include "tests/client/proxy.h"
-#include "tests/server/program.h"
-#include "tests/transports/temp_dir.h"
+#include "tests/client/pattern.h"
+#include "tests/client/served.h"
 
 namespace ninep::test {
 namespace {
@@ -29,73 +28,16 @@ using client::File;
 using client::Lock;
 using client::Node;
 
-class ClientTest : public testing::Test {
+class ClientTest : public OnLoop, protected Served {
  protected:
-  ClientTest() {
-    std::filesystem::create_directory(tree());
-    start();
-    proxy.emplace(folder.path() + "/proxy", folder.path() + "/server");
-    connect();
-  }
-  std::string tree() const { return folder.path() + "/tree"; }
-  void start() {
-    server.emplace(
-        std::vector<std::string>{"--listen", "unix:" + folder.path() + "/server", tree()});
-    ASSERT_TRUE(server->says("listening on"));
-  }
-  void restart() {
-    server->signal(SIGKILL);
-    server->wait();
-    start();
-  }
+  ClientTest() { connect(); }
   Client& connect(client::Options options = {}) {
-    auto connected = run(context, Client::connect("unix:" + folder.path() + "/proxy", options));
-    NINEP_CHECK(connected);
-    return clients.emplace_back(std::move(*connected));
-  }
-  template <class T>
-  auto wait(awaitable<T> work) {
-    return run(context, std::move(work));
-  }
-  /// What is there without an error, or the test ends.
-  template <class T>
-  T get(awaitable<Expected<T>> work) {
-    auto result = run(context, std::move(work));
-    if (!result) throw std::runtime_error(result.error().text());
-    if constexpr (!std::is_void_v<T>) return std::move(*result);
-  }
-  template <class T>
-  std::string error(awaitable<Expected<T>> work) {
-    const auto result = run(context, std::move(work));
-    return result ? "" : result.error().text();
+    return clients.emplace_back(get(Client::connect(address(), options)));
   }
   Node& at_root() { return clients.front().root(); }
-  void write(const std::string& name, Str content) {
-    std::ofstream(tree() + "/" + name) << content;
-  }
-  std::string content(const std::string& name) {
-    std::ifstream in(tree() + "/" + name);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
-  std::string read_all(File& file, std::size_t size, U64 offset = 0) {
-    std::string got(size, '\0');
-    got.resize(get(file.read(offset, std::as_writable_bytes(std::span(got)))));
-    return got;
-  }
 
-  TempDir folder;
-  asio::io_context context;
-  std::optional<Program> server;
-  std::optional<Proxy> proxy;
   std::list<Client> clients;
 };
-
-std::string pattern(std::size_t size) {
-  std::string text(size, '\0');
-  U32 x = 1;
-  for (char& c : text) c = static_cast<char>((x = x * 1664525 + 1013904223) >> 24);
-  return text;
-}
 
 TEST_F(ClientTest, Files) {
   Node& r = at_root();

@@ -69,5 +69,5 @@ same() {
     check "$1: content" diff -r --no-dereference -x pipe "$2" "$3"
     check "$1: facts" diff -u0 <(facts "$2") <(facts "$3")
     check "$1: attributes" diff -u0 <(xattrs "$2") <(xattrs "$3")
-    [ ! -e "$2/f" ] || [ -n "$(xattrs "$3")" ] || not_so "$1: there are no attributes"
+    [ ! -e "$2/hard" ] || [ -n "$(xattrs "$3")" ] || not_so "$1: there are no attributes"
 }

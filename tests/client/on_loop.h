@@ -1,12 +1,13 @@
-// Running a coroutine of the client to its end, for tests that are none.
+// Running coroutines of the client to their end, for tests that are none.
 #pragma once
 
 #include <optional>
 
 #include <asio/co_spawn.hpp>
 #include <asio/io_context.hpp>
+#include <gtest/gtest.h>
 
-#include "client/session.h"
+#include "client/client.h"
 
 namespace ninep::test {
 
@@ -24,5 +25,50 @@ T run(asio::io_context& context, asio::awaitable<T> work) {
   }
   return std::move(*result);
 }
+
+/// What is there without an error, or the test ends.
+template <class T>
+T must(client::Expected<T> result) {
+  if (!result) throw std::runtime_error(result.error().text());
+  if constexpr (!std::is_void_v<T>) return std::move(*result);
+}
+
+class OnLoop : public testing::Test {
+ protected:
+  template <class T>
+  auto wait(asio::awaitable<T> work) {
+    return run(context, std::move(work));
+  }
+  template <class T>
+  T get(asio::awaitable<client::Expected<T>> work) {
+    return must(run(context, std::move(work)));
+  }
+  /// "" where there is none.
+  template <class T>
+  std::string error(asio::awaitable<client::Expected<T>> work) {
+    const auto result = run(context, std::move(work));
+    return result ? "" : result.error().text();
+  }
+  std::string read_all(client::File& file, std::size_t size, U64 offset = 0) {
+    std::string got(size, '\0');
+    got.resize(get(file.read(offset, std::as_writable_bytes(std::span(got)))));
+    return got;
+  }
+  std::vector<client::Entry> entries(client::Node& node) {
+    client::Directory directory = get(node.open_directory());
+    std::vector<client::Entry> all;
+    for (std::vector<client::Entry> some; !(some = get(directory.next())).empty();)
+      all.insert(all.end(), some.begin(), some.end());
+    return all;
+  }
+  /// Until nothing is under way: what nobody has any more is clunked, and its connection closed.
+  void settle() {
+    context.restart();
+    context.run();
+  }
+  client::Stream stream_to(int fd) { return {context.get_executor(), fd, fd}; }
+
+  asio::io_context context;
+};
 
 }  // namespace ninep::test

@@ -13,6 +13,7 @@
 
 #include "server/fs/memory.h"
 #include "tests/client/on_loop.h"
+#include "tests/client/scripted.h"
 #include "tests/conversation/gate.h"
 #include "tests/conversation/host.h"
 
@@ -25,7 +26,7 @@ using client::Expected;
 using client::Session;
 using Opened = std::shared_ptr<Session>;
 
-class ClientSession : public testing::Test {
+class ClientSession : public OnLoop {
  protected:
   /// Our server, with a file "f" of 3,000,000 bytes, each of them its offset's last digits.
   void serve(U32 msize_max = 1 << 20) {
@@ -47,7 +48,6 @@ class ClientSession : public testing::Test {
     gate.open();
     gate.release_all();
   }
-  client::Stream stream_to(int fd) { return {context.get_executor(), fd, fd}; }
   Opened open(Session::Options options = {}) {
     Client c = host->connect();
     const int fd = ::dup(c.fd());
@@ -72,7 +72,6 @@ class ClientSession : public testing::Test {
     return run(context, s.call(request, patience));
   }
 
-  asio::io_context context;
   Gate gate;
   std::unique_ptr<Host> host;
   std::string content;
@@ -94,7 +93,7 @@ TEST_F(ClientSession, Talks) {
   EXPECT_FALSE(s->lost());
 }
 
-awaitable<std::string> read_all(Session& s, std::size_t size) {
+awaitable<std::string> read_through(Session& s, std::size_t size) {
   std::string got(size, '\0');
   for (std::size_t at = 0; at < size;) {
     auto reading = s.read(Fid{1}, at, std::as_writable_bytes(std::span(got)).subspan(at));
@@ -111,13 +110,13 @@ TEST_F(ClientSession, DataOfEverySize) {
     const Opened s = open({.msize = msize});
     EXPECT_EQ(s->msize(), msize);
     ASSERT_TRUE(run(context, attach(*s)));
-    EXPECT_TRUE(run(context, read_all(*s, content.size())) == content) << msize;
+    EXPECT_TRUE(run(context, read_through(*s, content.size())) == content) << msize;
     std::string changed(std::min<std::size_t>(s->payload_max(), 2'000'000), 'w');
     const auto written = ask(*s, Twrite{Fid{1}, 5, as_bytes(changed)});
     ASSERT_TRUE(written) << written.error().text();
     EXPECT_EQ((*written)->count, changed.size());
     content.replace(5, changed.size(), changed);
-    EXPECT_TRUE(run(context, read_all(*s, content.size())) == content) << msize;
+    EXPECT_TRUE(run(context, read_through(*s, content.size())) == content) << msize;
     const std::string too_much(s->payload_max() + 2, 'x');
     EXPECT_FALSE(ask(*s, Twrite{Fid{1}, 0, as_bytes(too_much)}));
   }
@@ -171,36 +170,6 @@ TEST_F(ClientSession, GivesUp) {
   later.join();
 }
 
-/// A server that reads a frame and answers it with what it is told to.
-class Scripted {
- public:
-  /// After the last answer it closes, or says no more until the client closes.
-  enum class Then { kClose, kSayNothing };
-  explicit Scripted(std::vector<std::function<std::vector<std::byte>(Bytes)>> answers,
-                    Then then = Then::kClose) {
-    int pair[2];
-    NINEP_CHECK(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
-    client = pair[0];
-    thread_ = std::thread([fd = pair[1], answers = std::move(answers), then] {
-      for (const auto& answer : answers) {
-        U32 size;
-        if (::recv(fd, &size, sizeof size, MSG_WAITALL) != sizeof size) break;
-        std::vector<std::byte> frame(size);
-        std::memcpy(frame.data(), &size, sizeof size);
-        if (::recv(fd, frame.data() + 4, size - 4, MSG_WAITALL) < 0) break;
-        const auto back = answer(frame);
-        if (::send(fd, back.data(), back.size(), MSG_NOSIGNAL) < 0) break;
-      }
-      for (char c; then == Then::kSayNothing && ::recv(fd, &c, 1, 0) > 0;) continue;
-      ::close(fd);
-    });
-  }
-  ~Scripted() { thread_.join(); }
-  int client;
-
- private:
-  std::thread thread_;
-};
 template <Message R>
 std::vector<std::byte> reply(Bytes frame, const R& r, Dialects d = kDotL) {
   return frame_of(read_header(frame).tag, r, d);

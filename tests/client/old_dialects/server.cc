@@ -1,4 +1,4 @@
-#include "tests/client/old_server.h"
+#include "tests/client/old_dialects/server.h"
 
 #include <atomic>
 #include <cerrno>

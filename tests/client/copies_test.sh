@@ -1,0 +1,178 @@
+#!/bin/bash
+# copies_test.sh 9P 9PSERVE: what is easy to get wrong in copies: what must not be copied, removed, taken
+# for something else, or believed. Ends with 77, and says why, where it can't be tried.
+set -u
+p=$(realpath "$1") server=$(realpath "$2")
+[ "$(id -u)" = 0 ] || { echo 'skipped: needs root: it mounts, and writes as somebody else'; exit 77; }
+[ -n "${NINEP_OWN_MOUNTS:-}" ] || NINEP_OWN_MOUNTS=yes exec unshare -m --propagation private "$0" "$@"
+dir=$(mktemp -d) || exit 1
+chmod 755 "$dir"
+pid=
+trap 'kill -9 $pid 2>/dev/null; umount -l "$dir"/t/* 2>/dev/null; rm -rf --one-file-system "$dir"' EXIT
+. "$(dirname "$0")/lib.sh"
+at=unix:$dir/s export=$dir/export
+start() {
+    "$server" --listen "$at" "$export" >>"$dir/log" 2>&1 &
+    pid=$!
+    until "$p" --wait 0 ls "$at" >/dev/null 2>&1; do
+        kill -0 $pid || { cat "$dir/log"; exit 1; }
+        sleep 0.05
+    done
+}
+mkdir "$export" "$dir/t"
+cd "$dir/t" || exit 1
+start
+
+# ---------------------------------------------------------------- a dry run changes nothing
+mkdir -p from/d/e from/new/f to/keep/deep to/d
+echo 1 >from/d/e/f
+echo 1 >from/new/f/g
+echo 1 >to/keep/deep/precious
+echo 1 >to/precious
+cp -a to "$export/to"
+for target in to "$at:/to"; do
+    check 'a dry run' "$p" sync --dry-run --delete from "$target"
+    for word in d/e/f new/f/g 'removed: .*precious' 'removed: .*keep'; do
+        grep -q "$word" "$dir/said" || not_so "a dry run doesn't say $word: $(said)"
+    done
+done
+for folder in to "$export/to"; do
+    is=$(cd $folder && find . | sort | tr '\n' ' ')
+    [ "$is" = '. ./d ./keep ./keep/deep ./keep/deep/precious ./precious ' ] || not_so "a dry run left: $is"
+done
+says d/e/f "$p" sync -n from "$at:/none"
+says keep/deep/precious "$p" get -rn "$at:/to" none
+[ ! -e none ] && [ ! -e "$export/none" ] || not_so 'a dry run made something'
+check 'and now it does' "$p" sync --delete from "$at:/to"
+check 'and now it does' diff -r from "$export/to"
+
+# ---------------------------------------------------------------- hard links, and what only looks alike
+mkdir one two
+mount -t tmpfs one one
+mount -t tmpfs two two
+for fs in one two; do
+    mkdir $fs/d
+    echo "of $fs" >$fs/d/f
+    ln $fs/d/f $fs/d/g
+done
+[ "$(stat -c %i one/d/f)" = "$(stat -c %i two/d/f)" ] || not_so 'the numbers differ: nothing is tried'
+mkdir both
+mount --rbind . both
+check 'files of one number' "$p" put -r both/one both/two "$at:/"
+for fs in one two; do
+    for name in f g; do
+        [ "$(cat "$export/$fs/d/$name")" = "of $fs" ] || not_so "$fs/d/$name is $(cat "$export/$fs/d/$name")"
+    done
+done
+umount -R both
+rmdir both
+mkdir hl
+echo text >hl/a
+ln hl/a hl/b
+check 'sync' "$p" sync hl "$at:/hl"
+ln hl/a hl/c
+check 'a new link' "$p" sync hl "$at:/hl"
+rm "$export/hl/b"
+cp -p "$export/hl/a" "$export/hl/b"
+check 'a link that has become a file' "$p" sync hl "$at:/hl"
+[ "$(stat -c %h "$export/hl/a")" = 3 ] || not_so "sync leaves $(stat -c %h "$export/hl/a") links"
+
+# ---------------------------------------------------------------- into itself
+mkdir -p "$export/self/x"
+echo 1 >"$export/self/x/f"
+says 'copied into itself' "$p" cp -r "$at:/self" "$at:/self"
+says 'copied into itself' "$p" sync "$at:/self" "$at:/self/x"
+[ "$(find "$export/self" | wc -l)" -lt 20 ] || not_so 'it was copied into itself, again and again'
+
+# ---------------------------------------------------------------- what has changed but for its content
+mkdir -p c/d
+echo text >c/f
+check sync "$p" sync c "$at:/c"
+chmod 600 c/f
+setfattr -n user.a -v b c/f
+check 'sync of permissions' "$p" sync c "$at:/c"
+same 'sync of permissions' c "$export/c"
+[ "$(getfattr --only-values -n user.a --absolute-names "$export/c/f")" = b ] || not_so 'sync of attributes'
+# What is of another kind makes way where it may.
+rm -r c
+mkdir -p c/f c/g
+touch c/d c/f/x c/g/y
+echo 1 >"$export/c/g"
+status 1 "$p" sync c "$at:/c"
+check 'sync of another kind' "$p" sync --delete c "$at:/c"
+same 'sync of another kind' c "$export/c"
+
+# ---------------------------------------------------------------- what others have put in the way
+head -c 100M /dev/urandom >secret
+cp -p secret "$export/secret"
+mkdir -m 1777 in "$export/in"
+for where in local remote; do
+    if [ $where = local ]; then folder=in target=in from=$at:/secret; else folder=$export/in target=$at:/in from=secret; fi
+    # The part's name, by an attempt that breaks off.
+    "$p" cp "$from" "$target/secret" >/dev/null 2>&1 &
+    until name=$(ls -A "$folder" | grep '^\.secret\..*\.9p-part$'); do kill -0 $! 2>/dev/null || break; done
+    kill -9 $!
+    wait $! 2>/dev/null
+    [ -n "$name" ] || not_so "$where: there was no part"
+    rm -f "$folder"/{,.}secret*
+    for kind in file link; do
+        case $kind in
+            file) setpriv --reuid=1000 --clear-groups sh -c "umask 0; yes EVIL | head -c 104857600 >'$folder/$name'" ;;
+            link) ln -s /etc/passwd "$folder/$name" ;;
+        esac
+        check "$where: a part that is another's ($kind)" "$p" cp "$from" "$target/secret"
+        cmp "$folder/secret" secret || not_so "$where: the content is another's ($kind)"
+        [ "$(stat -c %u "$folder/secret")" = 0 ] || not_so "$where: the file is another's ($kind)"
+        rm -f "$folder/$name" "$folder/secret"
+    done
+done
+
+# ---------------------------------------------------------------- files that aren't what they were
+check 'a file without a size' "$p" put /proc/version "$at:/version"
+cmp /proc/version "$export/version" || not_so 'a file without a size'
+head -c 400M /dev/urandom >shrinks
+"$p" put shrinks "$at:/shrinks" >"$dir/said" 2>&1 &
+until [ -n "$(find "$export" -name '.shrinks.*' -size +20M)" ]; do kill -0 $! || break; done
+: >shrinks
+wait $! && not_so 'a file that shrank was copied as if it were whole'
+grep -q 'became shorter' "$dir/said" || not_so "a file that shrank: $(said)"
+rm -f "$export"/.shrinks.*
+# Without room: said, and what there is no room for doesn't stay.
+mkdir small many
+mount -t tmpfs -o size=10M small small
+head -c 20M /dev/urandom >many/large
+cp many/large "$export/large"
+mkdir "$export/small"
+mount -t tmpfs -o size=10M small "$export/small" || not_so 'no tmpfs'
+kill -9 $pid
+wait $pid 2>/dev/null
+start
+says 'No space left' "$p" put many/large "$at:/small"
+says 'No space left' "$p" cp "$at:/large" small
+for folder in small "$export/small"; do
+    [ -z "$(ls -A $folder)" ] || not_so "without room, there stays $(ls -A $folder)"
+done
+umount "$export/small"
+
+# ---------------------------------------------------------------- the lock of a server that was there
+"$p" lock "$at:/c/d" -- sleep 4 >"$dir/lock" 2>&1 &
+locking=$!
+until [ "$("$p" --json lock "$at:/c/d" | grep -c '"free":false')" = 1 ]; do sleep 0.05; done
+kill -9 $pid
+wait $pid 2>/dev/null
+start
+wait $locking && not_so 'a lock that was lost for a while is nothing to tell of'
+grep -q 'lock' "$dir/lock" || not_so "of the lock that was lost it says $(cat "$dir/lock")"
+
+# ---------------------------------------------------------------- odds and ends
+check 'mkdir -p of the root' "$p" mkdir -p "$at:/"
+check 'mkdir -p of what is there' "$p" mkdir -p "$at:/c/f"
+status 1 "$p" mkdir -p "$at:/c/d"
+touch -d 1960-01-01 "$export/old"
+says '"mtime":-31' "$p" --json stat "$at:/old"
+touch own/.x.9p-part 2>/dev/null || { mkdir own; touch own/.x.9p-part; }
+check 'a name that only looks like a part' "$p" put -r own "$at:/"
+[ -e "$export/own/.x.9p-part" ] || not_so 'a name that only looks like a part'
+
+[ $failed = 0 ] && echo "all passed"
+exit $failed

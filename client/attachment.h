@@ -153,6 +153,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
 
   /// There is no connection now.
   bool is_lost() const { return operations_->session().lost(); }
+  /// How many replies have come on it, or on the last one.
+  U64 replies() const { return operations_->session().replies(); }
   /// Ends the connection, or the attempt to have the next one: what is under way fails with
   /// ECONNABORTED, and so does what comes after.
   void end() {

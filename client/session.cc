@@ -303,6 +303,7 @@ Awaited* Session::awaited(Tag tag) {
 void Session::answered(Tag tag) {
   Call& call = *call_of(tag);
   call.is_answered = true;
+  ++replies_count_;
   if (call.is_sent) call.done.set();
 }
 

@@ -75,6 +75,8 @@ class Session final : public Requests {
   /// the server broke the protocol; ETIMEDOUT: it doesn't answer even Tflush, or Tversion; ENOMEM.
   bool lost() const { return lost_.has_value(); }
   const Error& why_lost() const { return *lost_; }
+  /// How many replies have come.
+  U64 replies() const { return replies_count_; }
   /// Ends the session: what is under way fails with ECONNABORTED.
   void close() { lose(ECONNABORTED, "closed"); }
 
@@ -140,6 +142,7 @@ class Session final : public Requests {
   std::size_t sent_ = 0;         // bytes of the first one
   bool send_is_posted_ = false;  // or waits for the stream
   std::optional<Error> lost_;
+  U64 replies_count_ = 0;
 };
 
 // ------------------------------------------------------------------ what templates need

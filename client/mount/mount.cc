@@ -207,10 +207,18 @@ void Mount::end() {
   ending_.spawn(give_up_the_lost());
 }
 
-// What waits for a server that is gone keeps nobody from unmounting.
+// What waits for a server that is gone, or says nothing for a while, keeps nobody from unmounting.
 asio::awaitable<void> Mount::give_up_the_lost() {
+  constexpr int kSilent = 6;  // times kGrace
+  U64 heard = attachment_->replies();
+  for (int silent = 0; silent < kSilent && !attachment_->is_lost();) {
+    const bool has_waited = co_await client::pause_for(kGrace);
+    if (!has_waited) co_return;
+    silent = attachment_->replies() == heard ? silent + 1 : 0;
+    heard = attachment_->replies();
+  }
   const bool has_waited = co_await client::pause_for(kGrace);
-  if (has_waited && attachment_->is_lost()) attachment_->end();
+  if (has_waited) attachment_->end();
 }
 
 asio::awaitable<void> Mount::unmount() {

@@ -206,8 +206,9 @@ void add_session(CLI::App& app, Command& chosen) {
   9p lock tcp:fileserver:/home/me/.lock
 
 EXIT STATUS
-  The command's own, which gets SIGTERM where 9p is ended before it. 1 where the lock was lost with the connection, and where it was there again only
-  after a while, in which others could have had it.
+  The command's own, which gets SIGTERM where 9p is ended before it. 1 where the
+  lock was lost with the connection, and where it was there again only after a
+  while, in which others could have had it.
 )");
     c->add_flag("-s,--shared", what->shared, "A read lock");
     c->add_flag("-n,--no-wait", what->no_wait, "An error if somebody else has it");

@@ -184,7 +184,7 @@ EOF
     serve
     # shellcheck disable=SC2016
     env -i PATH="$dir/bin:$PATH" HOME="$dir" dir="$dir" MOUNT=version=9p2000.L DEVICE=server CACHE=open \
-        GIT="${NINEP_GIT:-testsuite}" CHURN="${NINEP_CHURN:-20000}" \
+        GIT="${NINEP_GIT:-testsuite}" CHURN="${NINEP_CHURN:-5000}" \
         unshare -m bash -c '
             mount() { /bin/mount "$@"; }
             mount --make-rprivate /
@@ -502,6 +502,21 @@ part_ends() {
     ended a
     finish 'whoever writes without a server'
     serve
+
+    # One signal is enough: a server that is gone, or hangs, is waited for a little, whatever --wait says.
+    general=(--wait 86400)
+    for how in gone hung; do
+        : >"$dir/said-a"
+        mounted a
+        started open "$helper" write_on "$m/busy"
+        if [ $how = gone ]; then kill_server; else kill -STOP "$server_pid"; fi
+        until_so waits "$started_pid"
+        kill -TERM "$mount_pid"
+        ended a
+        finish "whoever writes when the server is $how"
+        if [ $how = gone ]; then serve; else kill -CONT "$server_pid"; fi
+    done
+    general=()
 
     # What is in mapped pages and in the kernel's hands is with the server at the end.
     : >"$dir/said-a"

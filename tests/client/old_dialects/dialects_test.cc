@@ -111,7 +111,7 @@ TEST_F(Negotiation, WhatIsNoAnswer) {
   EXPECT_NE(answered(Rversion{8192, "9P2000.Lx"}, kDotL).find("not supported"), std::string::npos);
   EXPECT_NE(answered(Rversion{8192, ""}, kDotL).find("not supported"), std::string::npos);
   EXPECT_EQ(answered(Rclunk{}, kDotL),
-            "Tversion: Protocol error (the server answered with Rclunk)");
+            "Tversion: Protocol error (the server sent another reply than was asked for)");
 }
 
 // A connection that is made again speaks what the first one did.

@@ -155,21 +155,24 @@ asio::awaitable<Expected<std::shared_ptr<Attachment>>> Attachment::make(Connect 
   co_return made;
 }
 
+std::chrono::milliseconds Attachment::no_longer(std::chrono::milliseconds patience,
+                                                Clock::time_point end) {
+  if (end == Clock::time_point::max()) return patience;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
+  return std::clamp(left, std::chrono::milliseconds(1), patience);
+}
+
 // A server should say that it doesn't know a dialect. Some hang up: they are asked for the next one
 // on another connection. What has been agreed on once stays, as all that is known of files is in
 // its terms.
 asio::awaitable<Expected<std::shared_ptr<Session>>> Attachment::agree(Clock::time_point end) {
-  const auto no_longer = [end](std::chrono::milliseconds patience) {
-    if (end == Clock::time_point::max()) return patience;
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
-    return std::clamp(left, std::chrono::milliseconds(1), patience);
-  };
   Session::Options wanted = options_.session;
   if (dialect_ != kNone) wanted.dialects = dialect_;
   for (;;) {
-    auto stream = co_await connect_(no_longer(options_.connect_patience));
+    auto stream = co_await connect_(no_longer(options_.connect_patience, end));
     NINEP_CO_RETURN_IF_WRONG(stream);
-    auto session = co_await Session::open(std::move(*stream), wanted, no_longer(wanted.patience));
+    auto session =
+        co_await Session::open(std::move(*stream), wanted, no_longer(wanted.patience, end));
     if (session) co_return session;
     const Error& wrong = session.error();
     const bool hung_up =
@@ -184,7 +187,8 @@ asio::awaitable<Expected<void>> Attachment::connect(Clock::time_point end) {
   auto session = co_await agree(end);
   NINEP_CO_RETURN_IF_WRONG(session);
   const Ready operations = Operations::make(std::move(*session), fids_);
-  const auto qid = co_await operations->attach(root_, options_.user);
+  const auto qid =
+      co_await operations->attach(root_, options_.user, no_longer(options_.session.patience, end));
   NINEP_CO_RETURN_IF_WRONG(qid);
   // A server that attaches and hangs up isn't back.
   if (operations->session().lost()) co_return std::unexpected(operations->session().why_lost());

@@ -182,6 +182,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
 
   asio::awaitable<Expected<Ready>> connected();
   asio::awaitable<Expected<void>> reconnect();
+  static std::chrono::milliseconds no_longer(std::chrono::milliseconds patience,
+                                             Session::Clock::time_point end);
   /// No longer than until `end`.
   asio::awaitable<Expected<std::shared_ptr<Session>>> agree(Session::Clock::time_point end);
   asio::awaitable<Expected<void>> connect(Session::Clock::time_point end);
@@ -255,6 +257,8 @@ auto Attachment::doing_once(Handle& handle, What what, Look look, Handle* other)
     if (result || !again(result.error(), tries)) co_return result;
     if (result.error().fate == Fate::kUnsent) continue;
     auto looked = co_await repeat(handle, look, other);
+    if (!looked && is(looked.error(), ECANCELED))
+      co_return std::unexpected(Error{Errno{ECANCELED}, result.error().doing, "", Fate::kUnknown});
     if (!looked)
       co_return std::unexpected(
           Error{Errno{EIO}, result.error().doing,

@@ -43,10 +43,11 @@ std::string name_of(U32 uid) {
 }  // namespace
 
 // 9P2000 has no numbers of users.
-asio::awaitable<Expected<Qid>> Operations::attach(Fid fid, const User& user) {
+asio::awaitable<Expected<Qid>> Operations::attach(Fid fid, const User& user,
+                                                  std::chrono::milliseconds patience) {
   std::string uname = user.uname;
   if (uname.empty() && dialect() == k9P2000) uname = name_of(user.uid);
-  const auto attached = co_await call(Tattach{fid, kNoFid, uname, user.aname, user.uid});
+  const auto attached = co_await call(Tattach{fid, kNoFid, uname, user.aname, user.uid}, patience);
   NINEP_CO_RETURN_IF_WRONG(attached);
   co_return (*attached)->qid;
 }
@@ -114,6 +115,7 @@ asio::awaitable<Error> Operations::why_not(Fid from, std::span<const std::string
   const auto spare = fids_->take();
   if (!spare) co_return wrong;
   const auto again = co_await walk_some(from, *spare, reached);
+  if (!again && is(again.error(), ECANCELED)) wrong = again.error();
   if (again && again->wqid.size() == reached.size()) {
     const auto one = co_await walk_some(*spare, *spare, std::span(&next, 1));
     if (!one) wrong = one.error();

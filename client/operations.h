@@ -58,7 +58,8 @@ class Operations {
 
   // In every dialect the same.
   /// `fid` becomes the root of what the user is shown; its qid. Without authentication.
-  asio::awaitable<Expected<Qid>> attach(Fid fid, const User& user);
+  asio::awaitable<Expected<Qid>> attach(Fid fid, const User& user,
+                                        std::chrono::milliseconds patience = {});
   /// Any number of names. The last one's qid; `from`'s is not asked for: without names there is
   /// none. Where the walk ends early: the error of the name that isn't there, and `to` is no fid.
   asio::awaitable<Expected<Qid>> walk(Fid from, Fid to, std::vector<std::string> names);

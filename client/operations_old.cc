@@ -80,7 +80,8 @@ asio::awaitable<Expected<Opened>> OperationsOld::create(Fid fid, std::string nam
   const U32 perm = old_modes::permissions(mode, dialect());
   const auto created = co_await call(Tcreate{fid, name, perm, old_modes::open_mode(flags), Str()});
   if (created) co_return Opened{(*created)->qid, iounit((*created)->iounit)};
-  if ((flags & lopen::kExclusive) || created.error().fate != Fate::kKnown)
+  if ((flags & lopen::kExclusive) || created.error().fate != Fate::kKnown ||
+      is(created.error(), ECANCELED))
     co_return std::unexpected(created.error());
   const auto walked = co_await walk(fid, fid, std::vector<std::string>(1, name));
   if (!walked && walked.error().fate == Fate::kKnown) co_return std::unexpected(created.error());
@@ -238,8 +239,8 @@ asio::awaitable<Expected<void>> OperationsOld::change(Fid fid, Change change) {
   stat.mtime = seconds_of(change.mtime);
   auto changed = co_await call(Twstat{fid, {stat}});
   // Plan 9 has no way to set the time of reading, and does all or nothing.
-  if (!changed && changed.error().fate == Fate::kKnown && dialect() == k9P2000 &&
-      stat.atime != untouched().atime && stat.mtime != untouched().mtime) {
+  if (!changed && changed.error().fate == Fate::kKnown && !is(changed.error(), ECANCELED) &&
+      dialect() == k9P2000 && stat.atime != untouched().atime && stat.mtime != untouched().mtime) {
     stat.atime = untouched().atime;
     changed = co_await call(Twstat{fid, {stat}});
   }

@@ -48,7 +48,8 @@ class Group {
   }
 
   /// Until fewer than `count` are left: one caller at a time. Cancelling the caller cancels each
-  /// that there is, and waits for them all the same. Throws what one of them has thrown.
+  /// that there is, and waits for them all the same. When all are over it throws what one of them
+  /// has thrown.
   asio::awaitable<void> fewer_than(std::size_t count) {
     const bool throws = co_await asio::this_coro::throw_if_cancelled();
     co_await asio::this_coro::throw_if_cancelled(false);
@@ -61,7 +62,7 @@ class Group {
     }
     are_few_.reset();
     co_await asio::this_coro::throw_if_cancelled(throws);
-    if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
+    if (thrown_ && running_.empty()) std::rethrow_exception(std::exchange(thrown_, nullptr));
   }
   asio::awaitable<void> all_done() { return fewer_than(1); }
 

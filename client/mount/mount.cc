@@ -210,15 +210,22 @@ void Mount::end() {
 // What waits for a server that is gone, or says nothing for a while, keeps nobody from unmounting.
 asio::awaitable<void> Mount::give_up_the_lost() {
   constexpr int kSilent = 6;  // times kGrace
-  U64 heard = attachment_->replies();
-  for (int silent = 0; silent < kSilent && !attachment_->is_lost();) {
+  for (int silent = 0; silent < kSilent;) {
+    const auto connections = attachment_->connections();
+    const auto replies = attachment_->replies();
     const bool has_waited = co_await client::pause_for(kGrace);
     if (!has_waited) co_return;
-    silent = attachment_->replies() == heard ? silent + 1 : 0;
-    heard = attachment_->replies();
+    if (connections != attachment_->connections() || replies != attachment_->replies())
+      silent = 0;
+    else if (attachment_->is_lost())
+      break;
+    else
+      ++silent;
   }
-  const bool has_waited = co_await client::pause_for(kGrace);
-  if (has_waited) attachment_->end();
+  // Also who makes the next connection.
+  group_.cancel();
+  waiting_.cancel();
+  attachment_->end();
 }
 
 asio::awaitable<void> Mount::unmount() {

@@ -40,13 +40,16 @@ bool takes(const std::vector<Found>& found, Budget::Share& share) {
 /// Tells one state of a file's content from others.
 std::string stamp_of(const std::string& name, const Attributes& is) {
   std::string text = name;
-  for (const U64 part : {is.attr.size, is.attr.mtime_sec, is.attr.mtime_nsec, is.attr.qid.path})
+  for (const U64 part : {is.attr.size, is.attr.mtime_sec, is.attr.mtime_nsec, is.attr.ctime_sec,
+                         is.attr.ctime_nsec, is.attr.qid.path})
     text += "/" + std::to_string(part);
   return text;
 }
 
 /// A side without nanoseconds has whole seconds: the older dialects, and some file systems.
 bool is_same(const Attributes& a, const Attributes& b) {
+  const bool is_device = S_ISCHR(a.attr.mode) || S_ISBLK(a.attr.mode);
+  if (is_device && a.attr.rdev != b.attr.rdev) return false;
   return (a.attr.mode & S_IFMT) == (b.attr.mode & S_IFMT) && a.attr.size == b.attr.size &&
          a.attr.mtime_sec == b.attr.mtime_sec &&
          (a.attr.mtime_nsec == b.attr.mtime_nsec || a.attr.mtime_nsec == 0 ||
@@ -94,6 +97,7 @@ struct Copier::Original {
 
 /// A file's content on its way.
 struct Copier::Transfer {
+  const std::string& path;
   Source& source;
   Sink& sink;
   U64 next;  // the first byte that nobody has taken on
@@ -177,18 +181,19 @@ Awaitable<void> Copier::contents(Place& from, Place* to, std::string path) {
       give_up(too_much(from));
     for (Found& one : *found) {
       if (given_up_) break;
-      if (is_part_name(one.name)) continue;
+      if (is_part_name(one.name) && one.type != DT_DIR) continue;
       Item item{&from, one.name, to, one.name, joined(path, one.name), one.type};
       if (options_.remove) names.insert(one.name);
       // As many files at once as there are places; directories as well, and where all are taken
       // one that is met is copied here and now: nobody waits for a place and keeps one.
+      if (!under_way.insert(one.name).second) continue;
       if (item.type == DT_DIR) {
         if (directories_.try_enter()) {
-          group.spawn(tree(std::move(item), true));
+          group.spawn(tree(std::move(item), true, under_way));
         } else {
-          co_await tree(std::move(item), false);
+          co_await tree(std::move(item), false, under_way);
         }
-      } else if (under_way.insert(one.name).second) {
+      } else {
         if (!co_await files_.enter()) break;
         group.spawn(file(std::move(item), under_way));
       }
@@ -206,16 +211,17 @@ Awaitable<void> Copier::file(Item item, UnderWay& under_way) {
   if (!copied) progress_.wrong(copied.error());
 }
 
-Awaitable<void> Copier::tree(Item item, bool has_place) {
+Awaitable<void> Copier::tree(Item item, bool has_place, UnderWay& under_way) {
   std::optional<Turn> turn;
   if (has_place) turn.emplace(directories_);
   const auto copied = co_await directory(item);
+  under_way.erase(item.name);
   if (!copied) progress_.wrong(copied.error());
 }
 
 // The type that a directory told may have been none, or another one. What is in a directory waits
 // for places, so that it must not have one.
-Awaitable<Expected<void>> Copier::any(const Item& item, std::optional<Turn>* turn) {
+Awaitable<Expected<void>> Copier::any(Item& item, std::optional<Turn>* turn) {
   if (item.type == DT_DIR) co_return co_await directory(item);
   const auto is = co_await item.from->stat(item.name);
   if (!is && client::is(is.error(), ENAMETOOLONG)) give_up(is.error());
@@ -229,11 +235,14 @@ Awaitable<Expected<void>> Copier::any(const Item& item, std::optional<Turn>* tur
     co_return error(EFBIG, "copy " + item.path, std::to_string(is->attr.size) + " bytes");
   progress_.found(is->is_regular() ? is->attr.size : 0);
   const auto target = co_await there(item, *is);
-  if (options_.update && target && is_same(*is, *target) && has_its_links(item, *is, *target)) {
+  bool is_there = options_.update && target && is_same(*is, *target);
+  if (is_there && is->is_symlink()) is_there = co_await leads_to_the_same(item);
+  if (is_there && has_its_links(item, *is, *target)) {
     progress_.skipped(is->attr.size);
     co_return co_await attributes(item, *is, *target);
   }
   if (options_.dry) {
+    co_await make_way(item);
     progress_.file_done(item.path);
     co_return Expected<void>();
   }
@@ -249,20 +258,30 @@ Awaitable<Expected<void>> Copier::any(const Item& item, std::optional<Turn>* tur
   co_return copied;
 }
 
-Awaitable<std::optional<Attributes>> Copier::there(const Item& item, const Attributes& is) {
+Awaitable<std::optional<Attributes>> Copier::there(Item& item, const Attributes& is) {
   if (!item.to || !(options_.update || options_.remove)) co_return std::nullopt;
   const auto there = co_await item.to->stat(item.to_name);
   if (!there) co_return std::nullopt;
   const bool is_another_kind = ((there->attr.mode ^ is.attr.mode) & S_IFMT) != 0;
-  if (options_.remove && is_another_kind) {
-    co_await remove_tree(*item.to, item.to_name, static_cast<U8>(IFTODT(there->attr.mode)));
-    co_return std::nullopt;
-  }
-  co_return *there;
+  if (!is_another_kind) co_return *there;
+  if (options_.remove) item.in_the_way = static_cast<U8>(IFTODT(there->attr.mode));
+  co_return std::nullopt;
+}
+
+Awaitable<void> Copier::make_way(const Item& item) {
+  if (item.in_the_way == DT_UNKNOWN) co_return;
+  co_await remove_tree(*item.to, item.to_name, item.in_the_way);
+}
+
+Awaitable<bool> Copier::leads_to_the_same(const Item& item) {
+  const auto is = co_await item.from->readlink(item.name);
+  const auto there = co_await item.to->readlink(item.to_name);
+  co_return is&& there && *is == *there;
 }
 
 bool Copier::has_its_links(const Item& item, const Attributes& is, const Attributes& there) {
-  if (!is.is_regular() || is.attr.nlink < 2) return true;
+  if (!is.is_regular() || !has_links_) return true;
+  if (is.attr.nlink < 2) return there.attr.nlink < 2;
   const Identity identity{item.from->identity().of, is.attr.qid.path};
   const auto known = originals_.find(identity);
   if (known != originals_.end()) return known->second->number == there.attr.qid.path;
@@ -277,15 +296,25 @@ bool Copier::has_its_links(const Item& item, const Attributes& is, const Attribu
 
 Awaitable<Expected<void>> Copier::attributes(const Item& item, const Attributes& is,
                                              const Attributes& there) {
-  if (options_.dry || is.is_symlink()) co_return Expected<void>();
+  if (options_.dry) co_return Expected<void>();
   const Change all = change_of(is);
-  Change change;
   const bool is_theirs = all.uid && (*all.uid != there.attr.uid || *all.gid != there.attr.gid);
   if (is_theirs) {
-    change.uid = all.uid;
-    change.gid = all.gid;
+    Change owner;
+    owner.uid = all.uid;
+    owner.gid = all.gid;
+    const auto changed = co_await item.to->change(item.to_name, owner);
+    NINEP_CO_RETURN_IF_WRONG(changed);
   }
-  if (is_theirs || *all.mode != (there.attr.mode & 07777)) change.mode = all.mode;
+  Change mode;
+  mode.mode = all.mode;
+  bool is_to_change = !is.is_symlink() && (is_theirs || *all.mode != (there.attr.mode & 07777));
+  // Who may not write yet can't set attributes.
+  if (is_to_change && (*all.mode & S_IWUSR) && !(there.attr.mode & S_IWUSR)) {
+    is_to_change = false;
+    const auto changed = co_await item.to->change(item.to_name, mode);
+    NINEP_CO_RETURN_IF_WRONG(changed);
+  }
   if (options_.xattrs && is.is_regular()) {
     auto wanted = co_await item.from->xattrs(item.name, options_.owner);
     NINEP_CO_RETURN_IF_WRONG(wanted);
@@ -298,11 +327,11 @@ Awaitable<Expected<void>> Copier::attributes(const Item& item, const Attributes&
       NINEP_CO_RETURN_IF_WRONG(set);
     }
   }
-  if (!change.mode && !change.uid) co_return Expected<void>();
-  co_return co_await item.to->change(item.to_name, change);
+  if (!is_to_change) co_return Expected<void>();
+  co_return co_await item.to->change(item.to_name, mode);
 }
 
-Awaitable<Expected<void>> Copier::directory(const Item& item) {
+Awaitable<Expected<void>> Copier::directory(Item& item) {
   auto from = co_await item.from->enter(item.name);
   if (!from && client::is(from.error(), ENAMETOOLONG)) give_up(from.error());
   if (given_up_) co_return Expected<void>();
@@ -312,6 +341,7 @@ Awaitable<Expected<void>> Copier::directory(const Item& item) {
   const auto is = co_await item.from->stat(item.name);
   NINEP_CO_RETURN_IF_WRONG(is);
   const auto target = co_await there(item, *is);
+  co_await make_way(item);
   if (options_.dry) {
     progress_.file_done(item.path + "/");
     Expected<std::unique_ptr<Place>> to;
@@ -332,8 +362,16 @@ Awaitable<Expected<void>> Copier::directory(const Item& item) {
     const auto set = co_await item.to->set_xattrs(item.to_name, std::move(*xattrs));
     NINEP_CO_RETURN_IF_WRONG(set);
   }
-  // Last, as what was made in it changed its time.
-  co_return co_await item.to->change(item.to_name, change_of(*is));
+  // Last, as what was made in it changed its time. Whoever may not change it needn't, where it is
+  // alike.
+  const Change change = change_of(*is);
+  const auto there = co_await item.to->stat(item.to_name);
+  if (there && *change.mode == (there->attr.mode & 07777) &&
+      is->attr.mtime_sec == there->attr.mtime_sec &&
+      is->attr.mtime_nsec == there->attr.mtime_nsec &&
+      (!change.uid || (*change.uid == there->attr.uid && *change.gid == there->attr.gid)))
+    co_return Expected<void>();
+  co_return co_await item.to->change(item.to_name, change);
 }
 
 // ------------------------------------------------------------------ files
@@ -356,13 +394,15 @@ Awaitable<Expected<void>> Copier::regular(const Item& item, const Attributes& is
   const auto original = at->second;
   if (!co_await original->done.wait()) co_return error(ECANCELED, "copy " + item.path);
   if (!original->is_there) co_return co_await content(item, is);
-  (void)co_await item.to->remove(item.to_name, false);
+  co_await make_way(item);
   const auto linked = co_await item.to->link(item.to_name, original->path);
   if (linked) {
     progress_.did(is.attr.size, false);
     co_return linked;
   }
-  co_return co_await content(item, is);  // a side that has no links
+  has_links_ = has_links_ && !client::is(linked.error(), EOPNOTSUPP) &&
+               !client::is(linked.error(), EPERM) && !client::is(linked.error(), EXDEV);
+  co_return co_await content(item, is);
 }
 
 // Where nobody knows what came of a request that was lost with its connection, the file is copied
@@ -386,7 +426,8 @@ Awaitable<Expected<void>> Copier::content_once(const Item& item, const Attribute
   }
   auto sink = co_await item.to->write(item.to_name, stamp_of(item.to_name, is));
   NINEP_CO_RETURN_IF_WRONG(sink);
-  Transfer transfer{**source, **sink, std::min((*sink)->begins_at(), is.attr.size), is.attr.size};
+  Transfer transfer{item.path, **source, **sink, std::min((*sink)->begins_at(), is.attr.size),
+                    is.attr.size};
   transfer.has_data = transfer.next > 0;
   if (!is_counted) progress_.did(transfer.next, false);
   Expected<void> done;
@@ -395,15 +436,22 @@ Awaitable<Expected<void>> Copier::content_once(const Item& item, const Attribute
   else
     co_await blocks(item, transfer);
   if (transfer.wrong) done = std::unexpected(*transfer.wrong);
-  if (done) done = co_await (*sink)->finish(transfer.size, change_of(is), std::move(xattrs));
-  if (!done && is_of_no_use(transfer, done.error())) co_await (*sink)->discard();
+  const bool is_whole = done.has_value();
+  if (is_whole) {
+    co_await make_way(item);
+    done = co_await (*sink)->finish(transfer.size, change_of(is), std::move(xattrs));
+  }
+  if (!done && is_of_no_use(transfer, is_whole, done.error())) co_await (*sink)->discard();
   co_return done;
 }
 
-// What a part that is left has: nothing, or what there is no room for.
-bool Copier::is_of_no_use(const Transfer& transfer, const client::Error& why) {
-  return why.fate == client::Fate::kKnown && (!transfer.has_data || client::is(why, ENOSPC) ||
-                                              client::is(why, EDQUOT) || client::is(why, EFBIG));
+// What a part that is left has: nothing, or what there is no room for, or what may not have its
+// name.
+bool Copier::is_of_no_use(const Transfer& transfer, bool is_whole, const client::Error& why) {
+  if (why.fate != client::Fate::kKnown || client::is(why, ECANCELED) || client::is(why, ETIMEDOUT))
+    return false;
+  return is_whole || !transfer.has_data || client::is(why, ENOSPC) || client::is(why, EDQUOT) ||
+         client::is(why, EFBIG);
 }
 
 Awaitable<Expected<void>> Copier::sizeless(Transfer& transfer) {
@@ -441,10 +489,10 @@ Awaitable<void> Copier::blocks(const Item& item, Transfer& transfer) {
     if (transfer.wrong) break;
     transfer.begun.insert(at);
     if (!co_await memory_.enter(size)) {
-      transfer.wrong = error(ECANCELED, "copy").error();
+      transfer.wrong = error(ECANCELED, "copy " + item.path).error();
       break;
     }
-    if (transfer.next == transfer.size) {
+    if (transfer.next == transfer.size && group.count() == 0) {
       co_await one_block(transfer, at, size);
       break;
     }
@@ -471,7 +519,12 @@ Awaitable<void> Copier::one_block(Transfer& transfer, U64 at, std::size_t size) 
 Awaitable<Expected<void>> Copier::move_block(Transfer& transfer, U64 at, Room room) {
   const auto got = co_await transfer.source.read(at, room);
   NINEP_CO_RETURN_IF_WRONG(got);
-  if (*got < room.size()) co_return error(EIO, "copy", "the file became shorter meanwhile");
+  if (*got < room.size()) {
+    if (!transfer.source.says_too_much())
+      co_return error(EIO, "copy " + transfer.path, "the file became shorter meanwhile");
+    transfer.size = std::min(transfer.size, at + *got);
+    room = room.first(*got);
+  }
   // What is written at once: from a piece that isn't zero to one that is.
   for (std::size_t begin = 0; begin < room.size();) {
     const auto piece = [&](std::size_t from) {
@@ -513,6 +566,7 @@ Awaitable<Expected<void>> Copier::other(const Item& item, const Attributes& is) 
                ? item.to->symlink(item.to_name, target)
                : item.to->mknod(item.to_name, type | (is.attr.mode & 0777), is.attr.rdev);
   };
+  co_await make_way(item);
   auto made = co_await make();
   if (!made && client::is(made.error(), EEXIST)) {
     const auto removed = co_await item.to->remove(item.to_name, false);
@@ -541,8 +595,11 @@ Awaitable<void> Copier::remove_others(Place& to, const std::set<std::string>& na
     Budget::Share some(budget_);
     count += found->size();
     if (!takes(*found, some) || count > kNamesMax) co_return give_up(too_much(to));
-    for (const Found& one : *found)
-      if (!names.contains(one.name)) co_await remove_tree(to, one.name, one.type);
+    for (const Found& one : *found) {
+      // What isn't whole goes on where it is when the copy is said again.
+      const bool is_kept = progress_.errors() != 0 && is_part_name(one.name);
+      if (!is_kept && !names.contains(one.name)) co_await remove_tree(to, one.name, one.type);
+    }
   }
 }
 
@@ -561,7 +618,8 @@ Awaitable<void> Copier::remove_tree(Place& in, std::string name, U8 type) {
   }
   if (given_up_) co_return;
   const auto removed = co_await in.remove(name, type == DT_DIR);
-  if (!removed) co_return progress_.wrong(removed.error());
+  const bool is_gone = removed || client::is(removed.error(), ENOENT);
+  if (!is_gone) co_return progress_.wrong(removed.error());
   progress_.removed(in.path_of(name));
 }
 

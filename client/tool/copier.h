@@ -4,6 +4,8 @@
 #include <map>
 #include <set>
 
+#include <dirent.h>
+
 #include "client/tool/budget.h"
 #include "client/tool/place.h"
 #include "client/tool/progress.h"
@@ -44,6 +46,7 @@ class Copier {
     std::string path;
     U8 type = 0;  // DT_*
     bool is_top = false;
+    U8 in_the_way = DT_UNKNOWN;  // what is there, if it is of another kind and may be removed
   };
   /// Of a directory, what is being copied: a server may name it twice.
   using UnderWay = std::set<std::string>;
@@ -53,13 +56,15 @@ class Copier {
 
   Awaitable<void> contents(Place& from, Place* to, std::string path);
   Awaitable<void> file(Item item, UnderWay& under_way);
-  Awaitable<void> tree(Item item, bool has_place);
+  Awaitable<void> tree(Item item, bool has_place, UnderWay& under_way);
   /// `turn`: of the caller's, who needs none for a directory; may be null.
-  Awaitable<Expected<void>> any(const Item& item, std::optional<Turn>* turn);
-  Awaitable<Expected<void>> directory(const Item& item);
-  /// What is there already, if it is to be looked at. With what is of another kind there is nothing
-  /// there afterwards, where what the source hasn't got goes.
-  Awaitable<std::optional<Attributes>> there(const Item& item, const Attributes& is);
+  Awaitable<Expected<void>> any(Item& item, std::optional<Turn>* turn);
+  Awaitable<Expected<void>> directory(Item& item);
+  /// What is there already, if it is to be looked at, and is of the same kind.
+  Awaitable<std::optional<Attributes>> there(Item& item, const Attributes& is);
+  /// What is of another kind goes: as late as may be, for what comes may not be to be had.
+  Awaitable<void> make_way(const Item& item);
+  Awaitable<bool> leads_to_the_same(const Item& link);
   /// Of a file with several names, whether the one that is there is one of the target's as well.
   bool has_its_links(const Item& item, const Attributes& is, const Attributes& there);
   /// Permissions and attributes of a file that is left as it is.
@@ -68,7 +73,7 @@ class Copier {
   Awaitable<Expected<void>> regular(const Item& item, const Attributes& is);
   Awaitable<Expected<void>> content(const Item& item, const Attributes& is);
   /// `is_counted`: what is there already was told to `progress_` before.
-  static bool is_of_no_use(const Transfer& transfer, const client::Error& why);
+  static bool is_of_no_use(const Transfer& transfer, bool is_whole, const client::Error& why);
   Awaitable<Expected<void>> content_once(const Item& item, const Attributes& is, bool is_counted);
   Awaitable<void> blocks(const Item& item, Transfer& transfer);
   Awaitable<void> one_block(Transfer& transfer, U64 at, std::size_t size);
@@ -94,6 +99,7 @@ class Copier {
   Budget::Share kept_{budget_};  // for originals_
   bool given_up_ = false;
   std::map<Identity, std::shared_ptr<Original>> originals_;  // what has several names
+  bool has_links_ = true;                                    // the target, as far as is known
   std::set<Identity> targets_;  // directories that are copied to, from their top
 };
 

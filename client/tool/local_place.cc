@@ -88,7 +88,8 @@ Expected<void> set_them(int fd, const Xattrs& xattrs, const std::string& path) {
 
 class LocalSource final : public Source {
  public:
-  LocalSource(OwnedFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+  LocalSource(OwnedFd fd, std::string path)
+      : fd_(std::move(fd)), path_(std::move(path)), size_(size_now()) {}
 
   Awaitable<Expected<std::size_t>> read(U64 offset, Room into) override {
     std::size_t got = 0;
@@ -110,10 +111,16 @@ class LocalSource final : public Source {
     if (errno != ENXIO || ::fstat(fd_.get(), &status) != 0) return offset;
     return std::max(offset, static_cast<U64>(status.st_size));
   }
+  bool says_too_much() override { return size_now() == size_; }
 
  private:
+  off_t size_now() const {
+    struct stat status{};
+    return ::fstat(fd_.get(), &status) == 0 ? status.st_size : -1;
+  }
   OwnedFd fd_;
   std::string path_;
+  const off_t size_;
 };
 
 class LocalSink final : public Sink {
@@ -140,7 +147,12 @@ class LocalSink final : public Sink {
     co_return Expected<void>();
   }
   Awaitable<Expected<void>> finish(U64 size, Change change, Xattrs xattrs) override {
-    if (::ftruncate(fd_.get(), static_cast<off_t>(size)) != 0) co_return failed("write", path_);
+    // In this order: another size or owner costs a file its capabilities, which are attributes.
+    const auto owned = change_it(
+        fd_.get(),
+        {.uid = std::exchange(change.uid, {}), .gid = std::exchange(change.gid, {}), .size = size},
+        path_);
+    NINEP_CO_RETURN_IF_WRONG(owned);
     const auto set = set_them(fd_.get(), xattrs, path_);
     NINEP_CO_RETURN_IF_WRONG(set);
     const auto changed = change_it(fd_.get(), change, path_);
@@ -256,7 +268,7 @@ class LocalPlace final : public Place {
       if (!fd && errno == EEXIST) {
         fd = OwnedFd(::openat(fd_.get(), part.c_str(), kPartFlags));
         if (!fd || ::statx(fd.get(), "", AT_EMPTY_PATH, STATX_BASIC_STATS, &status) != 0 ||
-            !is_own_part(attributes_of(status), ::geteuid())) {
+            !is_part(attributes_of(status)) || !is_ours(status.stx_uid, name, stamp)) {
           // What is in the way is no part of ours.
           if (::unlinkat(fd_.get(), part.c_str(), 0) != 0) continue;
           fd = make_part(part);
@@ -297,9 +309,19 @@ class LocalPlace final : public Place {
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
     const OwnedFd file(
         static_cast<int>(::syscall(SYS_openat2, top_, other.c_str(), &how, sizeof how)));
-    if (!file || ::linkat(AT_FDCWD, by_descriptor(file.get()).c_str(), fd_.get(), name.c_str(),
-                          AT_SYMLINK_FOLLOW) != 0)
-      co_return failed("link", path_of(name));
+    if (!file) co_return failed("link", path_of(name));
+    const std::string by = by_descriptor(file.get());
+    const auto link = [&](const std::string& to) {
+      return ::linkat(AT_FDCWD, by.c_str(), fd_.get(), to.c_str(), AT_SYMLINK_FOLLOW) == 0;
+    };
+    if (link(name)) co_return Expected<void>();
+    const std::string part = part_name(name, other, 0);
+    if (errno != EEXIST || !link(part)) co_return failed("link", path_of(name));
+    const bool is_renamed = ::renameat(fd_.get(), part.c_str(), fd_.get(), name.c_str()) == 0;
+    const auto result = failed("link", path_of(name));
+    // It stays where both are one file.
+    (void)::unlinkat(fd_.get(), part.c_str(), 0);
+    if (!is_renamed) co_return result;
     co_return Expected<void>();
   }
   Awaitable<Expected<void>> remove(std::string name, bool is_directory) override {
@@ -323,6 +345,18 @@ class LocalPlace final : public Place {
   OwnedFd make_part(const std::string& part) const {
     return OwnedFd(::openat(fd_.get(), part.c_str(), kPartFlags | O_CREAT | O_EXCL, 0600));
   }
+  /// Whether files that are made here are `uid`'s: a file system may have its own mind.
+  bool is_ours(U32 uid, const std::string& name, const std::string& stamp) {
+    if (uid == ::geteuid()) return true;
+    if (!owner_) {
+      const std::string probe = part_name(name, stamp, kPartNames);
+      struct stat status{};
+      const OwnedFd fd = make_part(probe);
+      if (fd && ::fstat(fd.get(), &status) == 0) owner_ = status.st_uid;
+      if (fd) (void)::unlinkat(fd_.get(), probe.c_str(), 0);
+    }
+    return owner_ == uid;
+  }
   int path_fd(const std::string& name) const {
     return ::openat(fd_.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
   }
@@ -331,6 +365,7 @@ class LocalPlace final : public Place {
   const int top_;
   const std::string path_;
   Identity identity_;
+  std::optional<U32> owner_;  // of what is made here
   DIR* listing_ = nullptr;
 };
 

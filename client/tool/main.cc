@@ -134,6 +134,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
   // A tree that is copied needs a descriptor for each directory on the way down.
   rlimit files{};
   if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {

@@ -27,6 +27,8 @@ class Source {
   /// Where data come next, from `offset` on; what is between is a hole. The end of the file, if
   /// nothing does. A server doesn't tell: `offset`.
   virtual U64 data_from(U64 offset) = 0;
+  /// A file that says that it is longer than it is, as those of /sys, and ends where a read ended.
+  virtual bool says_too_much() { return false; }
 };
 
 /// A file to write: it has a name of its own until it is whole.
@@ -90,7 +92,8 @@ class Place {
   virtual Awaitable<Expected<void>> mkdir(std::string name) = 0;
   virtual Awaitable<Expected<void>> symlink(std::string name, std::string target) = 0;
   virtual Awaitable<Expected<void>> mknod(std::string name, U32 mode, U64 rdev) = 0;
-  /// Another name for `other`, a path from the directory that open_place() gave.
+  /// Another name for `other`, a path from the directory that open_place() gave. A file that has it
+  /// already stays as it is where that fails.
   virtual Awaitable<Expected<void>> link(std::string name, std::string other) = 0;
   virtual Awaitable<Expected<void>> remove(std::string name, bool is_directory) = 0;
   virtual Awaitable<Expected<void>> change(std::string name, Change change) = 0;
@@ -106,10 +109,9 @@ inline bool is_of_content(Str xattr) {
 std::string part_name(const std::string& name, const std::string& stamp, unsigned number);
 inline constexpr unsigned kPartNames = 8;
 bool is_part_name(Str name);
-/// Whether a part is of `uid`'s, and of nobody's else.
-inline bool is_own_part(const Attributes& is, U32 uid) {
-  return is.is_regular() && is.attr.nlink < 2 && (is.attr.mode & 0077) == 0 &&
-         (!is.has(getattr::kUid) || is.attr.uid == uid);
+/// Whether nobody but its owner can have written to what has a part's name.
+inline bool is_part(const Attributes& is) {
+  return is.is_regular() && is.attr.nlink < 2 && (is.attr.mode & 0077) == 0;
 }
 /// So many bytes before a part's end may be missing: what was under way when it broke off.
 inline constexpr U64 kPartRewind = 64 << 20;

@@ -40,11 +40,20 @@ class RemoteSink final : public Sink {
     return file_.write(offset, data);
   }
   Awaitable<Expected<void>> finish(U64 size, Change change, Xattrs xattrs) override {
+    change.size = size;
+    // Another size or owner costs a file its capabilities, which are attributes.
+    if (!xattrs.empty()) {
+      Change first;
+      first.size = std::exchange(change.size, {});
+      first.uid = std::exchange(change.uid, {});
+      first.gid = std::exchange(change.gid, {});
+      const auto owned = co_await file_.change(first);
+      NINEP_CO_RETURN_IF_WRONG(owned);
+    }
     for (auto& [name, value] : xattrs) {
       const auto set = co_await file_.set_xattr(name, value);
       NINEP_CO_RETURN_IF_WRONG(set);
     }
-    change.size = size;
     const auto changed = co_await file_.change(change);
     NINEP_CO_RETURN_IF_WRONG(changed);
     const auto renamed = co_await directory_.rename(part_, directory_, name_, &file_);
@@ -123,7 +132,10 @@ class RemotePlace final : public Place {
     constexpr std::size_t kEach = 256;
     Xattrs got;
     const auto names = co_await node->xattrs();
-    if (!names && is(names.error(), EOPNOTSUPP)) co_return got;  // a server without any
+    // A server without any; what it says of that is not agreed upon.
+    if (!names &&
+        (is(names.error(), EOPNOTSUPP) || is(names.error(), ENODATA) || is(names.error(), ENOSYS)))
+      co_return got;
     NINEP_CO_RETURN_IF_WRONG(names);
     std::size_t size = names->size() * kEach;
     for (const std::string& one : *names) {
@@ -152,9 +164,17 @@ class RemotePlace final : public Place {
         NINEP_CO_RETURN_IF_WRONG(node);
         const auto status = co_await node->stat();
         NINEP_CO_RETURN_IF_WRONG(status);
-        if (is_own_part(*status, node_.attachment()->options().user.uid)) {
-          size = status->attr.size;
+        bool is_own = is_part(*status);
+        if (is_own) is_own = co_await is_ours(*status, name, stamp);
+        if (is_own) {
           file = co_await node->open(lopen::kReadWrite);
+          NINEP_CO_RETURN_IF_WRONG(file);
+          // What was opened, in case that it is another one by now.
+          const auto opened = co_await file->stat();
+          NINEP_CO_RETURN_IF_WRONG(opened);
+          if (opened->attr.qid.path != status->attr.qid.path || !is_part(*opened))
+            co_return error(EBUSY, "create " + path_of(part), "somebody else changes it");
+          size = opened->attr.size;
         } else {
           const auto removed = co_await node_.remove(part);
           if (!removed) continue;
@@ -187,7 +207,14 @@ class RemotePlace final : public Place {
   Awaitable<Expected<void>> link(std::string name, std::string other) override {
     auto file = co_await top_->walk(other);
     NINEP_CO_RETURN_IF_WRONG(file);
-    co_return co_await node_.link(name, *file);
+    auto linked = co_await node_.link(name, *file);
+    if (linked || !is(linked.error(), EEXIST)) co_return linked;
+    const std::string part = part_name(name, other, 0);
+    linked = co_await node_.link(part, *file);
+    NINEP_CO_RETURN_IF_WRONG(linked);
+    const auto renamed = co_await node_.rename(part, node_, name, &*file);
+    (void)co_await node_.remove(part);  // it stays where both are one file
+    co_return renamed;
   }
   Awaitable<Expected<void>> remove(std::string name, bool is_directory) override {
     return node_.remove(name, is_directory);
@@ -208,7 +235,25 @@ class RemotePlace final : public Place {
   }
 
  private:
+  /// Whether files that are made here are of the same user: a server may take all for one.
+  Awaitable<bool> is_ours(const Attributes& is, std::string name, std::string stamp) {
+    if (is.has(getattr::kUid) && is.attr.uid == node_.attachment()->options().user.uid)
+      co_return true;
+    if (!owner_) {
+      const std::string probe = part_name(name, stamp, kPartNames);
+      constexpr U32 kHow = lopen::kReadWrite | lopen::kExclusive;
+      auto file = co_await node_.create(probe, kHow, 0600);
+      if (!file) co_return false;
+      auto made = co_await file->stat();
+      if (made) owner_ = std::move(*made);
+      (void)co_await node_.remove(probe);
+    }
+    co_return owner_&& is.has(getattr::kUid) == owner_->has(getattr::kUid) &&
+        is.attr.uid == owner_->attr.uid&& is.user == owner_->user;
+  }
+
   Node node_;
+  std::optional<Attributes> owner_;  // of what is made here
   const std::shared_ptr<Node> top_;
   std::optional<client::Directory> listing_;
 };

@@ -94,6 +94,7 @@ Awaitable<int> run_command(const std::vector<std::string>& command) {
   const pid_t child = ::fork();
   if (child == 0) {
     ::signal(SIGPIPE, SIG_DFL);
+    ::signal(SIGXFSZ, SIG_DFL);
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // whoever has no lock any more
     if (::getppid() != parent) ::_exit(128 + SIGTERM);
     ::execvp(arguments[0], arguments.data());
@@ -114,7 +115,10 @@ Awaitable<int> run_command(const std::vector<std::string>& command) {
 // What is lost with a connection is taken again where the file is used.
 Awaitable<void> keep(File& file) {
   constexpr std::chrono::seconds kLookAgain{1};
-  while (co_await client::pause_for(kLookAgain)) (void)co_await file.stat();
+  while (co_await client::pause_for(kLookAgain)) {
+    const auto is = co_await file.stat();
+    if (!is && client::is(is.error(), ECANCELED)) co_return;
+  }
 }
 
 Awaitable<Expected<void>> lock(Tool& tool, const LockAnd& what) {

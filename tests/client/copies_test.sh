@@ -8,11 +8,12 @@ p=$(realpath "$1") server=$(realpath "$2")
 dir=$(mktemp -d) || exit 1
 chmod 755 "$dir"
 pid=
-trap 'kill -9 $pid 2>/dev/null; umount -l "$dir"/t/* 2>/dev/null; rm -rf --one-file-system "$dir"' EXIT
+ro=
+trap 'kill -9 $pid $ro 2>/dev/null; umount -l "$dir"/t/* 2>/dev/null; rm -rf --one-file-system "$dir"' EXIT
 . "$(dirname "$0")/lib.sh"
 at=unix:$dir/s export=$dir/export
 start() {
-    "$server" --listen "$at" "$export" >>"$dir/log" 2>&1 &
+    "$server" --listen "$at" --listen "unix:$dir/nobody,mode=666" "$export" >>"$dir/log" 2>&1 &
     pid=$!
     until "$p" --wait 0 ls "$at" >/dev/null 2>&1; do
         kill -0 $pid || { cat "$dir/log"; exit 1; }
@@ -22,6 +23,8 @@ start() {
 mkdir "$export" "$dir/t"
 cd "$dir/t" || exit 1
 start
+"$server" --ro --listen "unix:$dir/ro" "$export" >>"$dir/log" 2>&1 &
+ro=$!
 
 # ---------------------------------------------------------------- a dry run changes nothing
 mkdir -p from/d/e from/new/f to/keep/deep to/d
@@ -77,6 +80,16 @@ cp -p "$export/hl/a" "$export/hl/b"
 check 'a link that has become a file' "$p" sync hl "$at:/hl"
 [ "$(stat -c %h "$export/hl/a")" = 3 ] || not_so "sync leaves $(stat -c %h "$export/hl/a") links"
 
+# A link that the source hasn't any more is none there.
+rm -f hl/b hl/c
+cp -p hl/a hl/b
+cp -p hl/a hl/c
+chmod 600 hl/b
+for again in 1 2; do
+    check "links that are no more, $again" "$p" sync hl "$at:/hl"
+    same "links that are no more, $again" hl "$export/hl"
+done
+
 # ---------------------------------------------------------------- into itself
 mkdir -p "$export/self/x"
 echo 1 >"$export/self/x/f"
@@ -93,6 +106,35 @@ setfattr -n user.a -v b c/f
 check 'sync of permissions' "$p" sync c "$at:/c"
 same 'sync of permissions' c "$export/c"
 [ "$(getfattr --only-values -n user.a --absolute-names "$export/c/f")" = b ] || not_so 'sync of attributes'
+# Permission to write comes before what is written.
+chmod 400 c/f
+check sync "$p" sync c "$at:/c"
+chmod 600 c/f
+setfattr -n user.a -v c c/f
+chown 65534 c c/f "$export/c" "$export/c/f" "$export/c/d"
+check 'sync by who could not write' setpriv --reuid=65534 --clear-groups "$p" sync c "unix:$dir/nobody:/c"
+same 'sync by who could not write' c "$export/c"
+ln -s one c/l
+touch -h -d @1000000000 c/l
+check sync "$p" sync c "$at:/c"
+ln -sf two c/l
+touch -h -d @1000000000 c/l
+check 'sync of a link' "$p" sync c "$at:/c"
+[ "$(readlink "$export/c/l")" = two ] || not_so 'sync of a link'
+# What is alike needs no permission.
+check 'sync to who takes nothing' "$p" sync c "unix:$dir/ro:/c"
+# What comes may not be to be had: what is there stays.
+mkdir c/x
+mknod c/x/dev c 1 3
+mkdir -p "$export/c/x/dev/data"
+status 1 "$p" sync --delete c "$at:/c"
+[ -d "$export/c/x/dev/data" ] || not_so 'what is there went for what never came'
+# Nothing is left of what may not have its name.
+rm -r c/x "$export/c/x"
+mkdir "$export/c/x"
+head -c 3000000 /dev/urandom >c/x
+status 1 "$p" sync c "$at:/c"
+[ -z "$(find "$export/c" -name '*.9p-part')" ] || not_so "there stays $(find "$export/c" -name '*.9p-part')"
 # What is of another kind makes way where it may.
 rm -r c
 mkdir -p c/f c/g
@@ -130,12 +172,14 @@ done
 # ---------------------------------------------------------------- files that aren't what they were
 check 'a file without a size' "$p" put /proc/version "$at:/version"
 cmp /proc/version "$export/version" || not_so 'a file without a size'
+check 'a file that says too much' "$p" put /sys/kernel/mm/transparent_hugepage/enabled "$at:/enabled"
+cmp /sys/kernel/mm/transparent_hugepage/enabled "$export/enabled" || not_so 'a file that says too much'
 head -c 400M /dev/urandom >shrinks
 "$p" put shrinks "$at:/shrinks" >"$dir/said" 2>&1 &
 until [ -n "$(find "$export" -name '.shrinks.*' -size +20M)" ]; do kill -0 $! || break; done
 : >shrinks
 wait $! && not_so 'a file that shrank was copied as if it were whole'
-grep -q 'became shorter' "$dir/said" || not_so "a file that shrank: $(said)"
+grep -q 'copy shrinks.*became shorter' "$dir/said" || not_so "a file that shrank: $(said)"
 rm -f "$export"/.shrinks.*
 # Without room: said, and what there is no room for doesn't stay.
 mkdir small many
@@ -163,6 +207,17 @@ wait $pid 2>/dev/null
 start
 wait $locking && not_so 'a lock that was lost for a while is nothing to tell of'
 grep -q 'lock' "$dir/lock" || not_so "of the lock that was lost it says $(cat "$dir/lock")"
+
+# The command ends while the server is away.
+"$p" --wait 86400 lock "$at:/c/d" -- sleep 3 >"$dir/lock" 2>&1 &
+locking=$!
+until [ "$("$p" --json lock "$at:/c/d" | grep -c '"free":false')" = 1 ]; do sleep 0.05; done
+kill -9 $pid
+wait $pid 2>/dev/null
+sleep 4
+start
+wait $locking && not_so 'a lock that was lost until the end is nothing to tell of'
+says free "$p" lock "$at:/c/d"
 
 # ---------------------------------------------------------------- odds and ends
 check 'mkdir -p of the root' "$p" mkdir -p "$at:/"

@@ -276,7 +276,8 @@ Awaitable<void> Copier::make_way(const Item& item) {
 Awaitable<bool> Copier::leads_to_the_same(const Item& item) {
   const auto is = co_await item.from->readlink(item.name);
   const auto there = co_await item.to->readlink(item.to_name);
-  co_return is&& there && *is == *there;
+  const bool is_same = is && there && *is == *there;
+  co_return is_same;
 }
 
 bool Copier::has_its_links(const Item& item, const Attributes& is, const Attributes& there) {

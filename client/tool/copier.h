@@ -72,8 +72,9 @@ class Copier {
                                        const Attributes& there);
   Awaitable<Expected<void>> regular(const Item& item, const Attributes& is);
   Awaitable<Expected<void>> content(const Item& item, const Attributes& is);
-  /// `is_counted`: what is there already was told to `progress_` before.
+  /// Whether a part that a failed copy leaves has nothing to go on with.
   static bool is_of_no_use(const Transfer& transfer, bool is_whole, const client::Error& why);
+  /// `is_counted`: what is there already was told to `progress_` before.
   Awaitable<Expected<void>> content_once(const Item& item, const Attributes& is, bool is_counted);
   Awaitable<void> blocks(const Item& item, Transfer& transfer);
   Awaitable<void> one_block(Transfer& transfer, U64 at, std::size_t size);

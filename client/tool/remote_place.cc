@@ -248,8 +248,9 @@ class RemotePlace final : public Place {
       if (made) owner_ = std::move(*made);
       (void)co_await node_.remove(probe);
     }
-    co_return owner_&& is.has(getattr::kUid) == owner_->has(getattr::kUid) &&
-        is.attr.uid == owner_->attr.uid&& is.user == owner_->user;
+    const bool is_same = owner_ && is.has(getattr::kUid) == owner_->has(getattr::kUid) &&
+                         is.attr.uid == owner_->attr.uid && is.user == owner_->user;
+    co_return is_same;
   }
 
   Node node_;

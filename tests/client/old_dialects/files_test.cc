@@ -13,18 +13,13 @@
 namespace ninep::test {
 namespace {
 
-using namespace std::chrono_literals;
-using asio::awaitable;
 using client::Attributes;
 using client::Change;
-using client::Client;
 using client::Directory;
 using client::Entry;
-using client::Expected;
 using client::File;
 using client::Lock;
 using client::Node;
-using client::Session;
 
 INSTANTIATE_TEST_SUITE_P(Each, OldDialect, testing::Values(k9P2000, kDotU), dialect_text);
 

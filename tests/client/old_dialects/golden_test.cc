@@ -19,15 +19,11 @@ namespace ninep::test {
 namespace {
 
 using namespace std::chrono_literals;
-using asio::awaitable;
 using client::Attributes;
 using client::Change;
 using client::Client;
-using client::Directory;
 using client::Entry;
-using client::Expected;
 using client::File;
-using client::Lock;
 using client::Node;
 using client::Session;
 

@@ -9,15 +9,16 @@
 
 namespace ninep::bench {
 
-Connection::Connection(Socket socket, U32 number, U32 msize)
+Connection::Connection(Socket socket, U32 number, U32 msize, Dialects dialect)
     : socket_(std::move(socket)),
       number_(number),
       msize_(msize),
+      dialect_(dialect),
       in_(std::max<std::size_t>(256 << 10, 2 * std::size_t{msize})) {}
 
 void Connection::queue_write(Tag tag, Fid fid, U64 offset, U64 pattern, U32 size) {
   const Room frame = room(kWriteHeaderSize + size);
-  Writer w(frame.data(), kDotL);
+  Writer w(frame.data(), dialect_);
   put_fields(w, Header{kWriteHeaderSize + size, Describe<Twrite>::code, tag});
   put(w, fid);
   put(w, offset);

@@ -12,17 +12,18 @@ namespace ninep::bench {
 
 class Connection {
  public:
-  Connection(Socket socket, U32 number, U32 msize);
+  Connection(Socket socket, U32 number, U32 msize, Dialects dialect);
 
   int fd() const { return socket_.fd(); }
   U32 number() const { return number_; }
   U32 msize() const { return msize_; }
+  Dialects dialect() const { return dialect_; }
 
   /// Adds a request to what flush() sends.
   template <Message T>
   void queue(Tag tag, const T& request) {
-    const std::size_t size = frame_size(request, kDotL);
-    out_end_ += encode_frame(tag, request, kDotL, room(size));
+    const std::size_t size = frame_size(request, dialect_);
+    out_end_ += encode_frame(tag, request, dialect_, room(size));
   }
   /// Adds a Twrite of `size` bytes of a pattern, which is made in place.
   void queue_write(Tag tag, Fid fid, U64 offset, U64 pattern, U32 size);
@@ -47,6 +48,7 @@ class Connection {
   Socket socket_;
   U32 number_;
   U32 msize_;
+  Dialects dialect_;
   std::vector<std::byte> in_;
   std::size_t in_begin_ = 0;
   std::size_t in_end_ = 0;

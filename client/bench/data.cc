@@ -22,6 +22,14 @@ Tlopen open_to_read(Lane& lane) { return {lane.fid, lopen::kReadOnly}; }
 Tlcreate create(Lane& lane) {
   return {lane.fid, lane.name, lopen::kWriteOnly | lopen::kCreate | lopen::kExclusive, 0644, 0};
 }
+
+// Of the older dialects.
+
+Topen open_old_base_to_read(Lane& lane) { return {lane.base, kOldRead}; }
+Topen open_old_base_to_write(Lane& lane) { return {lane.base, kOldWrite}; }
+Topen open_old_to_read(Lane& lane) { return {lane.fid, kOldRead}; }
+Tcreate create_old(Lane& lane) { return {lane.fid, lane.name, 0644, kOldWrite, Str()}; }
+
 Tunlinkat unlink(Lane& lane) { return {lane.base, lane.name, 0}; }
 
 /// One of the pieces that the file consists of.
@@ -114,16 +122,50 @@ constexpr std::array kCreateByRemove = {step<walk_clone, walked<0>>(),
                                         step<walk_to_made, walked<1>>(),
                                         step<remove_fid, accept<Rremove>>()};
 
+constexpr std::array kOpenBigOld = {step<walk_base_to_big, walked<1>>(),
+                                    step<open_old_base_to_read, accept<Ropen>>()};
+constexpr std::array kOpenWriteOld = {step<walk_base_to_write, walked<1>>(),
+                                      step<open_old_base_to_write, accept<Ropen>>()};
+constexpr std::array kSmallreadOld = {
+    step<walk_to_small, walked<1>>(), step<open_old_to_read, accept<Ropen>>(),
+    step<read_small, took_small>(), step<clunk, accept<Rclunk>>()};
+constexpr std::array kCreateOld = {step<walk_clone, walked<0>>(),
+                                   step<create_old, accept<Rcreate>>(), write_made(),
+                                   step<remove_fid, accept<Rremove>>()};
+
 constexpr U32 kStreamed = 1 << 20;  // cut down to what msize allows
 constexpr std::array kWorkloads = {
-    Workload{"smallread", "walk + lopen + read of 4 KiB + clunk", Need::kSmall, {}, kSmallread, {}},
-    Workload{"randread", "read of 4 KiB", Need::kBig, kOpenBig, kRandread, {}},
-    Workload{"randwrite", "write of 4 KiB", Need::kWrite, kOpenWrite, kRandwrite, {}},
-    Workload{"seqread", "reads in a row", Need::kBig, kOpenBig, kSeqread, {}, kStreamed, true},
+    Workload{"smallread",
+             "walk + lopen + read of 4 KiB + clunk",
+             Need::kSmall,
+             {{}, kSmallread},
+             {{}, kSmallreadOld}},
     Workload{
-        "seqwrite", "writes in a row", Need::kWrite, kOpenWrite, kSeqwrite, {}, kStreamed, true},
-    Workload{"create", "clone + lcreate + write + clunk + unlinkat (or walk + remove)", Need::kNew,
-             kToNew, kCreate, kCreateByRemove},
+        "randread", "read of 4 KiB", Need::kBig, {kOpenBig, kRandread}, {kOpenBigOld, kRandread}},
+    Workload{"randwrite",
+             "write of 4 KiB",
+             Need::kWrite,
+             {kOpenWrite, kRandwrite},
+             {kOpenWriteOld, kRandwrite}},
+    Workload{"seqread",
+             "reads in a row",
+             Need::kBig,
+             {kOpenBig, kSeqread},
+             {kOpenBigOld, kSeqread},
+             kStreamed,
+             true},
+    Workload{"seqwrite",
+             "writes in a row",
+             Need::kWrite,
+             {kOpenWrite, kSeqwrite},
+             {kOpenWriteOld, kSeqwrite},
+             kStreamed,
+             true},
+    Workload{"create",
+             "clone + lcreate + write + clunk + unlinkat (or walk + remove)",
+             Need::kNew,
+             {kToNew, kCreate, kCreateByRemove},
+             {kToNew, kCreateOld}},
 };
 
 }  // namespace

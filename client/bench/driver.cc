@@ -31,13 +31,14 @@ Driver::Driver(const Options& options, const Workload& workload,
                const std::vector<std::string>& names)
     : options_(options),
       workload_(workload),
+      chains_(workload.in(options.dialect)),
       epoll_(epoll_create1(EPOLL_CLOEXEC)),
       meter_(options) {
   open_connections(names);
   agreed_.msize = connections_.front().msize();
   agreed_.io_size = fit_io_size(options.io_size ? options.io_size : workload.io_size, agreed_.msize,
                                 write_size(options));
-  operation_ = agreed_.by_remove ? workload.operation_by_remove : workload.operation;
+  operation_ = agreed_.by_remove ? chains_.operation_by_remove : chains_.operation;
   make_lanes();
 }
 
@@ -46,10 +47,10 @@ void Driver::open_connections(const std::vector<std::string>& names) {
   for (U32 i = 0; i < options_.connections; ++i) {
     Socket socket = connect_to(options_.server, options_.patience);
     const U32 msize = shake_hands(socket, options_, names);
-    if (i == 0 && !workload_.operation_by_remove.empty())
+    if (i == 0 && !chains_.operation_by_remove.empty())
       agreed_.by_remove = options_.unlink == Unlink::kRemove ||
                           (options_.unlink == Unlink::kAuto && !knows_unlinkat(socket));
-    connections_.emplace_back(std::move(socket), i, msize);
+    connections_.emplace_back(std::move(socket), i, msize, options_.dialect);
   }
   for (Connection& connection : connections_) {
     epoll_event event{.events = EPOLLIN, .data = {.ptr = &connection}};
@@ -84,9 +85,9 @@ Figures Driver::run() {
   now_ = now_ns();
   busy_ = lanes_.size();
   for (Lane& lane : lanes_) {
-    lane.step = workload_.setup.data();
-    lane.end = lane.step + workload_.setup.size();
-    if (workload_.setup.empty()) {
+    lane.step = chains_.setup.data();
+    lane.end = lane.step + chains_.setup.size();
+    if (chains_.setup.empty()) {
       begin(lane);
     } else {
       lane.step->ask(lane);
@@ -140,7 +141,8 @@ void Driver::serve(Connection& connection) {
   while (const auto frame = connection.next_frame()) {
     const Header header = read_header(*frame);
     const std::size_t index = static_cast<std::size_t>(header.tag);
-    if (index >= options_.depth) unexpected_reply(*frame, "a tag that isn't in use");
+    if (index >= options_.depth)
+      unexpected_reply(*frame, options_.dialect, "a tag that isn't in use");
     take(lanes_[connection.number() * options_.depth + index], *frame);
     if (connection.queued() >= kSendAt) connection.flush();
   }
@@ -160,8 +162,9 @@ void Driver::send(Connection& connection) {
 }
 
 void Driver::take(Lane& lane, Bytes frame) {
-  if (lane.idle) unexpected_reply(frame, "a tag that isn't in use");
-  if (reply_code(frame) != lane.step->reply) unexpected_reply(frame, lane.step->asked);
+  if (lane.idle) unexpected_reply(frame, options_.dialect, "a tag that isn't in use");
+  if (reply_code(frame, options_.dialect) != lane.step->reply)
+    unexpected_reply(frame, options_.dialect, lane.step->asked);
   if (lane.step->take(lane, frame) == Next::kSameAgain) return lane.step->ask(lane);
   if (++lane.step != lane.end) return lane.step->ask(lane);
   if (lane.ready) meter_.count(now_ - lane.began_ns);

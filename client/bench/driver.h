@@ -38,6 +38,7 @@ class Driver {
 
   const Options& options_;
   const Workload& workload_;
+  const Chains& chains_;
   Agreed agreed_;
   std::span<const Step> operation_;
   std::vector<Connection> connections_;

@@ -68,7 +68,9 @@ template <auto take>
 Next decode_and_take(Lane& lane, Bytes frame) {
   using R = typename ReplyOf<decltype(take)>::Type;
   R reply{};
-  if (!decode(frame_body(frame), kDotL, reply)) unexpected_reply(frame, lane.step->asked);
+  const Dialects dialect = lane.connection->dialect();
+  if (!decode(frame_body(frame), dialect, reply))
+    unexpected_reply(frame, dialect, lane.step->asked);
   return take(lane, reply);
 }
 }  // namespace detail

@@ -6,6 +6,7 @@
 
 #include "client/bench/steps.h"
 #include "client/bench/workloads.h"
+#include "client/old_modes.h"
 
 namespace ninep::bench {
 namespace {
@@ -25,11 +26,27 @@ Tmkdir make_dir(Lane& lane) { return {lane.base, lane.name, 0755, 0}; }
 Tstatfs statfs_root(Lane&) { return {kRootFid}; }
 Tflush flush_nothing(Lane&) { return {Tag{0xFFF0}}; }
 Txattrwalk ask_capability(Lane& lane) { return {lane.base, lane.fid, "security.capability"}; }
+void start_listing(Lane& lane) { lane.offset = lane.count = lane.sum = 0; }
 Tlopen open_dir(Lane& lane) {
-  lane.offset = lane.count = lane.sum = 0;
+  start_listing(lane);
   return {lane.fid, lopen::kReadOnly | lopen::kDirectory};
 }
 Treaddir list(Lane& lane) {
+  return {lane.fid, lane.offset, lane.connection->msize() - kIoHeaderSize};
+}
+
+// Of the older dialects.
+
+Tstat stat_base(Lane& lane) { return {lane.base}; }
+Tstat stat_fid(Lane& lane) { return {lane.fid}; }
+Tcreate create_dir(Lane& lane) {
+  return {lane.fid, lane.name, client::old_modes::kDir | 0755, kOldRead, Str()};
+}
+Topen open_old_dir(Lane& lane) {
+  start_listing(lane);
+  return {lane.fid, kOldRead};
+}
+Tread list_old(Lane& lane) {
   return {lane.fid, lane.offset, lane.connection->msize() - kIoHeaderSize};
 }
 
@@ -38,6 +55,14 @@ Treaddir list(Lane& lane) {
 Next took_attr(Lane& lane, const Rgetattr& r) {
   expect((r.valid & getattr::kBasic) == getattr::kBasic, lane, "attributes are missing");
   expect(r.attr.size == kSmallSize && S_ISREG(r.attr.mode), lane, "wrong attributes");
+  return Next::kStep;
+}
+
+Next took_stat(Lane& lane, const Rstat& r) {
+  const Stat& stat = r.stat.stat;
+  const U32 mode =
+      client::old_modes::to_linux(stat.mode, Str(stat.extension), lane.connection->dialect());
+  expect(stat.length == kSmallSize && S_ISREG(mode), lane, "wrong attributes");
   return Next::kStep;
 }
 
@@ -51,22 +76,41 @@ Next no_such_attribute(Lane& lane, const Rlerror& r) {
   return Next::kStep;
 }
 
+void count_entry(Lane& lane, Str name) {
+  U32 number = kEntries;
+  std::from_chars(name.data(), name.data() + name.size(), number);
+  expect(number < kEntries, lane, "an entry that does not exist");
+  ++lane.count;
+  lane.sum += number;
+}
+
+/// The listing goes on, unless nothing came.
+Next listed(Lane& lane, std::size_t bytes) {
+  if (bytes != 0) return Next::kSameAgain;
+  expect(lane.count == kEntries && lane.sum == U64{kEntries} * (kEntries - 1) / 2, lane,
+         "the listing is not complete");
+  return Next::kStep;
+}
+
 Next took_entries(Lane& lane, const Rreaddir& r) {
   for (Bytes left = r.data.bytes; !left.empty();) {
     Dirent entry{};
     expect(decode_front(left, kDotL, entry), lane, "a broken entry");
     lane.offset = entry.offset;
-    if (entry.name == "." || entry.name == "..") continue;
-    U32 number = kEntries;
-    std::from_chars(entry.name.data(), entry.name.data() + entry.name.size(), number);
-    expect(number < kEntries, lane, "an entry that does not exist");
-    ++lane.count;
-    lane.sum += number;
+    if (entry.name != "." && entry.name != "..") count_entry(lane, entry.name);
   }
-  if (r.data.size() != 0) return Next::kSameAgain;
-  expect(lane.count == kEntries && lane.sum == U64{kEntries} * (kEntries - 1) / 2, lane,
-         "the listing is not complete");
-  return Next::kStep;
+  return listed(lane, r.data.size());
+}
+
+// "The offset must be zero or the value of offset in the previous read plus its count". read(5)
+Next took_stats(Lane& lane, const Rread& r) {
+  for (Bytes left = r.data.bytes; !left.empty();) {
+    Stat stat{};
+    expect(decode_front(left, lane.connection->dialect(), stat), lane, "a broken entry");
+    count_entry(lane, stat.name);
+  }
+  lane.offset += r.data.size();
+  return listed(lane, r.data.size());
 }
 
 // ------------------------------------------------------------------ chains
@@ -89,22 +133,46 @@ constexpr std::array kMkdirByRemove = {step<make_dir, accept<Rmkdir>>(),
                                        step<walk_to_made, walked<1>>(),
                                        step<remove_fid, accept<Rremove>>()};
 
+constexpr std::array kGetattrOld = {step<stat_base, took_stat>()};
+constexpr std::array kStatOld = {step<walk_to_small, walked<1>>(), step<stat_fid, took_stat>(),
+                                 step<clunk, accept<Rclunk>>()};
+constexpr std::array kReaddirOld = {step<walk_clone, walked<0>>(),
+                                    step<open_old_dir, accept<Ropen>>(),
+                                    step<list_old, took_stats>(), step<clunk, accept<Rclunk>>()};
+constexpr std::array kMkdirOld = {step<walk_clone, walked<0>>(),
+                                  step<create_dir, accept<Rcreate>>(),
+                                  step<remove_fid, accept<Rremove>>()};
+
+constexpr Chains kNone{};
 constexpr std::array kWorkloads = {
-    Workload{"getattr", "getattr of a held fid", Need::kSmall, kToSmall, kGetattr, {}},
-    Workload{"stat", "walk + getattr + clunk", Need::kSmall, {}, kStat, {}},
-    Workload{"statfs", "statfs of the root", Need::kNothing, {}, kStatfs, {}},
-    Workload{"flush", "flush of a tag that is not in flight", Need::kNothing, {}, kFlush, {}},
-    Workload{
-        "xattr", "xattrwalk to an attribute that is absent", Need::kSmall, kToSmall, kXattr, {}},
+    Workload{"getattr",
+             "getattr of a held fid",
+             Need::kSmall,
+             {kToSmall, kGetattr},
+             {kToSmall, kGetattrOld}},
+    Workload{"stat", "walk + getattr + clunk", Need::kSmall, {{}, kStat}, {{}, kStatOld}},
+    Workload{"statfs", "statfs of the root (9P2000.L)", Need::kNothing, {{}, kStatfs}, kNone},
+    Workload{"flush",
+             "flush of a tag that is not in flight",
+             Need::kNothing,
+             {{}, kFlush},
+             {{}, kFlush}},
+    Workload{"xattr",
+             "xattrwalk to an attribute that is absent (9P2000.L)",
+             Need::kSmall,
+             {kToSmall, kXattr},
+             kNone},
     Workload{"readdir",
              "walk + lopen + readdir of 10,000 entries + clunk",
              Need::kEntries,
-             kToEntries,
-             kReaddir,
-             {}},
-    Workload{"mkdir", "mkdir + unlinkat (or mkdir + walk + remove)", Need::kNew, kToNew, kMkdir,
-             kMkdirByRemove},
-    Workload{"connect", "connect + version + attach + close", Need::kNothing, {}, {}, {}},
+             {kToEntries, kReaddir},
+             {kToEntries, kReaddirOld}},
+    Workload{"mkdir",
+             "mkdir + unlinkat (or mkdir + walk + remove)",
+             Need::kNew,
+             {kToNew, kMkdir, kMkdirByRemove},
+             {kToNew, kMkdirOld}},
+    Workload{"connect", "connect + version + attach + close", Need::kNothing, kNone, kNone},
 };
 
 }  // namespace

@@ -22,11 +22,12 @@ struct Endpoint {
 
 struct Options {
   Endpoint server;
-  std::string uname;     // who attaches (attach(5))
-  U32 uid = 0;           // the same as a number
-  std::string aname;     // to this tree
-  std::string workload;  // a name of all_workloads()
-  U32 depth = 1;         // operations in flight per connection
+  Dialects dialect = kDotL;  // one that it speaks
+  std::string uname;         // who attaches (attach(5))
+  U32 uid = 0;               // the same as a number
+  std::string aname;         // to this tree
+  std::string workload;      // a name of all_workloads()
+  U32 depth = 1;             // operations in flight per connection
   U32 connections = 1;
   U32 msize = 65536;         // what Tversion asks for
   U32 io_size = 0;           // bytes per Tread and Twrite; 0: what suits the workload

@@ -8,7 +8,7 @@ namespace {
 
 /// Of "connect" it is always 1.
 U32 depth_of(const Options& options, const Workload& workload) {
-  return workload.operation.empty() ? 1 : options.depth;
+  return workload.connects() ? 1 : options.depth;
 }
 
 /// The figures per unit: an operation, or for streams a megabyte (10^6 bytes).
@@ -42,6 +42,7 @@ std::string report_text(const Options& options, const Workload& workload, const 
       << depth_of(options, workload) << ", msize " << agreed.msize;
   if (workload.streams) out << ", pieces of " << agreed.io_size;
   if (agreed.by_remove) out << ", by Tremove";
+  if (options.dialect != kDotL) out << ", " << dialect_name(options.dialect);
   out << '\n';
   const double own = share(figures.own_cpu_ns, figures.wall_ns);
   if (options.server_pid != 0)
@@ -60,6 +61,7 @@ nlohmann::json report_json(const Options& options, const Workload& workload, con
       {"workload", options.workload},
       {"connections", options.connections},
       {"depth", depth_of(options, workload)},
+      {"dialect", dialect_name(options.dialect)},
       {"msize", agreed.msize},
       {"io_size", agreed.io_size},
       {"by_remove", agreed.by_remove},

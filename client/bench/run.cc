@@ -7,7 +7,7 @@ namespace ninep::bench {
 asio::awaitable<Ran> run(const Options& options, const Workload& workload, Files& files) {
   co_await files.prepare(workload.need, options);
   Ran ran;
-  if (workload.operation.empty()) {
+  if (workload.connects()) {
     ran.figures = run_connect(options, ran.agreed);
   } else {
     Driver driver(options, workload, files.names());

@@ -17,6 +17,10 @@ inline Twalk walk_base_to_new(Lane& lane) { return {kRootFid, lane.base, {"new"}
 inline Twalk walk_to_made(Lane& lane) { return {lane.base, lane.fid, {lane.name}}; }
 inline Twalk walk_clone(Lane& lane) { return {lane.base, lane.fid, {}}; }
 
+// Topen's and Tcreate's mode. open(5).
+inline constexpr U8 kOldRead = 0;
+inline constexpr U8 kOldWrite = 1;
+
 inline Tclunk clunk(Lane& lane) { return {lane.fid}; }
 inline Tremove remove_fid(Lane& lane) { return {lane.fid}; }
 

@@ -1,4 +1,4 @@
-// A blocking 9P2000.L conversation: what a connection does before the load begins.
+// A blocking conversation: what a connection does before the load begins.
 #pragma once
 
 #include <string>
@@ -38,12 +38,12 @@ U32 shake_hands(const Socket& socket, const Options& options,
 bool knows_unlinkat(const Socket& socket);
 
 /// The type of a reply. nfs-ganesha's errors have another one (proto/dispatch.h).
-inline U8 reply_code(Bytes frame) {
+inline U8 reply_code(Bytes frame, Dialects dialect) {
   const U8 code = read_header(frame).type;
-  return code == Describe<Rerror>::code ? Describe<Rlerror>::code : code;
+  return code == Describe<Rerror>::code && dialect == kDotL ? Describe<Rlerror>::code : code;
 }
 
 /// Ends the run: `frame` isn't the reply that was due. `asked` says to what.
-[[noreturn]] void unexpected_reply(Bytes frame, Str asked);
+[[noreturn]] void unexpected_reply(Bytes frame, Dialects dialect, Str asked);
 
 }  // namespace ninep::bench

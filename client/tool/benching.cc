@@ -44,16 +44,22 @@ Awaitable<Expected<std::unique_ptr<bench::Files>>> make_files(Tool& tool, const 
       co_return error(EINVAL, target.text(), "with --local the files are in the tree's root");
     co_return bench::host_files(what.local);
   }
-  const auto connected = co_await tool.client(target);
-  NINEP_CO_RETURN_IF_WRONG(connected);
-  if ((*connected)->dialect() != kDotL)
-    co_return error(EOPNOTSUPP, target.address_text,
-                    "the workloads are of 9P2000.L, and the server speaks " +
-                        std::string(dialect_name((*connected)->dialect())));
   auto node = co_await tool.node(target);
   NINEP_CO_RETURN_IF_WRONG(node);
   auto making = bench::server_files(std::move(*node));
   co_return co_await std::move(making);
+}
+
+Awaitable<Expected<Dialects>> find_dialect(Tool& tool, const Target& target, const Bench& what) {
+  const auto connected = co_await tool.client(target);
+  NINEP_CO_RETURN_IF_WRONG(connected);
+  const Dialects dialect = (*connected)->dialect();
+  for (const std::string& name : what.workloads)
+    if (!bench::find_workload(name)->is_in(dialect))
+      co_return error(EOPNOTSUPP, target.address_text,
+                      "the server speaks " + std::string(dialect_name(dialect)) +
+                          ", which has no messages for " + name);
+  co_return dialect;
 }
 
 Awaitable<void> run_all(Tool& tool, const Bench& what, bench::Options& options,
@@ -90,6 +96,9 @@ Awaitable<Expected<void>> bench_server(Tool& tool, const Bench& what) {
     auto server = co_await find_server(target, options.patience);
     NINEP_CO_RETURN_IF_WRONG(server);
     options.server = *server;
+    const auto dialect = co_await find_dialect(tool, target, what);
+    NINEP_CO_RETURN_IF_WRONG(dialect);
+    options.dialect = *dialect;
     auto made = co_await make_files(tool, target, what);
     NINEP_CO_RETURN_IF_WRONG(made);
     files = std::move(*made);
@@ -118,7 +127,9 @@ Awaitable<void> bench_told(Tool& tool, const Bench& what) {
 }
 
 std::string workloads_and_examples() {
-  std::string text = "WORKLOADS (one operation is the whole chain)\n";
+  std::string text =
+      "WORKLOADS (one operation is the whole chain; in 9P2000 and 9P2000.u of the messages that do "
+      "the same)\n";
   for (const bench::Workload& workload : bench::all_workloads())
     text.append("  ")
         .append(workload.name)
@@ -143,8 +154,8 @@ EXAMPLES
 
 void add_bench(CLI::App& app, Command& chosen) {
   auto what = std::make_shared<Bench>();
-  CLI::App* const c = app.add_subcommand(
-      "bench", "Put a server under load, and say how fast it answers (9P2000.L)");
+  CLI::App* const c =
+      app.add_subcommand("bench", "Put a server under load, and say how fast it answers");
   c->add_option("DIRECTORY", what->place, "where files may be made, as tcp:fileserver:/tmp")
       ->required()
       ->type_name(kRemote);

@@ -191,5 +191,29 @@ TEST_P(OldServersTool, WhatOnlyDotLHas) {
   EXPECT_NE(refused({"mount", "-f", "@", folder.path()}).find(none), std::string::npos) << said;
 }
 
+TEST_P(OldServersTool, Bench) {
+  server->put("below", 0x80000000 | 0755, "");
+  const std::vector<std::string> workloads = {"getattr", "stat",      "flush",    "mkdir",
+                                              "connect", "smallread", "randread", "randwrite",
+                                              "seqread", "seqwrite",  "create",   "readdir"};
+  std::vector<std::string> arguments = {"--json", "bench",       "@below", "--seconds",
+                                        "0.05",   "--depth",     "3",      "--connections",
+                                        "2",      "--file-size", "1"};
+  arguments.insert(arguments.end(), workloads.begin(), workloads.end());
+  const std::string figures = tool(arguments);
+  EXPECT_EQ(std::ranges::count(figures, '\n'), std::ssize(workloads)) << figures;
+  const std::string dialect = "\"dialect\":\"" + std::string(dialect_name(GetParam())) + "\"";
+  EXPECT_NE(figures.find(dialect), std::string::npos) << figures;
+  EXPECT_EQ(tool({"ls", "@below"}), "") << "something is left";
+
+  const std::string lacks =
+      "the server speaks " + std::string(dialect_name(GetParam())) + ", which has no messages for ";
+  for (const std::string workload : {"statfs", "xattr"})
+    EXPECT_NE(refused({"bench", "@below", "getattr", workload}).find(lacks + workload),
+              std::string::npos)
+        << said;
+  EXPECT_EQ(tool({"ls", "@below"}), "") << "something is left";
+}
+
 }  // namespace
 }  // namespace ninep::test

@@ -500,8 +500,8 @@ case_mounts() {
 case_transports() {
     compile wire "$kernel_tests/guest/wire.c"
     reach=()
-    guest transports.sh --kernel "$1" --module vsock_loopback --extra "$(program wire)" \
-        --extra "$server:/guest/bin/9pserve"
+    guest transports.sh --kernel "$1" --module vsock_loopback --module fuse --extra "$(program wire)" \
+        --extra "$server:/guest/bin/9pserve" --extra "$top/build/bin/9p:/guest/bin/9p"
 }
 case_hung() {
     reach=()

@@ -1,5 +1,6 @@
 #!/bin/sh
-# 9pserve in the guest, on a tmpfs, reached by each transport that needs no network.
+# 9pserve in the guest, on a tmpfs, reached by each transport that needs no network: by the kernel and,
+# where none else does it, by 9p.
 . /guest/lib.sh
 mkdir -p /tmp/export /mnt/x
 options=version=9p2000.L,uname=root,access=any
@@ -47,4 +48,17 @@ if pidof 9pserve; then fail 'fd: 9pserve stays when its only client is gone'; el
 server=$!
 sleep 2
 used vsock wire vsock 1 5640 mount -t 9p -o "trans=fd,rfdno=3,wfdno=3,$options" none /mnt/x
+# 9p is root here, whom 9pserve knows by number.
+printf known >/tmp/export/known
+if 9p cat vsock:1:5640:/known | grep -qx known && head -c 3000000 /dev/urandom >/tmp/put &&
+    9p put /tmp/put vsock:1:5640 && cmp /tmp/put /tmp/export/put && 9p get vsock:1:5640:/put /tmp/got &&
+    cmp /tmp/put /tmp/got; then
+    pass '9p, vsock'
+else
+    fail '9p, vsock'
+fi
+if 9p --wait 0 ls vsock:1:5641 2>/tmp/said; then fail '9p, vsock: nobody listens'
+elif grep -q '^9p: connect to vsock:1:5641: ' /tmp/said; then pass '9p, vsock: nobody listens'
+else fail "9p, vsock: nobody listens: $(cat /tmp/said)"; fi
+used '9p mount, vsock' 9p mount vsock:1:5640 /mnt/x
 gone $server vsock

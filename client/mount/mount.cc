@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "client/mount/open.h"
+#include "client/mount/handlers.h"
 
 namespace ninep::mount {
 
@@ -21,9 +21,7 @@ using client::Expected;
 
 namespace {
 
-constexpr std::size_t kPage = 4096;
-constexpr std::size_t kTransferMax = 1 << 20;  // the kernel has no larger ones
-constexpr std::chrono::seconds kGrace{5};      // for what is under way at the end
+constexpr std::chrono::seconds kGrace{5};  // for what is under way at the end
 constexpr int kReadAheadKib = 4096;
 
 /// The file system that is mounted there, without a word to it; 0: nothing is known.
@@ -88,11 +86,7 @@ asio::awaitable<bool> run_program(std::vector<std::string> words) {
 Mount::Mount(client::Node root, Options options)
     : executor_(root.attachment()->executor()),
       attachment_(root.attachment()),
-      options_(std::move(options)),
-      payload_max_(root.attachment()->payload_max()),
-      inodes_(std::move(root)),
-      group_(executor_),
-      waiting_(executor_),
+      tree_(std::move(root), std::move(options)),
       ending_(executor_) {}
 
 Mount::~Mount() {
@@ -118,23 +112,17 @@ void Mount::close() {
   session_ = nullptr;
 }
 
-// Whole pages, as many as one message of the server's carries: a page more would be a second one.
-std::size_t Mount::transfer_max() const {
-  if (payload_max_ < kTransferMax / 4) return kTransferMax;
-  return std::min<std::size_t>(kTransferMax, payload_max_ / kPage * kPage);
-}
-
 Expected<void> Mount::mount(const std::string& directory) {
-  std::string options =
-      "fsname=" + options_.source + ",subtype=9p,max_read=" + std::to_string(transfer_max());
-  if (options_.allow_other) options += ",allow_other,default_permissions";
-  if (options_.read_only) options += ",ro";
-  for (const std::string& more : options_.options) options += "," + more;
+  std::string options = "fsname=" + tree_.options.source +
+                        ",subtype=9p,max_read=" + std::to_string(tree_.transfer_max);
+  if (tree_.options.allow_other) options += ",allow_other,default_permissions";
+  if (tree_.options.read_only) options += ",ro";
+  for (const std::string& more : tree_.options.options) options += "," + more;
   std::vector<std::string> arguments{"9p", "-o", options};
   std::vector<char*> pointers;
   for (std::string& argument : arguments) pointers.push_back(argument.data());
   fuse_args args{static_cast<int>(pointers.size()), pointers.data(), 0};
-  session_ = fuse_session_new(&args, &kHandlers, sizeof kHandlers, this);
+  session_ = fuse_session_new(&args, &kHandlers, sizeof kHandlers, &tree_);
   fuse_opt_free_args(&args);
   if (!session_) return error(EINVAL, "mount", "FUSE refuses the options " + options);
   errno = 0;
@@ -177,29 +165,29 @@ asio::awaitable<void> Mount::serve() {
     if (std::exchange(is_first, false)) began();
   }
   std::free(buffer.mem);
-  waiting_.cancel();
+  tree_.waiting.cancel();
   const auto is_over = std::make_shared<bool>(false);
   asio::steady_timer grace(executor_, kGrace);
   grace.async_wait([this, is_over](std::error_code cancelled) {
     if (cancelled || *is_over) return;
-    group_.cancel();
+    tree_.under_way.cancel();
     attachment_->end();
   });
   ending_.cancel();
   co_await ending_.all_done();
-  co_await waiting_.all_done();
-  co_await group_.all_done();
+  co_await tree_.waiting.all_done();
+  co_await tree_.under_way.all_done();
   *is_over = true;
   grace.cancel();
   close();
-  files_.clear();
-  directories_.clear();
+  tree_.files.clear();
+  tree_.directories.clear();
 }
 
 void Mount::end() {
   if (state_ != State::kServing) {
     give_up();
-    group_.cancel();
+    tree_.under_way.cancel();
     return attachment_->end();  // a server that hangs answers nothing, nor that
   }
   state_ = State::kUnmounting;
@@ -223,8 +211,8 @@ asio::awaitable<void> Mount::give_up_the_lost() {
       ++silent;
   }
   // Also who makes the next connection.
-  group_.cancel();
-  waiting_.cancel();
+  tree_.under_way.cancel();
+  tree_.waiting.cancel();
   attachment_->end();
 }
 
@@ -254,28 +242,6 @@ void Mount::give_up() {
   state_ = State::kGivenUp;
   std::error_code ignored;
   if (device_) device_->cancel(ignored);
-}
-
-// ------------------------------------------------------------------ requests
-
-void Mount::start(RequestRef request, Work work) {
-  client::Group& group = request->interrupt() == Interrupt::kAlways ? waiting_ : group_;
-  request->can_be_interrupted(executor_, group.spawn(run(request, std::move(work))));
-}
-
-asio::awaitable<void> Mount::run(RequestRef request, Work work) {
-  if (request->was_cancelled()) {
-    request->answer(client::Error{Errno{ECANCELED}, "", ""});
-    co_return;
-  }
-  client::Expected<void> done;
-  try {
-    done = co_await std::move(work);
-  } catch (const std::bad_alloc&) {
-    done = client::error(ENOMEM, "answer the kernel");
-  }
-  request->is_over();
-  if (!done) request->answer(done.error());
 }
 
 }  // namespace ninep::mount

@@ -8,30 +8,13 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_map>
-#include <vector>
 
 #include <asio/posix/stream_descriptor.hpp>
 
 #include "client/mount/fuse.h"
-#include "client/mount/inodes.h"
-#include "client/mount/request.h"
-#include "client/together.h"
+#include "client/mount/tree.h"
 
 namespace ninep::mount {
-
-struct Options {
-  std::string source;            // as /proc/mounts shows it
-  double attribute_timeout = 1;  // seconds that the kernel takes attributes and names for true
-  bool allow_other = false;      // other users of this host too: by the modes of the files
-  bool gives_away = false;       // what others make is given to them: the server lets us
-  bool read_only = false;
-  bool direct = false;               // nothing is kept in the kernel's cache
-  std::vector<std::string> options;  // more of FUSE's: "max_idle_threads=..."
-};
-
-struct OpenFile;
-struct OpenDirectory;
 
 class Mount {
  public:
@@ -51,11 +34,6 @@ class Mount {
   void end();
 
  private:
-  friend struct Handlers;
-
-  /// Runs `work`, which answers `request`, unless it gives an error: then that is the answer.
-  void start(RequestRef request, Work work);
-  asio::awaitable<void> run(RequestRef request, Work work);
   void began();
   bool is_ours() const;
   bool is_serving() const { return state_ == State::kServing || state_ == State::kUnmounting; }
@@ -63,19 +41,10 @@ class Mount {
   asio::awaitable<void> give_up_the_lost();
   void give_up();
   void close();
-  /// Bytes of one read or write of the kernel's.
-  std::size_t transfer_max() const;
 
   const asio::any_io_executor executor_;
   const std::shared_ptr<client::Attachment> attachment_;
-  const Options options_;
-  const std::size_t payload_max_;
-  Inodes inodes_;
-  std::unordered_map<U64, std::shared_ptr<OpenFile>> files_;  // by fuse_file_info.fh
-  std::unordered_map<U64, std::shared_ptr<OpenDirectory>> directories_;
-  U64 next_handle_ = 1;
-  client::Group group_;
-  client::Group waiting_;  // for what may take forever: locks
+  Tree tree_;
   client::Group ending_;
   std::string directory_;
   dev_t number_ = 0;  // of the file system; 0: not known
@@ -84,8 +53,5 @@ class Mount {
   bool is_detached_ = false;  // unmounted, though something is open
   enum class State { kNew, kServing, kUnmounting, kGivenUp, kUnmounted } state_ = State::kNew;
 };
-
-/// The kernel's requests: handlers.cc.
-extern const fuse_lowlevel_ops kHandlers;
 
 }  // namespace ninep::mount

@@ -1,0 +1,159 @@
+// Open files.
+#include <algorithm>
+#include <span>
+
+#include <fcntl.h>
+
+#include "client/mount/handlers.h"
+
+namespace ninep::mount {
+
+using client::error;
+using client::File;
+using client::is;
+
+namespace {
+
+/// Linux's flags for open(2) as 9P2000.L has them: the same on x86, and the kernel's own are left.
+U32 flags_of(int flags) {
+  constexpr U32 kTaken = lopen::kAccessMode | lopen::kTruncate | lopen::kAppend | lopen::kSync |
+                         lopen::kDsync | lopen::kNoAtime;
+  return static_cast<U32>(flags) & kTaken;
+}
+
+/// Takes the file into the table; whether what the kernel has kept of it is what the server has.
+/// What is appended to isn't kept: where the kernel takes the end to be is another client's by
+/// then.
+std::shared_ptr<OpenFile> opened(Tree& tree, File file, InodeRef inode, U32 flags,
+                                 fuse_file_info& info) {
+  const Qid& qid = file.qid();
+  info.keep_cache = qid.version != 0 && inode->cached_version == qid.version;
+  info.direct_io = tree.options.direct || (flags & lopen::kAppend) != 0;
+  inode->cached_version = qid.version;
+  info.fh = tree.next_handle++;
+  return std::make_shared<OpenFile>(std::move(file), std::move(inode), flags);
+}
+Work open_it(Tree& tree, Request& request, InodeRef inode, fuse_file_info info) {
+  const NodeRef node = inode->node;
+  const U32 flags = flags_of(info.flags);
+  auto file = co_await with_room(tree, [&] { return node->open(flags); });
+  NINEP_CO_RETURN_IF_WRONG(file);
+  const auto open = opened(tree, std::move(*file), inode, flags, info);
+  // Before the answer, for then it may be used at once.
+  tree.files[info.fh] = open;
+  // Whoever wanted it has gone: nobody will release it.
+  if (request.answer(fuse_reply_open, &info) == -ENOENT) tree.files.erase(info.fh);
+  co_return Done();
+}
+void open(fuse_req_t request, fuse_ino_t number, fuse_file_info* info) {
+  start(request, number, open_it, *info);
+}
+/// For several users a file that has come meanwhile is not opened here: it is for the kernel to
+/// say whether the caller may, and it looks again after ESTALE.
+Work create_it(Tree& tree, Request& request, InodeRef in, std::string name, U32 mode,
+               fuse_file_info info) {
+  const auto group = co_await group_of_new(tree, request, in);
+  NINEP_CO_RETURN_IF_WRONG(group);
+  const NodeRef directory = in->node;
+  const U32 flags = flags_of(info.flags);
+  const bool is_exclusive = (info.flags & O_EXCL) != 0;
+  const U32 exclusive = is_exclusive || tree.options.allow_other ? lopen::kExclusive : U32{0};
+  auto file = co_await with_room(
+      tree, [&] { return directory->create(name, flags | exclusive, mode & 07777, *group); });
+  if (!file && is(file.error(), EEXIST) && !is_exclusive) file.error().code = Errno{ESTALE};
+  NINEP_CO_RETURN_IF_WRONG(file);
+  if (exclusive != 0) {
+    auto given = co_await give(tree, request, *file, mode);
+    NINEP_CO_RETURN_IF_WRONG(given);
+  }
+  auto node = co_await with_room(tree, [&] { return directory->walk(name); });
+  NINEP_CO_RETURN_IF_WRONG(node);
+  if (node->qid().path != file->qid().path)
+    co_return error(ESTALE, "create " + name, "another file has its name already");
+  const auto entry = co_await entry_of(tree, std::move(*node));
+  NINEP_CO_RETURN_IF_WRONG(entry);
+  const InodeRef inode = tree.inodes.find(entry->ino);
+  const auto open = opened(tree, std::move(*file), inode, flags, info);
+  tree.files[info.fh] = open;
+  if (request.answer(fuse_reply_create, &*entry, &info) == -ENOENT) {
+    tree.files.erase(info.fh);
+    tree.inodes.forget(entry->ino, 1);
+  }
+  co_return Done();
+}
+void create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode,
+            fuse_file_info* info) {
+  start(request, parent, create_it, std::string(name), U32{mode}, *info);
+}
+
+Work read_it(Tree&, Request& request, std::shared_ptr<OpenFile> open, std::size_t size,
+             U64 offset) {
+  const auto room = std::make_unique_for_overwrite<std::byte[]>(size);
+  const auto got = co_await open->file.read(offset, Room(room.get(), size));
+  NINEP_CO_RETURN_IF_WRONG(got);
+  request.answer(fuse_reply_buf, reinterpret_cast<const char*>(room.get()), *got);
+  co_return Done();
+}
+void read(fuse_req_t request, fuse_ino_t, std::size_t size, off_t offset, fuse_file_info* info) {
+  start_with(Interrupt::kWhenKilled, request, info, read_it,
+             std::min<std::size_t>(size, kTransferMax), static_cast<U64>(offset));
+}
+/// Whether it is appended is said of each write: a program may change its mind (F_SETFL), and the
+/// kernel writes mapped pages by any of a file's descriptors.
+Work write_it(Tree&, Request& request, std::shared_ptr<OpenFile> open, std::vector<std::byte> data,
+              U64 offset, bool appends) {
+  auto file = co_await open->for_writes(appends);
+  NINEP_CO_RETURN_IF_WRONG(file);
+  Done written;
+  if (!appends) {
+    written = co_await (*file)->write(offset, data);
+  } else {
+    if (!co_await open->turn.enter()) co_return error(ECANCELED, "append");
+    written = co_await (*file)->append(data);
+    open->turn.leave();
+  }
+  NINEP_CO_RETURN_IF_WRONG(written);
+  request.answer(fuse_reply_write, data.size());
+  co_return Done();
+}
+void write(fuse_req_t request, fuse_ino_t, const char* data, std::size_t size, off_t offset,
+           fuse_file_info* info) {
+  const auto bytes = std::as_bytes(std::span(data, size));
+  const bool appends = (info->flags & O_APPEND) != 0 && !info->writepage;
+  start_with(Interrupt::kWhenKilled, request, info, write_it,
+             std::vector<std::byte>(bytes.begin(), bytes.end()), static_cast<U64>(offset), appends);
+}
+
+Work release_it(Tree&, Request& request, std::shared_ptr<OpenFile> open) {
+  co_await open->close();
+  request.answer(fuse_reply_err, 0);
+  co_return Done();
+}
+void release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
+  const U64 handle = info->fh;
+  Tree& tree = tree_of(request);
+  start_with(Interrupt::kNever, request, info, release_it);
+  tree.files.erase(handle);
+}
+Work sync_it(Tree&, Request& request, std::shared_ptr<OpenFile> open, bool data_only) {
+  const auto synced = co_await open->file.fsync(data_only);
+  NINEP_CO_RETURN_IF_WRONG(synced);
+  request.answer(fuse_reply_err, 0);
+  co_return Done();
+}
+void fsync(fuse_req_t request, fuse_ino_t, int data_only, fuse_file_info* info) {
+  start_with(Interrupt::kWhenKilled, request, info, sync_it, data_only != 0);
+}
+
+}  // namespace
+
+void add_files(fuse_lowlevel_ops& ops) {
+  ops.open = open;
+  ops.create = create;
+  ops.read = read;
+  ops.write = write;
+  ops.release = release;
+  ops.fsync = fsync;
+}
+
+}  // namespace ninep::mount

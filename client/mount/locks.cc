@@ -1,0 +1,146 @@
+// Locks, of fcntl(2) and flock(2).
+#include <algorithm>
+
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "client/mount/handlers.h"
+
+namespace ninep::mount {
+
+using client::error;
+using client::Lock;
+
+namespace {
+
+/// Who has a lock: the kernel's number for it, on this host, in this mount. flock(2)'s owners are
+/// others than fcntl(2)'s, and the locks are of one kind: 9P has no more.
+std::string owner_name(U64 owner, bool is_flock) {
+  static const std::string host = [] {
+    char name[256] = {};
+    ::gethostname(name, sizeof name - 1);
+    return std::string(name) + "/" + std::to_string(::getpid());
+  }();
+  return host + (is_flock ? "/flock/" : "/") + std::to_string(owner);
+}
+/// The owner's process, as it was called when the first of his locks was taken.
+U32 process_of(const Inode& inode, U64 owner, U32 pid) {
+  const auto known = std::ranges::find(inode.lock_owners, owner, &Inode::LockOwner::owner);
+  return known == inode.lock_owners.end() ? pid : known->pid;
+}
+/// A process's locks are the file's, by whichever descriptor they were taken.
+asio::awaitable<Done> unlock(InodeRef inode, Lock range, U64 owner) {
+  Done unlocked;
+  const std::vector<Inode::LockOwner> owners = inode->lock_owners;
+  for (const Inode::LockOwner& one : owners) {
+    const auto file = one.file.lock();
+    if (one.owner != owner || !file) continue;
+    range.proc_id = one.pid;
+    range.client_id = owner_name(owner, false);
+    const auto done = co_await file->file.unlock(range);
+    if (!done && unlocked) unlocked = done;
+  }
+  co_return unlocked;
+}
+Lock lock_of(const struct flock& wanted) {
+  const U8 type = wanted.l_type == F_RDLCK   ? lock::kRead
+                  : wanted.l_type == F_WRLCK ? lock::kWrite
+                                             : lock::kUnlock;
+  return {type, static_cast<U64>(wanted.l_start), static_cast<U64>(wanted.l_len),
+          static_cast<U32>(wanted.l_pid), ""};
+}
+Work test_lock(Tree&, Request& request, std::shared_ptr<OpenFile> open, Lock wanted, U64 owner) {
+  wanted.proc_id = process_of(*open->inode, owner, wanted.proc_id);
+  wanted.client_id = owner_name(owner, false);
+  const auto there = co_await open->file.test_lock(wanted);
+  NINEP_CO_RETURN_IF_WRONG(there);
+  struct flock told{};
+  told.l_type = there->type == lock::kRead    ? F_RDLCK
+                : there->type == lock::kWrite ? F_WRLCK
+                                              : F_UNLCK;
+  told.l_whence = SEEK_SET;
+  told.l_start = static_cast<off_t>(there->start);
+  told.l_len = static_cast<off_t>(there->length);
+  told.l_pid = static_cast<pid_t>(there->proc_id);
+  request.answer(fuse_reply_lock, &told);
+  co_return Done();
+}
+void getlk(fuse_req_t request, fuse_ino_t, fuse_file_info* info, struct flock* wanted) {
+  start_with(Interrupt::kWhenKilled, request, info, test_lock, lock_of(*wanted),
+             U64{info->lock_owner});
+}
+Work lock_it(Tree&, Request& request, std::shared_ptr<OpenFile> open, Lock wanted, bool waits) {
+  const auto locked = co_await open->file.lock(wanted, waits);
+  NINEP_CO_RETURN_IF_WRONG(locked);
+  if (!*locked) co_return error(EAGAIN, "lock");
+  request.answer(fuse_reply_err, 0);
+  co_return Done();
+}
+Work lock_range(Tree& tree, Request& request, std::shared_ptr<OpenFile> open, Lock wanted,
+                U64 owner, bool waits) {
+  const InodeRef inode = open->inode;
+  wanted.proc_id = process_of(*inode, owner, wanted.proc_id);
+  wanted.client_id = owner_name(owner, false);
+  const bool is_known = std::ranges::any_of(inode->lock_owners, [&](const auto& one) {
+    return one.owner == owner && one.file.lock() == open;
+  });
+  // Known from the start, for it may be had before the answer is here.
+  if (!is_known) inode->lock_owners.push_back({owner, wanted.proc_id, open});
+  co_return co_await lock_it(tree, request, open, wanted, waits);
+}
+Work unlock_range(Tree&, Request& request, std::shared_ptr<OpenFile> open, Lock range, U64 owner) {
+  const auto unlocked = co_await unlock(open->inode, range, owner);
+  NINEP_CO_RETURN_IF_WRONG(unlocked);
+  request.answer(fuse_reply_err, 0);
+  co_return Done();
+}
+void setlk(fuse_req_t request, fuse_ino_t, fuse_file_info* info, struct flock* wanted, int waits) {
+  const Lock range = lock_of(*wanted);
+  if (range.type == lock::kUnlock)
+    start_with(Interrupt::kNever, request, info, unlock_range, range, U64{info->lock_owner});
+  else
+    start_with(waits ? Interrupt::kAlways : Interrupt::kWhenKilled, request, info, lock_range,
+               range, U64{info->lock_owner}, waits != 0);
+}
+Work unlock_whole(Tree&, Request& request, std::shared_ptr<OpenFile> open, Lock range) {
+  const auto unlocked = co_await open->file.unlock(range);
+  NINEP_CO_RETURN_IF_WRONG(unlocked);
+  request.answer(fuse_reply_err, 0);
+  co_return Done();
+}
+void flock(fuse_req_t request, fuse_ino_t, fuse_file_info* info, int how) {
+  const int kind = how & ~LOCK_NB;
+  const bool waits = (how & LOCK_NB) == 0;
+  const U8 type = kind == LOCK_SH ? lock::kRead : kind == LOCK_EX ? lock::kWrite : lock::kUnlock;
+  const Lock wanted{type, 0, 0, 0, owner_name(info->lock_owner, true)};
+  if (type == lock::kUnlock)
+    start_with(Interrupt::kNever, request, info, unlock_whole, wanted);
+  else
+    start_with(waits ? Interrupt::kAlways : Interrupt::kWhenKilled, request, info, lock_it, wanted,
+               waits);
+}
+
+/// close(2) of any descriptor gives up the locks that its process has on the file.
+Work flush_it(Tree&, Request& request, std::shared_ptr<OpenFile> open, U64 owner) {
+  const Lock all{.type = lock::kUnlock};
+  const auto unlocked = co_await unlock(open->inode, all, owner);
+  std::erase_if(open->inode->lock_owners,
+                [owner](const Inode::LockOwner& one) { return one.owner == owner; });
+  NINEP_CO_RETURN_IF_WRONG(unlocked);
+  request.answer(fuse_reply_err, 0);
+  co_return Done();
+}
+void flush(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
+  start_with(Interrupt::kNever, request, info, flush_it, U64{info->lock_owner});
+}
+
+}  // namespace
+
+void add_locks(fuse_lowlevel_ops& ops) {
+  ops.flush = flush;
+  ops.getlk = getlk;
+  ops.setlk = setlk;
+  ops.flock = flock;
+}
+
+}  // namespace ninep::mount

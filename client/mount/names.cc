@@ -1,0 +1,183 @@
+// Files by name.
+#include <sys/stat.h>
+
+#include "client/mount/handlers.h"
+
+namespace ninep::mount {
+
+using client::Change;
+using client::Expected;
+using client::is;
+using client::Node;
+
+namespace {
+
+using Clock = Inode::Clock;
+
+void reply(Tree& tree, Request& request, const fuse_entry_param& entry) {
+  if (request.answer(fuse_reply_entry, &entry) == -ENOENT) tree.inodes.forget(entry.ino, 1);
+}
+
+Work look_up(Tree& tree, Request& request, InodeRef in, std::string name) {
+  const NodeRef directory = in->node;
+  auto node = co_await with_room(tree, [&] { return directory->walk(name); });
+  NINEP_CO_RETURN_IF_WRONG(node);
+  const auto entry = co_await entry_of(tree, std::move(*node));
+  NINEP_CO_RETURN_IF_WRONG(entry);
+  reply(tree, request, *entry);
+  co_return Done();
+}
+void lookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
+  start(request, parent, look_up, std::string(name));
+}
+void forget(fuse_req_t request, fuse_ino_t number, U64 lookups) {
+  tree_of(request).inodes.forget(number, lookups);
+  fuse_reply_none(request);
+}
+void forget_multi(fuse_req_t request, std::size_t count, fuse_forget_data* which) {
+  for (const fuse_forget_data& one : std::span(which, count))
+    tree_of(request).inodes.forget(one.ino, one.nlookup);
+  fuse_reply_none(request);
+}
+
+/// Tells the kernel of what was made just now, which nobody has replaced meanwhile.
+Work tell_made(Tree& tree, Request& request, InodeRef in, std::string name, Qid made, U32 mode) {
+  const NodeRef directory = in->node;
+  auto node = co_await with_room(tree, [&] { return directory->walk(name); });
+  NINEP_CO_RETURN_IF_WRONG(node);
+  if (node->qid().path == made.path) {
+    auto given = co_await give(tree, request, *node, mode);
+    NINEP_CO_RETURN_IF_WRONG(given);
+  }
+  const auto entry = co_await entry_of(tree, std::move(*node));
+  NINEP_CO_RETURN_IF_WRONG(entry);
+  reply(tree, request, *entry);
+  co_return Done();
+}
+Work make_node(Tree& tree, Request& request, InodeRef in, std::string name, U32 mode, U64 rdev) {
+  const auto group = co_await group_of_new(tree, request, in);
+  NINEP_CO_RETURN_IF_WRONG(group);
+  const NodeRef directory = in->node;
+  Expected<Qid> made;
+  if (S_ISDIR(mode))
+    made = co_await directory->mkdir(name, mode & 07777, *group);
+  else
+    made = co_await directory->mknod(name, mode, rdev, *group);
+  NINEP_CO_RETURN_IF_WRONG(made);
+  co_return co_await tell_made(tree, request, in, name, *made, mode);
+}
+void mknod(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, dev_t rdev) {
+  start(request, parent, make_node, std::string(name), U32{mode}, U64{rdev});
+}
+void mkdir(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode) {
+  start(request, parent, make_node, std::string(name), U32{mode} | U32{S_IFDIR}, U64{0});
+}
+Work make_link(Tree& tree, Request& request, InodeRef in, std::string name, std::string target) {
+  const auto group = co_await group_of_new(tree, request, in);
+  NINEP_CO_RETURN_IF_WRONG(group);
+  const NodeRef directory = in->node;
+  const auto made = co_await directory->symlink(name, target, *group);
+  NINEP_CO_RETURN_IF_WRONG(made);
+  co_return co_await tell_made(tree, request, in, name, *made, 0);
+}
+void symlink(fuse_req_t request, const char* target, fuse_ino_t parent, const char* name) {
+  start(request, parent, make_link, std::string(name), std::string(target));
+}
+Work name_again(Tree& tree, Request& request, InodeRef in, InodeRef file, std::string name) {
+  const NodeRef directory = in->node;
+  const NodeRef node = file->node;
+  const auto linked = co_await directory->link(name, *node);
+  NINEP_CO_RETURN_IF_WRONG(linked);
+  co_return co_await look_up(tree, request, in, name);
+}
+void link(fuse_req_t request, fuse_ino_t number, fuse_ino_t parent, const char* name) {
+  InodeRef file = tree_of(request).inodes.find(number);
+  if (!file) {
+    fuse_reply_err(request, ESTALE);
+    return;
+  }
+  start(request, parent, name_again, std::move(file), std::string(name));
+}
+
+Work remove(Tree&, Request& request, InodeRef in, std::string name, bool is_directory) {
+  const NodeRef directory = in->node;
+  const auto removed = co_await directory->remove(name, is_directory);
+  NINEP_CO_RETURN_IF_WRONG(removed);
+  request.answer(fuse_reply_err, 0);
+  co_return Done();
+}
+void unlink(fuse_req_t request, fuse_ino_t parent, const char* name) {
+  start(request, parent, remove, std::string(name), false);
+}
+void rmdir(fuse_req_t request, fuse_ino_t parent, const char* name) {
+  start(request, parent, remove, std::string(name), true);
+}
+Work move(Tree&, Request& request, InodeRef from, InodeRef to, std::string name,
+          std::string to_name) {
+  const NodeRef source = from->node;
+  const NodeRef target = to->node;
+  const auto renamed = co_await source->rename(name, *target, to_name);
+  NINEP_CO_RETURN_IF_WRONG(renamed);
+  request.answer(fuse_reply_err, 0);
+  co_return Done();
+}
+void rename(fuse_req_t request, fuse_ino_t parent, const char* name, fuse_ino_t to,
+            const char* to_name, unsigned flags) {
+  InodeRef target = tree_of(request).inodes.find(to);
+  if (flags != 0 || !target) {  // 9P has no RENAME_NOREPLACE, RENAME_EXCHANGE
+    fuse_reply_err(request, flags != 0 ? EINVAL : ESTALE);
+    return;
+  }
+  start(request, parent, move, std::move(target), std::string(name), std::string(to_name));
+}
+
+}  // namespace
+
+asio::awaitable<Expected<fuse_entry_param>> entry_of(Tree& tree, Node node) {
+  const auto is = co_await node.stat();
+  NINEP_CO_RETURN_IF_WRONG(is);
+  auto checked = check(*is);
+  NINEP_CO_RETURN_IF_WRONG(checked);
+  const InodeRef inode = tree.inodes.looked_up(std::move(node), is->attr.mode & S_IFMT);
+  learn(tree, *inode, *is);
+  fuse_entry_param entry{};
+  entry.ino = inode->number;
+  entry.attr = stat_of(is->attr, *inode);
+  entry.attr_timeout = entry.entry_timeout = tree.options.attribute_timeout;
+  co_return entry;
+}
+
+asio::awaitable<Expected<U32>> group_of_new(Tree& tree, Request& request, InodeRef in) {
+  if (Clock::now() >= in->group_until) {
+    const NodeRef node = in->node;
+    const auto is = co_await node->stat();
+    NINEP_CO_RETURN_IF_WRONG(is);
+    learn(tree, *in, *is);
+  }
+  co_return in->group.value_or(request.gid());
+}
+
+asio::awaitable<Done> give(Tree& tree, Request& request, Node& made, U32 mode) {
+  if (!tree.options.gives_away || request.uid() == 0) co_return Done();
+  Change change;
+  change.uid = request.uid();
+  if (!S_ISDIR(mode) && (mode & (S_ISUID | S_ISGID)) != 0) change.mode = mode & 07777;
+  const auto given = co_await made.change(change);
+  if (!given && !is(given.error(), EPERM)) co_return given;
+  co_return Done();
+}
+
+void add_names(fuse_lowlevel_ops& ops) {
+  ops.lookup = lookup;
+  ops.forget = forget;
+  ops.forget_multi = forget_multi;
+  ops.mknod = mknod;
+  ops.mkdir = mkdir;
+  ops.symlink = symlink;
+  ops.link = link;
+  ops.unlink = unlink;
+  ops.rmdir = rmdir;
+  ops.rename = rename;
+}
+
+}  // namespace ninep::mount

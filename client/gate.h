@@ -109,4 +109,17 @@ class Gate {
   std::list<One> line_;
 };
 
+/// Places in a gate that were got: they are given back.
+class Turn {
+ public:
+  explicit Turn(Gate& gate, std::size_t places = 1) : gate_(gate), places_(places) {}
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  ~Turn() { gate_.leave(places_); }
+
+ private:
+  Gate& gate_;
+  const std::size_t places_;
+};
+
 }  // namespace ninep::client

@@ -1,14 +1,17 @@
 // Copier: files and trees from one place to another, many at once.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <set>
 
 #include <dirent.h>
 
 #include "client/tool/budget.h"
+#include "client/tool/content.h"
 #include "client/tool/place.h"
 #include "client/tool/progress.h"
+#include "client/tool/removal.h"
 
 namespace ninep::tool {
 
@@ -33,8 +36,14 @@ class Copier {
   /// open_place() gave.
   Awaitable<void> copy(Place& from, std::string name, Place& to, std::string to_name,
                        std::string path);
+  /// What becomes of the directory itself that the other's contents are copied to.
+  enum class Top {
+    kStays,    // as it was
+    kBecomes,  // like the other one, where we may
+    kIsNew,    // like the other one
+  };
   /// All that is in the directory. `to`: null, in a dry run, where it isn't there.
-  Awaitable<void> contents(Place& from, Place* to);
+  Awaitable<void> contents(Place& from, Place* to, Top top);
 
  private:
   /// A file on its way.
@@ -50,55 +59,45 @@ class Copier {
   };
   /// Of a directory, what is being copied: a server may name it twice.
   using UnderWay = std::set<std::string>;
-  class Turn;
   struct Original;
-  struct Transfer;
+  using Make = std::function<Awaitable<Expected<void>>(std::string name)>;
 
   Awaitable<void> contents(Place& from, Place* to, std::string path);
   Awaitable<void> file(Item item, UnderWay& under_way);
   Awaitable<void> tree(Item item, bool has_place, UnderWay& under_way);
   /// `turn`: of the caller's, who needs none for a directory; may be null.
-  Awaitable<Expected<void>> any(Item& item, std::optional<Turn>* turn);
+  Awaitable<Expected<void>> any(Item& item, std::optional<client::Turn>* turn);
   Awaitable<Expected<void>> directory(Item& item);
+  /// A directory's own attributes.
+  Awaitable<Expected<void>> finish_directory(const Item& item, const Attributes& is);
   /// What is there already, if it is to be looked at, and is of the same kind.
   Awaitable<std::optional<Attributes>> there(Item& item, const Attributes& is);
   /// What is of another kind goes: as late as may be, for what comes may not be to be had.
-  Awaitable<void> make_way(const Item& item);
+  Awaitable<Expected<void>> make_way(Item& item);
+  /// What is no regular file gets its name.
+  Awaitable<Expected<void>> put(Item& item, const Make& make);
   Awaitable<bool> leads_to_the_same(const Item& link);
   /// Of a file with several names, whether the one that is there is one of the target's as well.
   bool has_its_links(const Item& item, const Attributes& is, const Attributes& there);
   /// Permissions and attributes of a file that is left as it is.
   Awaitable<Expected<void>> attributes(const Item& item, const Attributes& is,
                                        const Attributes& there);
-  Awaitable<Expected<void>> regular(const Item& item, const Attributes& is);
-  Awaitable<Expected<void>> content(const Item& item, const Attributes& is);
-  /// Whether a part that a failed copy leaves has nothing to go on with.
-  static bool is_of_no_use(const Transfer& transfer, bool is_whole, const client::Error& why);
-  /// `is_counted`: what is there already was told to `progress_` before.
-  Awaitable<Expected<void>> content_once(const Item& item, const Attributes& is, bool is_counted);
-  Awaitable<void> blocks(const Item& item, Transfer& transfer);
-  Awaitable<void> one_block(Transfer& transfer, U64 at, std::size_t size);
-  /// A file that has content and no size, as those of /proc.
-  Awaitable<Expected<void>> sizeless(Transfer& transfer);
-  Awaitable<Expected<void>> move_block(Transfer& transfer, U64 at, Room room);
-  Awaitable<Expected<void>> other(const Item& item, const Attributes& is);
-  Awaitable<void> remove_others(Place& to, const std::set<std::string>& names);
-  Awaitable<void> remove_tree(Place& in, std::string name, U8 type);
+  Awaitable<Expected<void>> regular(Item& item, const Attributes& is);
+  Awaitable<Expected<void>> content(Item& item, const Attributes& is);
+  Awaitable<Expected<void>> other(Item& item, const Attributes& is);
   /// Without the source's owner a file has no set-id bits: they would give its new owner's rights
   /// to whoever runs it.
   Change change_of(const Attributes& is) const;
-  /// The rest of what has no end isn't copied.
-  void give_up(client::Error error);
 
   asio::any_io_executor executor_;
   const Options options_;
   Progress& progress_;
   client::Gate files_;
   client::Gate directories_;
-  client::Gate memory_;  // of bytes
   Budget budget_;
   Budget::Share kept_{budget_};  // for originals_
-  bool given_up_ = false;
+  Content content_;
+  Removal removal_;
   std::map<Identity, std::shared_ptr<Original>> originals_;  // what has several names
   bool has_links_ = true;                                    // the target, as far as is known
   std::set<Identity> targets_;  // directories that are copied to, from their top

@@ -1,9 +1,11 @@
 // cat, get, put, cp, sync.
 #include <cstdio>
 #include <list>
+#include <set>
 #include <utility>
 
 #include <asio/this_coro.hpp>
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -116,24 +118,30 @@ Target parent_of(const Target& target) {
   return parent;
 }
 
-Awaitable<bool> is_directory(Tool& tool, const Target& target) {
+/// Of what is there: DT_DIR, DT_REG for all else; DT_UNKNOWN: nothing is.
+Awaitable<Expected<U8>> type_of(Tool& tool, const Target& target) {
   if (!target.is_remote) {
     struct stat status{};
-    co_return ::stat(target.path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+    if (::stat(target.path.c_str(), &status) == 0)
+      co_return S_ISDIR(status.st_mode) ? U8{DT_DIR} : U8{DT_REG};
+    if (errno == ENOENT) co_return U8{DT_UNKNOWN};
+    co_return error(errno, "stat " + target.path);
   }
   const auto node = co_await tool.node(target);
-  co_return node && node->is_directory();
+  if (!node && client::is(node.error(), ENOENT)) co_return U8{DT_UNKNOWN};
+  NINEP_CO_RETURN_IF_WRONG(node);
+  co_return node->is_directory() ? U8{DT_DIR} : U8{DT_REG};
 }
 
 /// A directory that isn't there yet.
 Awaitable<Expected<void>> make_directory(Tool& tool, const Target& target) {
   if (!target.is_remote) {
-    if (::mkdir(target.path.c_str(), 0777) != 0) co_return error(errno, "mkdir " + target.path);
+    if (::mkdir(target.path.c_str(), 0700) != 0) co_return error(errno, "mkdir " + target.path);
     co_return Expected<void>();
   }
   auto named = co_await tool.named(target);
   NINEP_CO_RETURN_IF_WRONG(named);
-  const auto made = co_await named->directory.mkdir(named->name, 0777 & ~mode_mask());
+  const auto made = co_await named->directory.mkdir(named->name, 0700);
   NINEP_CO_RETURN_IF_WRONG(made);
   co_return Expected<void>();
 }
@@ -143,7 +151,10 @@ Awaitable<Expected<void>> copy_contents(Tool& tool, Copier& copier, const Copy& 
                                         const Target& from, const Target& to) {
   auto source = co_await open_place(tool, from);
   NINEP_CO_RETURN_IF_WRONG(source);
-  const bool is_there = co_await is_directory(tool, to);
+  const auto type = co_await type_of(tool, to);
+  NINEP_CO_RETURN_IF_WRONG(type);
+  if (*type == DT_REG) co_return error(ENOTDIR, "copy to " + to.text());
+  const bool is_there = *type == DT_DIR;
   if (!is_there && !what.options.dry) {
     const auto made = co_await make_directory(tool, to);
     NINEP_CO_RETURN_IF_WRONG(made);
@@ -151,7 +162,10 @@ Awaitable<Expected<void>> copy_contents(Tool& tool, Copier& copier, const Copy& 
   Expected<std::unique_ptr<Place>> target;
   if (is_there || !what.options.dry) target = co_await open_place(tool, to);
   NINEP_CO_RETURN_IF_WRONG(target);
-  co_await copier.contents(**source, target->get());
+  const Copier::Top top = !is_there      ? Copier::Top::kIsNew
+                          : what.is_sync ? Copier::Top::kBecomes
+                                         : Copier::Top::kStays;
+  co_await copier.contents(**source, target->get(), top);
   co_return Expected<void>();
 }
 
@@ -209,14 +223,19 @@ Awaitable<void> copy(Tool& tool, const Copy& what) {
   options.jobs = tool.jobs;
   Copier copier(co_await asio::this_coro::executor, options, progress);
   const Target to = target_of(what.to);
-  bool into = !what.is_sync;
-  if (into) into = co_await is_directory(tool, to);
+  const auto type = co_await type_of(tool, to);
+  if (!type) co_return tool.wrong(type.error());
+  const bool into = !what.is_sync && *type == DT_DIR;
   if (what.from.size() > 1 && !into)
     co_return tool.wrong(client::Error{Errno{ENOTDIR}, "copy to " + to.text(), ""});
+  std::set<std::string> names;
   for (const std::string& text : what.from) {
     const Target from = target_of(text);
     Expected<void> done;
-    if (what.is_sync)
+    const std::string name = from.name();
+    if (into && client::is_name(name) && !names.insert(name).second)
+      done = error(EEXIST, "copy " + from.text(), "another of that name was just copied");
+    else if (what.is_sync)
       done = co_await copy_contents(tool, copier, what, from, to);
     else
       done = co_await copy_one(tool, copier, what, from, to, into);
@@ -231,6 +250,7 @@ const char* const kCopies = R"(
 WHAT IS COPIED
   Data (holes stay holes), permissions, times, links of both kinds, extended attributes. A file has
   its name when it is whole: a copy that was interrupted goes on where it was when it is said again.
+  What such a one has left, .NAME.STAMP.9p-part, is not copied.
 )";
 
 }  // namespace
@@ -301,7 +321,10 @@ void add_data(CLI::App& app, Command& chosen) {
         ->required()
         ->expected(2)
         ->type_name(kEither);
-    c->footer(std::string(R"(EXAMPLES
+    c->footer(std::string(R"(
+  TO itself gets FROM's permissions and times too, where you may change it.
+
+EXAMPLES
   9p sync --dry-run --delete ~/notes tcp:fileserver:/backup/notes
   9p sync --delete ~/notes tcp:fileserver:/backup/notes
 )") + kCopies);

@@ -146,17 +146,22 @@ class LocalSink final : public Sink {
     }
     co_return Expected<void>();
   }
-  Awaitable<Expected<void>> finish(U64 size, Change change, Xattrs xattrs) override {
+  Awaitable<Expected<void>> finish(U64 size, Change change, std::optional<Xattrs> xattrs) override {
     // In this order: another size or owner costs a file its capabilities, which are attributes.
     const auto owned = change_it(
         fd_.get(),
         {.uid = std::exchange(change.uid, {}), .gid = std::exchange(change.gid, {}), .size = size},
         path_);
     NINEP_CO_RETURN_IF_WRONG(owned);
-    const auto set = set_them(fd_.get(), xattrs, path_);
-    NINEP_CO_RETURN_IF_WRONG(set);
+    if (xattrs) {
+      if (!has(*xattrs, kAccessList)) (void)::fremovexattr(fd_.get(), kAccessList);
+      const auto set = set_them(fd_.get(), *xattrs, path_);
+      NINEP_CO_RETURN_IF_WRONG(set);
+    }
     const auto changed = change_it(fd_.get(), change, path_);
     NINEP_CO_RETURN_IF_WRONG(changed);
+    // What could not be written may be known no sooner.
+    if (::close(fd_.leak()) != 0) co_return failed("close", path_);
     if (::renameat(directory_, part_.c_str(), directory_, name_.c_str()) != 0)
       co_return failed("rename to", path_);
     co_return Expected<void>();
@@ -209,7 +214,8 @@ class LocalPlace final : public Place {
 
   Awaitable<Expected<Attributes>> stat(std::string name) override {
     struct statx status{};
-    if (::statx(fd_.get(), name.c_str(), AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &status) != 0)
+    if (::statx(fd_.get(), name.c_str(), AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH, STATX_BASIC_STATS,
+                &status) != 0)
       co_return failed("stat", path_of(name));
     Attributes is = attributes_of(status);
     // Of another file system than its directory: its number says nothing here.
@@ -310,18 +316,14 @@ class LocalPlace final : public Place {
     const OwnedFd file(
         static_cast<int>(::syscall(SYS_openat2, top_, other.c_str(), &how, sizeof how)));
     if (!file) co_return failed("link", path_of(name));
-    const std::string by = by_descriptor(file.get());
-    const auto link = [&](const std::string& to) {
-      return ::linkat(AT_FDCWD, by.c_str(), fd_.get(), to.c_str(), AT_SYMLINK_FOLLOW) == 0;
-    };
-    if (link(name)) co_return Expected<void>();
-    const std::string part = part_name(name, other, 0);
-    if (errno != EEXIST || !link(part)) co_return failed("link", path_of(name));
-    const bool is_renamed = ::renameat(fd_.get(), part.c_str(), fd_.get(), name.c_str()) == 0;
-    const auto result = failed("link", path_of(name));
-    // It stays where both are one file.
-    (void)::unlinkat(fd_.get(), part.c_str(), 0);
-    if (!is_renamed) co_return result;
+    if (::linkat(AT_FDCWD, by_descriptor(file.get()).c_str(), fd_.get(), name.c_str(),
+                 AT_SYMLINK_FOLLOW) != 0)
+      co_return failed("link", path_of(name));
+    co_return Expected<void>();
+  }
+  Awaitable<Expected<void>> rename(std::string name, std::string to_name) override {
+    if (::renameat(fd_.get(), name.c_str(), fd_.get(), to_name.c_str()) != 0)
+      co_return failed("rename to", path_of(to_name));
     co_return Expected<void>();
   }
   Awaitable<Expected<void>> remove(std::string name, bool is_directory) override {
@@ -338,6 +340,13 @@ class LocalPlace final : public Place {
     const OwnedFd fd(path_fd(name));
     if (!fd) co_return failed("open", path_of(name));
     co_return set_them(fd.get(), xattrs, path_of(name));
+  }
+  Awaitable<Expected<void>> remove_xattr(std::string name, std::string xattr) override {
+    const OwnedFd fd(path_fd(name));
+    if (!fd) co_return failed("open", path_of(name));
+    if (::removexattr(by_descriptor(fd.get()).c_str(), xattr.c_str()) != 0)
+      co_return failed(("remove " + xattr + " of").c_str(), path_of(name));
+    co_return Expected<void>();
   }
 
  private:
@@ -358,7 +367,7 @@ class LocalPlace final : public Place {
     return owner_ == uid;
   }
   int path_fd(const std::string& name) const {
-    return ::openat(fd_.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    return ::openat(fd_.get(), name.empty() ? "." : name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
   }
 
   OwnedFd fd_;

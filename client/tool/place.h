@@ -1,9 +1,11 @@
 // Place: a directory, local or on a server, and what is done in it when files are copied.
 //
-// `name` is always one name that client::is_name() takes; nothing here follows a symbolic link, so
-// that nothing is reached but what is in the directory. Errors say which file.
+// `name` is always one name that client::is_name() takes, or, where that is said, "": the directory
+// itself. Nothing here follows a symbolic link, so that nothing is reached but what is in the
+// directory. Errors say which file.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 
 #include "client/client.h"
@@ -38,8 +40,10 @@ class Sink {
   /// Bytes that it has from an earlier attempt, all of them right.
   virtual U64 begins_at() const = 0;
   virtual Awaitable<Expected<void>> write(U64 offset, Bytes data) = 0;
-  /// It is whole: it gets its size (the end may be a hole), its attributes, and its name.
-  virtual Awaitable<Expected<void>> finish(U64 size, Change change, Xattrs xattrs) = 0;
+  /// It is whole: it gets its size (the end may be a hole), its attributes, and its name. `xattrs`:
+  /// of access control lists it has these alone, whatever the directory hands on; none: as it is.
+  virtual Awaitable<Expected<void>> finish(U64 size, Change change,
+                                           std::optional<Xattrs> xattrs) = 0;
   /// What was written is of no use.
   virtual Awaitable<void> discard() = 0;
 };
@@ -77,6 +81,7 @@ class Place {
 
   /// Some more of what is in it; none: the end.
   virtual Awaitable<Expected<std::vector<Found>>> next() = 0;
+  /// `name` may be "", here and with xattrs(), change() and set_xattrs().
   virtual Awaitable<Expected<Attributes>> stat(std::string name) = 0;
   virtual Awaitable<Expected<std::unique_ptr<Place>>> enter(std::string name) = 0;
   virtual Awaitable<Expected<std::unique_ptr<Source>>> read(std::string name) = 0;
@@ -92,17 +97,43 @@ class Place {
   virtual Awaitable<Expected<void>> mkdir(std::string name) = 0;
   virtual Awaitable<Expected<void>> symlink(std::string name, std::string target) = 0;
   virtual Awaitable<Expected<void>> mknod(std::string name, U32 mode, U64 rdev) = 0;
-  /// Another name for `other`, a path from the directory that open_place() gave. A file that has it
-  /// already stays as it is where that fails.
+  /// Another name for `other`, a path from the directory that open_place() gave.
   virtual Awaitable<Expected<void>> link(std::string name, std::string other) = 0;
+  /// What has the other name is gone, unless both are names of one file: then they are as before.
+  virtual Awaitable<Expected<void>> rename(std::string name, std::string to_name) = 0;
   virtual Awaitable<Expected<void>> remove(std::string name, bool is_directory) = 0;
   virtual Awaitable<Expected<void>> change(std::string name, Change change) = 0;
   virtual Awaitable<Expected<void>> set_xattrs(std::string name, Xattrs xattrs) = 0;
+  /// Errors: ENODATA.
+  virtual Awaitable<Expected<void>> remove_xattr(std::string name, std::string xattr) = 0;
 };
+
+/// What a server tells may be without end.
+inline client::Error too_much(const Place& in) {
+  return {Errno{EOVERFLOW}, "copy what is in " + in.path_of("."), "more than there is memory for"};
+}
+/// Bytes, as the names of a set, which need more than those of a list.
+inline std::size_t size_as_set(const std::vector<Found>& found) {
+  constexpr std::size_t kOfSet = 48;
+  std::size_t size = 0;
+  for (const Found& one : found) size += sizeof one + kOfSet + one.name.size();
+  return size;
+}
+/// Nobody knows what came of it: it was lost with its connection.
+inline bool is_unknown(const Expected<void>& done) {
+  return !done && done.error().fate == client::Fate::kUnknown;
+}
+inline constexpr unsigned kTriesMax = 100;  // of one file, where the server is lost each time
 
 /// Whether an extended attribute belongs to a file's content and permissions.
 inline bool is_of_content(Str xattr) {
   return xattr.starts_with("user.") || xattr.starts_with("system.posix_acl_");
+}
+inline constexpr const char* kAccessList = "system.posix_acl_access";
+inline constexpr const char* kDefaultList =
+    "system.posix_acl_default";  // a directory's: for what is made there
+inline bool has(const Xattrs& xattrs, Str name) {
+  return std::ranges::find(xattrs, name, &Xattrs::value_type::first) != xattrs.end();
 }
 /// A part's name while a file isn't whole: hidden, and no longer than a name may be. `number`:
 /// where something of the earlier ones is in the way.

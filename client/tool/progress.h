@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <string>
+#include <utility>
 
 #include "client/error.h"
 #include "proto/types.h"
@@ -35,6 +36,11 @@ class Progress {
     bytes_ += bytes;
   }
   void wrong(const client::Error& error);
+  /// What has no end isn't done to its end: the first error of that kind is told.
+  void give_up(const client::Error& error) {
+    if (!std::exchange(has_given_up_, true)) wrong(error);
+  }
+  bool has_given_up() const { return has_given_up_; }
 
   U64 errors() const { return errors_; }
   U64 files() const { return files_; }
@@ -56,6 +62,7 @@ class Progress {
   U64 bytes_found_ = 0, bytes_ = 0, bytes_sent_ = 0;
   U64 errors_ = 0;
   bool line_is_open_ = false;
+  bool has_given_up_ = false;
 };
 
 /// "12.3 MB", by powers of 1,000.

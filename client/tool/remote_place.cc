@@ -4,6 +4,7 @@
 
 #include <sys/stat.h>
 
+#include "client/gate.h"
 #include "client/tool/place.h"
 
 namespace ninep::tool {
@@ -26,39 +27,62 @@ class RemoteSource final : public Source {
   File file_;
 };
 
+Change take_owner(Change& from) {
+  Change owner;
+  owner.uid = std::exchange(from.uid, {});
+  owner.gid = std::exchange(from.gid, {});
+  return owner;
+}
+
+/// The owner first: that takes set-id bits off, and servers do what one request says in an order of
+/// their own.
+Awaitable<Expected<void>> change_in_turn(Node& file, Change change) {
+  if (change.uid && change.mode && (*change.mode & (S_ISUID | S_ISGID))) {
+    const auto owned = co_await file.change(take_owner(change));
+    NINEP_CO_RETURN_IF_WRONG(owned);
+  }
+  co_return co_await file.change(change);
+}
+
 class RemoteSink final : public Sink {
  public:
-  RemoteSink(Node& directory, File file, std::string part, std::string name, U64 begins_at)
+  /// `inherits`: the directory hands an access control list on.
+  RemoteSink(Node& directory, File file, std::string part, std::string name, U64 begins_at,
+             bool inherits)
       : directory_(directory),
         file_(std::move(file)),
         part_(std::move(part)),
         name_(std::move(name)),
-        begins_at_(begins_at) {}
+        begins_at_(begins_at),
+        inherits_(inherits) {}
 
   U64 begins_at() const override { return begins_at_; }
   Awaitable<Expected<void>> write(U64 offset, Bytes data) override {
     return file_.write(offset, data);
   }
-  Awaitable<Expected<void>> finish(U64 size, Change change, Xattrs xattrs) override {
+  Awaitable<Expected<void>> finish(U64 size, Change change, std::optional<Xattrs> xattrs) override {
     change.size = size;
     // Another size or owner costs a file its capabilities, which are attributes.
-    if (!xattrs.empty()) {
-      Change first;
+    if (xattrs && !xattrs->empty()) {
+      Change first = take_owner(change);
       first.size = std::exchange(change.size, {});
-      first.uid = std::exchange(change.uid, {});
-      first.gid = std::exchange(change.gid, {});
       const auto owned = co_await file_.change(first);
       NINEP_CO_RETURN_IF_WRONG(owned);
     }
-    for (auto& [name, value] : xattrs) {
+    if (xattrs && inherits_ && !has(*xattrs, kAccessList)) {
+      const auto removed = co_await file_.remove_xattr(kAccessList);
+      if (!removed && !is(removed.error(), ENODATA)) co_return removed;
+    }
+    for (auto& [name, value] : xattrs.value_or(Xattrs())) {
       const auto set = co_await file_.set_xattr(name, value);
       NINEP_CO_RETURN_IF_WRONG(set);
     }
-    const auto changed = co_await file_.change(change);
+    const auto changed = co_await change_in_turn(file_, change);
     NINEP_CO_RETURN_IF_WRONG(changed);
-    const auto renamed = co_await directory_.rename(part_, directory_, name_, &file_);
-    NINEP_CO_RETURN_IF_WRONG(renamed);
-    co_return co_await file_.close();
+    // What could not be written may be known no sooner.
+    const auto closed = co_await file_.close();
+    NINEP_CO_RETURN_IF_WRONG(closed);
+    co_return co_await directory_.rename(part_, directory_, name_, &file_);
   }
   Awaitable<void> discard() override { (void)co_await directory_.remove(part_); }
 
@@ -67,6 +91,7 @@ class RemoteSink final : public Sink {
   File file_;
   const std::string part_, name_;
   const U64 begins_at_;
+  const bool inherits_;
 };
 
 class RemotePlace final : public Place {
@@ -153,6 +178,7 @@ class RemotePlace final : public Place {
 
   Awaitable<Expected<std::unique_ptr<Sink>>> write(std::string name, std::string stamp) override {
     constexpr U32 kHow = lopen::kReadWrite | lopen::kExclusive;
+    const bool inherits = co_await hands_list_on();
     Expected<File> file;
     for (unsigned number = 0; number < kPartNames; ++number) {
       const std::string part = part_name(name, stamp, number);
@@ -161,13 +187,18 @@ class RemotePlace final : public Place {
       const bool is_in_the_way = !file && (is(file.error(), EEXIST) || is(file.error(), EIO));
       if (is_in_the_way) {
         auto node = co_await node_.walk(part);
-        NINEP_CO_RETURN_IF_WRONG(node);
+        if (!node) co_return std::unexpected(file.error());
         const auto status = co_await node->stat();
         NINEP_CO_RETURN_IF_WRONG(status);
         bool is_own = is_part(*status);
         if (is_own) is_own = co_await is_ours(*status, name, stamp);
         if (is_own) {
           file = co_await node->open(lopen::kReadWrite);
+          // Whole it was, but for its name: its mode may be one that nobody writes by.
+          if (!file && file.error().fate == client::Fate::kKnown && is(file.error(), EACCES))
+            is_own = false;
+        }
+        if (is_own) {
           NINEP_CO_RETURN_IF_WRONG(file);
           // What was opened, in case that it is another one by now.
           const auto opened = co_await file->stat();
@@ -183,7 +214,7 @@ class RemotePlace final : public Place {
       }
       NINEP_CO_RETURN_IF_WRONG(file);
       co_return std::make_unique<RemoteSink>(node_, std::move(*file), part, name,
-                                             size - std::min(size, kPartRewind));
+                                             size - std::min(size, kPartRewind), inherits);
     }
     co_return std::unexpected(file.error());
   }
@@ -207,14 +238,12 @@ class RemotePlace final : public Place {
   Awaitable<Expected<void>> link(std::string name, std::string other) override {
     auto file = co_await top_->walk(other);
     NINEP_CO_RETURN_IF_WRONG(file);
-    auto linked = co_await node_.link(name, *file);
-    if (linked || !is(linked.error(), EEXIST)) co_return linked;
-    const std::string part = part_name(name, other, 0);
-    linked = co_await node_.link(part, *file);
-    NINEP_CO_RETURN_IF_WRONG(linked);
-    const auto renamed = co_await node_.rename(part, node_, name, &*file);
-    (void)co_await node_.remove(part);  // it stays where both are one file
-    co_return renamed;
+    co_return co_await node_.link(name, *file);
+  }
+  Awaitable<Expected<void>> rename(std::string name, std::string to_name) override {
+    auto file = co_await node_.walk(name);
+    NINEP_CO_RETURN_IF_WRONG(file);
+    co_return co_await node_.rename(name, node_, to_name, &*file);
   }
   Awaitable<Expected<void>> remove(std::string name, bool is_directory) override {
     return node_.remove(name, is_directory);
@@ -222,7 +251,7 @@ class RemotePlace final : public Place {
   Awaitable<Expected<void>> change(std::string name, Change change) override {
     auto node = co_await node_.walk(name);
     NINEP_CO_RETURN_IF_WRONG(node);
-    co_return co_await node->change(change);
+    co_return co_await change_in_turn(*node, change);
   }
   Awaitable<Expected<void>> set_xattrs(std::string name, Xattrs xattrs) override {
     auto node = co_await node_.walk(name);
@@ -232,6 +261,11 @@ class RemotePlace final : public Place {
       NINEP_CO_RETURN_IF_WRONG(set);
     }
     co_return Expected<void>();
+  }
+  Awaitable<Expected<void>> remove_xattr(std::string name, std::string xattr) override {
+    auto node = co_await node_.walk(name);
+    NINEP_CO_RETURN_IF_WRONG(node);
+    co_return co_await node->remove_xattr(xattr);
   }
 
  private:
@@ -253,8 +287,22 @@ class RemotePlace final : public Place {
     co_return is_same;
   }
 
+  /// Asked once, however many files are made at once.
+  Awaitable<bool> hands_list_on() {
+    if (!inherits_ && co_await asking_.enter()) {
+      const client::Turn turn(asking_);
+      if (!inherits_) {
+        const auto list = co_await node_.xattr(kDefaultList);
+        inherits_ = list.has_value();
+      }
+    }
+    co_return inherits_.value_or(false);
+  }
+
   Node node_;
+  client::Gate asking_{node_.attachment()->executor(), 1};
   std::optional<Attributes> owner_;  // of what is made here
+  std::optional<bool> inherits_;     // whether that gets an access control list
   const std::shared_ptr<Node> top_;
   std::optional<client::Directory> listing_;
 };

@@ -1,0 +1,58 @@
+#include "client/tool/removal.h"
+
+#include <dirent.h>
+
+namespace ninep::tool {
+
+using client::error;
+
+Awaitable<void> Removal::others(Place& in, const std::set<std::string>& names) {
+  constexpr std::size_t kNamesMax = 1 << 24;
+  Budget::Share level(budget_);
+  if (!level.take(Budget::kLevel)) co_return progress_.give_up(too_much(in));
+  for (std::size_t count = 0;;) {
+    const auto found = co_await in.next();
+    if (!found) progress_.wrong(found.error());
+    if (!found || found->empty() || progress_.has_given_up()) co_return;
+    Budget::Share some(budget_);
+    count += found->size();
+    if (!some.take(size_as_set(*found)) || count > kNamesMax)
+      co_return progress_.give_up(too_much(in));
+    for (const Found& one : *found) {
+      // What isn't whole goes on where it is when the copy is said again.
+      const bool is_kept = progress_.errors() != 0 && is_part_name(one.name);
+      if (is_kept || names.contains(one.name)) continue;
+      const auto removed = co_await tree(in, one.name, one.type);
+      if (!removed) progress_.wrong(removed.error());
+    }
+  }
+}
+
+Awaitable<Expected<void>> Removal::tree(Place& in, std::string name, U8 type) {
+  if (type == DT_UNKNOWN) {
+    const auto is = co_await in.stat(name);
+    if (!is && client::is(is.error(), ENOENT)) co_return Expected<void>();
+    NINEP_CO_RETURN_IF_WRONG(is);
+    type = static_cast<U8>(IFTODT(is->attr.mode));
+  }
+  if (type == DT_DIR) {
+    auto inner = co_await in.enter(name);
+    if (!inner && client::is(inner.error(), ENOENT)) co_return Expected<void>();
+    if (!inner && client::is(inner.error(), ENAMETOOLONG)) progress_.give_up(inner.error());
+    if (progress_.has_given_up()) co_return Expected<void>();
+    NINEP_CO_RETURN_IF_WRONG(inner);
+    if (kept_.contains((*inner)->identity()))
+      co_return error(EINVAL, "remove " + in.path_of(name), "it is what is being copied");
+    if (!dry_) co_await others(**inner, std::set<std::string>());
+  }
+  if (progress_.has_given_up()) co_return Expected<void>();
+  if (!dry_) {
+    const auto removed = co_await in.remove(name, type == DT_DIR);
+    const bool is_gone = removed || client::is(removed.error(), ENOENT);
+    if (!is_gone) co_return removed;
+  }
+  progress_.removed(in.path_of(name));
+  co_return Expected<void>();
+}
+
+}  // namespace ninep::tool

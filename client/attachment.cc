@@ -150,7 +150,7 @@ asio::awaitable<Expected<std::shared_ptr<Attachment>>> Attachment::make(Connect 
   if (options.user.uid == kNoNumericUid) options.user.uid = ::geteuid();
   const std::shared_ptr<Attachment> made(new Attachment(
       co_await asio::this_coro::executor, std::move(connect), again, std::move(options)));
-  const auto connected = co_await made->connect(Clock::time_point::max());
+  const auto connected = co_await told_by_result(made->connect(Clock::time_point::max()));
   NINEP_CO_RETURN_IF_WRONG(connected);
   co_return made;
 }
@@ -200,17 +200,30 @@ asio::awaitable<Expected<void>> Attachment::connect(Clock::time_point end) {
   co_return Expected<void>();
 }
 
-asio::awaitable<Expected<void>> Attachment::reconnect() {
+asio::awaitable<void> Attachment::connect_once(Clock::time_point end, Expected<void>& connected) {
+  if (!is_over_) connected = co_await connect(end);
+}
+
+asio::awaitable<Expected<void>> Attachment::reconnect(Attempt& attempt) {
   const auto end = Clock::now() + options_.reconnect_patience;
   std::chrono::milliseconds pause{20};
   for (;;) {
     if (is_over_) co_return error(ECONNABORTED, "connect again", "closed");
-    auto connected = co_await connect(end);
+    Expected<void> connected = error(ECANCELED, "connect again");
+    {
+      // What end() can end, whoever the caller is.
+      Group group(executor_);
+      attempt.under_way = &group.spawn(connect_once(end, connected));
+      const Finally over([&attempt] { attempt.under_way = nullptr; });
+      co_await group.all_done();
+    }
     if (connected) co_return connected;
+    if (is_over_) continue;
     const Error& wrong = connected.error();
     // What the server says is its answer; that it says nothing isn't.
-    if (is(wrong, ECANCELED) || is(wrong, EPROTO) || is(wrong, EPROTONOSUPPORT) ||
-        is(wrong, ECONNABORTED) || (wrong.doing == "Tattach" && wrong.fate == Fate::kKnown))
+    const bool is_answer =
+        wrong.doing == "Tattach" && wrong.fate == Fate::kKnown && !is(wrong, ETIMEDOUT);
+    if (is(wrong, ECANCELED) || is(wrong, EPROTO) || is(wrong, EPROTONOSUPPORT) || is_answer)
       co_return connected;
     const auto now = Clock::now();
     if (now >= end)
@@ -225,11 +238,17 @@ asio::awaitable<Expected<void>> Attachment::reconnect() {
   }
 }
 
+void Attachment::end() {
+  is_over_ = true;
+  if (attempt_ && attempt_->under_way) attempt_->under_way->emit(asio::cancellation_type::terminal);
+  operations_->session().close();
+}
+
 asio::awaitable<Expected<Attachment::Ready>> Attachment::connected() {
   for (;;) {
     Session& session = operations_->session();
     if (!session.lost()) co_return operations_;
-    if (!again_ || is(session.why_lost(), EPROTO) || is(session.why_lost(), ECONNABORTED))
+    if (!again_ || is_over_ || is(session.why_lost(), EPROTO))
       co_return std::unexpected(session.why_lost());
     if (const auto attempt = attempt_) {  // somebody else's
       if (!co_await attempt->done.wait()) co_return error(ECANCELED, "connect again");
@@ -243,7 +262,7 @@ asio::awaitable<Expected<Attachment::Ready>> Attachment::connected() {
       attempt_ = nullptr;
       attempt->done.set();
     });
-    const auto connected = co_await reconnect();
+    const auto connected = co_await reconnect(*attempt);
     if (!connected) attempt->failed = connected.error();
     NINEP_CO_RETURN_IF_WRONG(connected);
   }
@@ -486,12 +505,15 @@ asio::awaitable<Expected<U8>> Attachment::lock(Handle& handle, Lock lock, bool w
   const Finally over([this, may_wait] { lock_waits_ -= may_wait ? 1 : 0; });
   const auto status =
       co_await repeat(handle, [&](Operations& o, Fid fid) { return o.lock(fid, lock, flags); });
-  NINEP_CO_RETURN_IF_WRONG(status);
-  if (*status != lock::kSuccess) co_return *status;
-  take_out(handle.locks_, lock);
-  take_out(handle.lost_locks_, lock);
+  const bool is_done = status && *status == lock::kSuccess;
+  // What its owner has given up is not taken again, whatever became of the request.
+  if (is_done || lock.type == lock::kUnlock) {
+    take_out(handle.locks_, lock);
+    take_out(handle.lost_locks_, lock);
+  }
+  if (!is_done) co_return status;
   if (lock.type != lock::kUnlock) handle.locks_.push_back(std::move(lock));
-  co_return *status;
+  co_return status;
 }
 
 }  // namespace ninep::client

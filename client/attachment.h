@@ -43,6 +43,8 @@ class Handle {
   /// Means something while Attachment::repeat() or once() calls.
   Fid fid() const { return fid_; }
   const Opened& opened() const { return opened_; }
+  /// It was opened with lopen::kAppend.
+  bool appends() const { return is_open_ && (flags_ & lopen::kAppend) != 0; }
   /// Whether it has locks, or has lost some with a connection.
   bool has_locks() const { return !locks_.empty() || !lost_locks_.empty(); }
 
@@ -151,16 +153,15 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   /// EIO: a lock that the file had was lost with a connection, and not given back yet.
   Expected<void> has_its_locks(const Handle& handle) const;
 
+  /// Where a connection is lost another one is made.
+  bool connects_again() const { return again_; }
   /// There is no connection now.
   bool is_lost() const { return operations_->session().lost(); }
   /// How many replies have come on it, or on the last one.
   U64 replies() const { return operations_->session().replies(); }
   /// Ends the connection, or the attempt to have the next one: what is under way fails with
   /// ECONNABORTED, and so does what comes after.
-  void end() {
-    is_over_ = true;
-    operations_->session().close();
-  }
+  void end();
 
   /// What is under way of large transfers.
   Window& reads() { return reads_; }
@@ -174,6 +175,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
     explicit Attempt(const asio::any_io_executor& executor) : done(executor) {}
     Signal done;
     std::optional<Error> failed;
+    asio::cancellation_signal* under_way = nullptr;  // a connection that is being made
   };
   using Ready = std::shared_ptr<Operations>;
   static constexpr unsigned kTriesMax = 8;  // of one request that its server does not survive
@@ -181,7 +183,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   Attachment(asio::any_io_executor executor, Connect connect, bool again, Options options);
 
   asio::awaitable<Expected<Ready>> connected();
-  asio::awaitable<Expected<void>> reconnect();
+  asio::awaitable<Expected<void>> reconnect(Attempt& attempt);
+  asio::awaitable<void> connect_once(Session::Clock::time_point end, Expected<void>& connected);
   static std::chrono::milliseconds no_longer(std::chrono::milliseconds patience,
                                              Session::Clock::time_point end);
   /// No longer than until `end`.

@@ -113,10 +113,13 @@ class File : public Node {
     return told_by_result(reading(offset, into));
   }
   /// All of `data`, with several requests at once. Where one fails nothing is said of the others.
+  /// Of a file that was opened with lopen::kAppend: append().
   asio::awaitable<Expected<void>> write(U64 offset, Bytes data) {
     return told_by_result(writing(offset, data));
   }
-  /// At the end of a file that was opened with lopen::kAppend; one call at a time. EOPNOTSUPP: in
+  /// At the end of a file that was opened with lopen::kAppend; one call at a time. Where it fails
+  /// some requests' worth may be there. Lost with its connection it is told by the file's size and
+  /// end: not surely, where others append the same just then. EOPNOTSUPP: in
   /// the older dialects of a file that isn't append-only for everybody (kQtAppend; stat(5)).
   asio::awaitable<Expected<void>> append(Bytes data) { return told_by_result(appending(data)); }
   /// `data_only`: as fdatasync(2). In the older dialects a Twstat that changes nothing (stat(5)).
@@ -145,10 +148,8 @@ class File : public Node {
   asio::awaitable<Expected<U32>> write_one(U64 offset, Bytes data);
   asio::awaitable<Expected<U32>> with_its_locks(asio::awaitable<Expected<U32>> calling);
   asio::awaitable<Expected<std::optional<U32>>> is_the_same();
-  asio::awaitable<Expected<std::optional<U32>>> is_appended(Bytes data);
+  asio::awaitable<Expected<std::optional<U32>>> is_appended(U64 before, Bytes data);
   bool is_append_only() const;
-
-  std::optional<U64> size_;  // of a file that is appended to, if nobody else does
 };
 
 /// An open directory.

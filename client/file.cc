@@ -19,6 +19,22 @@ struct Pieces {
 };
 constexpr std::size_t kWorkersMax = 128;
 
+/// Room in a window that was got.
+class InWindow {
+ public:
+  InWindow(Window& window, std::size_t size) : window_(window), size_(size) {}
+  InWindow(const InWindow&) = delete;
+  InWindow& operator=(const InWindow&) = delete;
+  ~InWindow() { window_.leave(size_, took_); }
+  void is_done() { took_ = Window::Clock::now() - began_; }
+
+ private:
+  Window& window_;
+  const std::size_t size_;
+  const Window::Clock::time_point began_ = Window::Clock::now();
+  Window::Clock::duration took_{};
+};
+
 /// `one(at, size)`: transfers some of a piece: an awaitable of the bytes that it did.
 template <class One>
 asio::awaitable<void> work(Window& window, Pieces& pieces, One& one) {
@@ -32,9 +48,9 @@ asio::awaitable<void> work(Window& window, Pieces& pieces, One& one) {
         pieces.wrong = Error{Errno{ECANCELED}, "", ""};
         co_return;
       }
-      const auto began = Window::Clock::now();
+      InWindow room(window, part);
       const auto did = co_await one(at + done, part);
-      window.leave(part, did ? Window::Clock::now() - began : Window::Clock::duration());
+      if (did) room.is_done();
       if (!did) {
         if (!pieces.wrong) pieces.wrong = did.error();
       } else if (*did == 0) {
@@ -105,16 +121,16 @@ asio::awaitable<Expected<std::optional<U32>>> File::is_the_same() {
 
 // An append that was lost with its connection is done if the file has grown by as much, and ends
 // with the same.
-asio::awaitable<Expected<std::optional<U32>>> File::is_appended(Bytes data) {
+asio::awaitable<Expected<std::optional<U32>>> File::is_appended(U64 before, Bytes data) {
   using Answer = Expected<std::optional<U32>>;
   const auto is = co_await stat();
   NINEP_CO_RETURN_IF_WRONG(is);
-  if (is->attr.size == *size_) co_return Answer(std::nullopt);
-  if (is->attr.size > *size_ && is->attr.size - *size_ <= data.size()) {
-    std::vector<std::byte> end(static_cast<std::size_t>(is->attr.size - *size_));
+  if (is->attr.size == before) co_return Answer(std::nullopt);
+  if (is->attr.size > before && is->attr.size - before <= data.size()) {
+    std::vector<std::byte> end(static_cast<std::size_t>(is->attr.size - before));
     auto reader = co_await open(lopen::kReadOnly);
     NINEP_CO_RETURN_IF_WRONG(reader);
-    const auto got = co_await reader->read(*size_, end);
+    const auto got = co_await reader->read(before, end);
     if (got && *got == end.size() && std::ranges::equal(end, data.first(end.size())))
       co_return Answer(static_cast<U32>(*got));
   }
@@ -132,7 +148,7 @@ asio::awaitable<Expected<std::size_t>> File::reading(U64 offset, Room into) {
 
 asio::awaitable<Expected<void>> File::writing(U64 offset, Bytes data) {
   // Wherever it is written to, it is appended.
-  if (is_append_only()) co_return co_await appending(data);
+  if (is_append_only() || handle_.appends()) co_return co_await appending(data);
   const auto one = [&](std::size_t at, std::size_t size) {
     return write_one(offset + at, data.subspan(at, size));
   };
@@ -161,21 +177,23 @@ asio::awaitable<Expected<void>> File::appending(Bytes data) {
         Expected<void>(
             error(EOPNOTSUPP, "", "before 9P2000.L only files that always are can be appended to")),
         "append to");
-  if (!size_) {
+  // Others append too, and truncate: each time anew. Without another connection nobody looks.
+  U64 size = 0;
+  if (attachment_->connects_again()) {
     const auto is = co_await stat();
     NINEP_CO_RETURN_IF_WRONG(is);
-    size_ = is->attr.size;
+    size = is->attr.size;
   }
   while (!data.empty()) {
     const Bytes part = data.first(std::min<std::size_t>(data.size(), iounit()));
-    const auto write = [part, this](Operations& o, Fid fid) {
-      return with_its_locks(o.write(fid, *size_, part));
+    const auto write = [size, part, this](Operations& o, Fid fid) {
+      return with_its_locks(o.write(fid, size, part));
     };
-    const auto look = [part, this](Operations&, Fid) { return is_appended(part); };
+    const auto look = [size, part, this](Operations&, Fid) { return is_appended(size, part); };
     auto written = co_await attachment_->once(handle_, write, look);
     if (written && *written == 0) written = error(EIO, "", "nothing was written");
     if (!written) co_return told(Expected<void>(std::unexpected(written.error())), "append to");
-    *size_ += *written;
+    size += *written;
     data = data.subspan(*written);
   }
   co_return Expected<void>();
@@ -198,6 +216,11 @@ asio::awaitable<Expected<bool>> File::locking(Lock lock, bool wait) {
     if (*status == lock::kSuccess) co_return true;
     if (*status != lock::kBlocked && *status != lock::kGrace)
       co_return told(Expected<bool>(error(ENOLCK, "")), "lock");
+    if (!wait && *status == lock::kGrace)
+      co_return told(Expected<bool>(error(EAGAIN, "",
+                                          "the server has begun anew, and waits for those who had "
+                                          "locks before")),
+                     "lock");
     if (!wait) co_return false;
     // A server that doesn't wait.
     auto pausing = pause_for(pause);

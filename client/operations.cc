@@ -12,8 +12,8 @@ namespace ninep::client {
 
 Expected<Fid> FidNumbers::take() {
   if (!free_.empty()) {
-    const Fid fid{free_.back()};
-    free_.pop_back();
+    const Fid fid{free_.front()};
+    free_.pop_front();
     return fid;
   }
   if (next_ >= max_) return error(EMFILE, "take a fid", "too many files are in use");
@@ -89,8 +89,7 @@ asio::awaitable<Expected<Qid>> Operations::walk(Fid from, Fid to, std::vector<st
     const auto walked = co_await walk_some(is_there ? to : from, to, part);
     if (!walked) {
       wrong = walked.error();
-      // Given up, it may be there all the same.
-      is_there = is_there || is(wrong, ECANCELED) || is(wrong, ETIMEDOUT);
+      is_there = is_there || is_given_up(wrong);
       break;
     }
     const std::size_t reached = walked->wqid.size();
@@ -116,6 +115,7 @@ asio::awaitable<Error> Operations::why_not(Fid from, std::span<const std::string
   if (!spare) co_return wrong;
   const auto again = co_await walk_some(from, *spare, reached);
   if (!again && is(again.error(), ECANCELED)) wrong = again.error();
+  if (!again && is_given_up(again.error())) (void)co_await clunk(*spare);
   if (again && again->wqid.size() == reached.size()) {
     const auto one = co_await walk_some(*spare, *spare, std::span(&next, 1));
     if (!one) wrong = one.error();
@@ -183,8 +183,7 @@ asio::awaitable<Expected<void>> Operations::remove_by_fid(Fid directory, std::st
   } else {
     const auto removed = co_await call(Tremove{*spare});
     if (!removed) result = std::unexpected(removed.error());
-    // Given up, it may not have been done.
-    is_gone = removed || !(is(removed.error(), ECANCELED) || is(removed.error(), ETIMEDOUT));
+    is_gone = removed || !is_given_up(removed.error());
   }
   if (!is_gone) (void)co_await clunk(*spare);
   fids_->give_back(*spare);

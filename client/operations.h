@@ -7,6 +7,7 @@
 // 9's manual, and docs/protocol.md for .u and .L.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,6 +24,7 @@ class FidNumbers {
   explicit FidNumbers(std::size_t max) : max_(max) {}
   /// EMFILE: there are `max`.
   Expected<Fid> take();
+  /// It is taken again behind all that were given back before.
   void give_back(Fid fid) { free_.push_back(static_cast<U32>(fid)); }
   /// Taken now.
   std::size_t count() const { return next_ - free_.size(); }
@@ -30,8 +32,12 @@ class FidNumbers {
  private:
   const std::size_t max_;
   U32 next_ = 0;
-  std::vector<U32> free_;
+  std::deque<U32> free_;
 };
+
+/// A request that was flushed: some servers have done it all the same, and the fid that it makes
+/// may be there.
+inline bool is_given_up(const Error& wrong) { return is(wrong, ECANCELED) || is(wrong, ETIMEDOUT); }
 
 /// What an opened fid is.
 struct Opened {

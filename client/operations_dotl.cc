@@ -189,6 +189,7 @@ asio::awaitable<Expected<std::string>> OperationsDotL::read_xattr(Fid fid, std::
   NINEP_CO_RETURN_IF_WRONG(taken);
   const auto walked = co_await call(Txattrwalk{fid, *taken, name});
   if (!walked) {
+    if (is_given_up(walked.error())) (void)co_await clunk(*taken);
     fids().give_back(*taken);
     co_return std::unexpected(walked.error());
   }
@@ -270,6 +271,9 @@ asio::awaitable<Expected<Lock>> OperationsDotL::getlock(Fid fid, Lock lock) {
       Tgetlock{fid, lock.type, lock.start, lock.length, lock.proc_id, lock.client_id});
   NINEP_CO_RETURN_IF_WRONG(got);
   const Rgetlock& r = **got;
+  // nfs-ganesha says back what was asked: nobody is in his own way.
+  if (r.type != lock::kUnlock && r.proc_id == lock.proc_id && r.client_id == lock.client_id)
+    co_return Lock{lock::kUnlock, lock.start, lock.length, 0, ""};
   co_return Lock{r.type, r.start, r.length, r.proc_id, std::string(r.client_id)};
 }
 

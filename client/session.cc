@@ -231,10 +231,21 @@ asio::awaitable<void> Session::give_up(Call& call) {
       encode_frame(Tag{static_cast<U16>(kFlushTag | oldtag)}, request, dialect_, head);
   const Shown shown(flushes_[oldtag], flush);
   send({std::move(head), {}, &flush});
-  const auto end = std::chrono::steady_clock::now() + options_.flush_patience;
-  while (!flush.done.is_set() && std::chrono::steady_clock::now() < end) {
-    auto waiting = flush.done.wait_until(end);
-    (void)co_await std::move(waiting);  // nor is this cancelled
+  // A slow link has much to carry before it, and before its answer: as long as something moves, it
+  // is waited for once more.
+  constexpr int kRoundsMax = 12;
+  for (int round = 0; !flush.done.is_set() && round < kRoundsMax; ++round) {
+    const auto began = std::chrono::steady_clock::now();
+    U64 moved = 0;
+    const std::array ends{began + options_.flush_patience / 2, began + options_.flush_patience};
+    for (const auto end : ends) {
+      moved = bytes_moved();
+      while (!flush.done.is_set() && std::chrono::steady_clock::now() < end) {
+        auto waiting = flush.done.wait_until(end);
+        (void)co_await std::move(waiting);  // nor is this cancelled
+      }
+    }
+    if (bytes_moved() == moved) break;
   }
   if (!flush.done.is_set()) lose(ETIMEDOUT, "no answer to Tflush");
 }
@@ -279,6 +290,7 @@ asio::awaitable<void> Session::receive_all(Session& self) {
                 "the server has closed the connection");
       co_return;
     }
+    self.bytes_received_ += *size;
     if (const auto received = self.replies_.received(*size); !received)
       self.lose(EPROTO, std::string("the server sent ") + received.error());
   }
@@ -335,6 +347,7 @@ void Session::send_now() {
       send_is_posted_ = true;
       return stream_.when_writable([self = self_.lock()](std::error_code) { self->send_now(); });
     }
+    bytes_sent_ += *size;
     for (sent_ += *size; !out_.empty() && sent_ >= out_.front().size(); out_.pop_front()) {
       sent_ -= out_.front().size();
       Call& call = *out_.front().call;
@@ -352,6 +365,10 @@ bool Session::unsend(const Call& call) {
   if (at == out_.end() || (at == out_.begin() && sent_ != 0)) return false;
   out_.erase(at);
   return true;
+}
+
+U64 Session::bytes_moved() {
+  return bytes_received_ + bytes_sent_ - (lost_ ? 0 : stream_.unsent());
 }
 
 void Session::lose(int host_errno, std::string why) {

@@ -118,6 +118,8 @@ class Session final : public Requests {
   asio::awaitable<Expected<void>> exchange(std::vector<std::byte> head, Bytes data, Call& call,
                                            std::chrono::milliseconds patience);
   asio::awaitable<void> give_up(Call& call);
+  /// Both ways; changes while anything does.
+  U64 bytes_moved();
   void send(Outgoing outgoing);
   void send_now();
   bool unsend(const Call& call);
@@ -143,6 +145,8 @@ class Session final : public Requests {
   bool send_is_posted_ = false;  // or waits for the stream
   std::optional<Error> lost_;
   U64 replies_count_ = 0;
+  U64 bytes_sent_ = 0;
+  U64 bytes_received_ = 0;
 };
 
 // ------------------------------------------------------------------ what templates need

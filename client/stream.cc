@@ -7,7 +7,9 @@
 #include <asio/this_coro.hpp>
 #include <asio/use_awaitable.hpp>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <linux/vm_sockets.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -50,7 +52,7 @@ asio::awaitable<std::error_code> connect_any(Socket& socket, std::vector<Endpoin
     socket.close(ignored);
     auto connecting = connect_one(socket, endpoint);
     error = co_await std::move(connecting);
-    if (!error) break;
+    if (!error || error == asio::error::operation_aborted) break;
   }
   co_return error;
 }
@@ -129,6 +131,17 @@ Stream::Stream(asio::any_io_executor executor, int in, int out) : in_(executor, 
   socket_ = ::getsockopt(out, SOL_SOCKET, SO_TYPE, &type, &size) == 0;
 }
 
+Expected<Stream> Stream::of(const asio::any_io_executor& executor, int in, int out,
+                            const std::string& doing) {
+  try {
+    return Stream(executor, in, out);
+  } catch (const std::system_error& e) {
+    ::close(in);
+    if (out != in) ::close(out);
+    return failure(e.code(), doing);
+  }
+}
+
 asio::awaitable<Expected<Stream>> Stream::connect(Address address,
                                                   std::chrono::milliseconds patience) {
   using asio::experimental::awaitable_operators::operator||;
@@ -142,7 +155,7 @@ asio::awaitable<Expected<Stream>> Stream::connect(Address address,
     const int in = ::fcntl(address.in, F_DUPFD_CLOEXEC, 0);
     const int out = address.in == address.out ? in : ::fcntl(address.out, F_DUPFD_CLOEXEC, 0);
     if (in < 0 || out < 0) co_return error(errno, doing);
-    co_return Stream(executor, in, out);
+    co_return of(executor, in, out, doing);
   }
   Socket socket(executor);
   auto connecting = find_and_connect(socket, address);
@@ -153,7 +166,7 @@ asio::awaitable<Expected<Stream>> Stream::connect(Address address,
   const int fd = socket.release();
   (void)::fcntl(fd, F_SETFD, FD_CLOEXEC);
   transport::prepare_connection(fd);
-  co_return Stream(executor, fd, fd);
+  co_return of(executor, fd, fd, doing);
 }
 
 asio::awaitable<Expected<std::vector<Endpoint>>> endpoints_of(Address address) {
@@ -197,6 +210,13 @@ Result<std::size_t> Stream::write_now(std::span<const iovec> pieces) {
     if (errno == EAGAIN) return std::size_t{0};
     return fail(errno);
   }
+}
+
+std::size_t Stream::unsent() {
+  int size = 0;
+  const int fd = (out_ ? *out_ : in_).native_handle();
+  if (!socket_ || ::ioctl(fd, SIOCOUTQ, &size) != 0) return 0;
+  return static_cast<std::size_t>(std::max(size, 0));
 }
 
 void Stream::close() {

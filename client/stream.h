@@ -41,6 +41,8 @@ class Stream {
   /// Sends what can be sent without waiting: bytes sent; 0: none now. Errors: sendmsg(2),
   /// writev(2).
   Result<std::size_t> write_now(std::span<const iovec> pieces);
+  /// Bytes that were written and are still on the way, as far as the system tells.
+  std::size_t unsent();
   /// Calls `handler(std::error_code)` when write_now() can do something again.
   template <class Handler>
   void when_writable(Handler&& handler) {
@@ -51,6 +53,10 @@ class Stream {
   void close();
 
  private:
+  /// The same as the constructor, and closes them where that throws.
+  static Expected<Stream> of(const asio::any_io_executor& executor, int in, int out,
+                             const std::string& doing);
+
   asio::posix::stream_descriptor in_;
   std::optional<asio::posix::stream_descriptor> out_;  // if it isn't in_
   bool socket_ = true;

@@ -106,9 +106,8 @@ Work list_in_turn(Tree& tree, Request& request, std::shared_ptr<OpenDirectory> o
 Work list(Tree& tree, Request& request, std::shared_ptr<OpenDirectory> open, std::size_t size,
           U64 offset, bool with_attributes) {
   if (!co_await open->turn.enter()) co_return error(ECANCELED, "read a directory");
-  const auto listed = co_await list_in_turn(tree, request, open, size, offset, with_attributes);
-  open->turn.leave();
-  co_return listed;
+  const client::Turn turn(open->turn);
+  co_return co_await list_in_turn(tree, request, open, size, offset, with_attributes);
 }
 void readdir(fuse_req_t request, fuse_ino_t, std::size_t size, off_t offset, fuse_file_info* info) {
   start_in(Interrupt::kWhenKilled, request, info, list, std::min<std::size_t>(size, kTransferMax),

@@ -104,16 +104,24 @@ Work write_it(Tree&, Request& request, std::shared_ptr<OpenFile> open, std::vect
               U64 offset, bool appends) {
   auto file = co_await open->for_writes(appends);
   NINEP_CO_RETURN_IF_WRONG(file);
-  Done written;
   if (!appends) {
-    written = co_await (*file)->write(offset, data);
-  } else {
-    if (!co_await open->turn.enter()) co_return error(ECANCELED, "append");
-    written = co_await (*file)->append(data);
-    open->turn.leave();
+    const auto written = co_await (*file)->write(offset, data);
+    NINEP_CO_RETURN_IF_WRONG(written);
+    request.answer(fuse_reply_write, data.size());
+    co_return Done();
   }
-  NINEP_CO_RETURN_IF_WRONG(written);
-  request.answer(fuse_reply_write, data.size());
+  if (!co_await open->turn.enter()) co_return error(ECANCELED, "append");
+  const client::Turn turn(open->turn);
+  // What is there already is told, where the rest fails.
+  std::size_t done = 0;
+  while (done < data.size()) {
+    const std::size_t size = std::min<std::size_t>(data.size() - done, (*file)->iounit());
+    const auto appended = co_await (*file)->append(std::span(data).subspan(done, size));
+    if (!appended && done == 0) co_return appended;
+    if (!appended) break;
+    done += size;
+  }
+  request.answer(fuse_reply_write, done);
   co_return Done();
 }
 void write(fuse_req_t request, fuse_ino_t, const char* data, std::size_t size, off_t offset,

@@ -9,19 +9,38 @@
 namespace ninep::mount {
 
 using client::error;
+using client::is;
 using client::Lock;
 
 namespace {
 
-/// Who has a lock: the kernel's number for it, on this host, in this mount. flock(2)'s owners are
-/// others than fcntl(2)'s, and the locks are of one kind: 9P has no more.
-std::string owner_name(U64 owner, bool is_flock) {
+/// Who has a lock: the kernel's number for it. flock(2)'s owners are others than fcntl(2)'s, and
+/// the locks are of one kind: 9P has no more.
+struct Owner {
+  U64 number;
+  bool is_flock;
+  U32 pid;
+};
+
+/// To a server that takes client_id for a host's name, as nfs-ganesha does, owners differ by
+/// proc_id.
+U32 proc_id_of(const Owner& owner) {
+  constexpr U64 kOdd = 0x9E3779B97F4A7C15;
+  return static_cast<U32>((owner.number * 2 + (owner.is_flock ? 1 : 0)) * kOdd >> 33);
+}
+
+/// As the server is told of it: this host, this mount.
+void set_owner(Lock& lock, const Owner& owner, bool by_proc_id) {
   static const std::string host = [] {
     char name[256] = {};
     ::gethostname(name, sizeof name - 1);
-    return std::string(name) + "/" + std::to_string(::getpid());
+    return std::string(name);
   }();
-  return host + (is_flock ? "/flock/" : "/") + std::to_string(owner);
+  lock.proc_id = by_proc_id ? proc_id_of(owner) : owner.pid;
+  lock.client_id = host;
+  if (!by_proc_id)
+    lock.client_id += "/" + std::to_string(::getpid()) + (owner.is_flock ? "/flock/" : "/") +
+                      std::to_string(owner.number);
 }
 /// The owner's process, as it was called when the first of his locks was taken.
 U32 process_of(const Inode& inode, U64 owner, U32 pid) {
@@ -29,14 +48,13 @@ U32 process_of(const Inode& inode, U64 owner, U32 pid) {
   return known == inode.lock_owners.end() ? pid : known->pid;
 }
 /// A process's locks are the file's, by whichever descriptor they were taken.
-asio::awaitable<Done> unlock(InodeRef inode, Lock range, U64 owner) {
+asio::awaitable<Done> unlock(Tree& tree, InodeRef inode, Lock range, U64 owner) {
   Done unlocked;
   const std::vector<Inode::LockOwner> owners = inode->lock_owners;
   for (const Inode::LockOwner& one : owners) {
     const auto file = one.file.lock();
     if (one.owner != owner || !file) continue;
-    range.proc_id = one.pid;
-    range.client_id = owner_name(owner, false);
+    set_owner(range, {owner, false, one.pid}, tree.owners_by_proc_id);
     const auto done = co_await file->file.unlock(range);
     if (!done && unlocked) unlocked = done;
   }
@@ -49,9 +67,10 @@ Lock lock_of(const struct flock& wanted) {
   return {type, static_cast<U64>(wanted.l_start), static_cast<U64>(wanted.l_len),
           static_cast<U32>(wanted.l_pid), ""};
 }
-Work test_lock(Tree&, Request& request, std::shared_ptr<OpenFile> open, Lock wanted, U64 owner) {
-  wanted.proc_id = process_of(*open->inode, owner, wanted.proc_id);
-  wanted.client_id = owner_name(owner, false);
+Work test_lock(Tree& tree, Request& request, std::shared_ptr<OpenFile> open, Lock wanted,
+               U64 owner) {
+  const U32 pid = process_of(*open->inode, owner, wanted.proc_id);
+  set_owner(wanted, {owner, false, pid}, tree.owners_by_proc_id);
   const auto there = co_await open->file.test_lock(wanted);
   NINEP_CO_RETURN_IF_WRONG(there);
   struct flock told{};
@@ -62,6 +81,10 @@ Work test_lock(Tree&, Request& request, std::shared_ptr<OpenFile> open, Lock wan
   told.l_start = static_cast<off_t>(there->start);
   told.l_len = static_cast<off_t>(there->length);
   told.l_pid = static_cast<pid_t>(there->proc_id);
+  if (tree.owners_by_proc_id)
+    for (const Inode::LockOwner& one : open->inode->lock_owners)
+      if (proc_id_of({one.owner, false, one.pid}) == there->proc_id)
+        told.l_pid = static_cast<pid_t>(one.pid);
   request.answer(fuse_reply_lock, &told);
   co_return Done();
 }
@@ -69,8 +92,15 @@ void getlk(fuse_req_t request, fuse_ino_t, fuse_file_info* info, struct flock* w
   start_with(Interrupt::kWhenKilled, request, info, test_lock, lock_of(*wanted),
              U64{info->lock_owner});
 }
-Work lock_it(Tree&, Request& request, std::shared_ptr<OpenFile> open, Lock wanted, bool waits) {
-  const auto locked = co_await open->file.lock(wanted, waits);
+Work lock_it(Tree& tree, Request& request, std::shared_ptr<OpenFile> open, Lock wanted, Owner owner,
+             bool waits) {
+  set_owner(wanted, owner, tree.owners_by_proc_id);
+  auto locked = co_await open->file.lock(wanted, waits);
+  if (!locked && is(locked.error(), EINVAL) && !tree.owners_by_proc_id) {
+    set_owner(wanted, owner, true);
+    locked = co_await open->file.lock(wanted, waits);
+    tree.owners_by_proc_id = locked.has_value();
+  }
   NINEP_CO_RETURN_IF_WRONG(locked);
   if (!*locked) co_return error(EAGAIN, "lock");
   request.answer(fuse_reply_err, 0);
@@ -79,17 +109,17 @@ Work lock_it(Tree&, Request& request, std::shared_ptr<OpenFile> open, Lock wante
 Work lock_range(Tree& tree, Request& request, std::shared_ptr<OpenFile> open, Lock wanted,
                 U64 owner, bool waits) {
   const InodeRef inode = open->inode;
-  wanted.proc_id = process_of(*inode, owner, wanted.proc_id);
-  wanted.client_id = owner_name(owner, false);
+  const U32 pid = process_of(*inode, owner, wanted.proc_id);
   const bool is_known = std::ranges::any_of(inode->lock_owners, [&](const auto& one) {
     return one.owner == owner && one.file.lock() == open;
   });
   // Known from the start, for it may be had before the answer is here.
-  if (!is_known) inode->lock_owners.push_back({owner, wanted.proc_id, open});
-  co_return co_await lock_it(tree, request, open, wanted, waits);
+  if (!is_known) inode->lock_owners.push_back({owner, pid, open});
+  co_return co_await lock_it(tree, request, open, wanted, {owner, false, pid}, waits);
 }
-Work unlock_range(Tree&, Request& request, std::shared_ptr<OpenFile> open, Lock range, U64 owner) {
-  const auto unlocked = co_await unlock(open->inode, range, owner);
+Work unlock_range(Tree& tree, Request& request, std::shared_ptr<OpenFile> open, Lock range,
+                  U64 owner) {
+  const auto unlocked = co_await unlock(tree, open->inode, range, owner);
   NINEP_CO_RETURN_IF_WRONG(unlocked);
   request.answer(fuse_reply_err, 0);
   co_return Done();
@@ -102,7 +132,9 @@ void setlk(fuse_req_t request, fuse_ino_t, fuse_file_info* info, struct flock* w
     start_with(waits ? Interrupt::kAlways : Interrupt::kWhenKilled, request, info, lock_range,
                range, U64{info->lock_owner}, waits != 0);
 }
-Work unlock_whole(Tree&, Request& request, std::shared_ptr<OpenFile> open, Lock range) {
+Work unlock_whole(Tree& tree, Request& request, std::shared_ptr<OpenFile> open, Lock range,
+                  Owner owner) {
+  set_owner(range, owner, tree.owners_by_proc_id);
   const auto unlocked = co_await open->file.unlock(range);
   NINEP_CO_RETURN_IF_WRONG(unlocked);
   request.answer(fuse_reply_err, 0);
@@ -112,18 +144,19 @@ void flock(fuse_req_t request, fuse_ino_t, fuse_file_info* info, int how) {
   const int kind = how & ~LOCK_NB;
   const bool waits = (how & LOCK_NB) == 0;
   const U8 type = kind == LOCK_SH ? lock::kRead : kind == LOCK_EX ? lock::kWrite : lock::kUnlock;
-  const Lock wanted{type, 0, 0, 0, owner_name(info->lock_owner, true)};
+  const Lock wanted{.type = type};
+  const Owner owner{info->lock_owner, true, 0};
   if (type == lock::kUnlock)
-    start_with(Interrupt::kNever, request, info, unlock_whole, wanted);
+    start_with(Interrupt::kNever, request, info, unlock_whole, wanted, owner);
   else
     start_with(waits ? Interrupt::kAlways : Interrupt::kWhenKilled, request, info, lock_it, wanted,
-               waits);
+               owner, waits);
 }
 
 /// close(2) of any descriptor gives up the locks that its process has on the file.
-Work flush_it(Tree&, Request& request, std::shared_ptr<OpenFile> open, U64 owner) {
+Work flush_it(Tree& tree, Request& request, std::shared_ptr<OpenFile> open, U64 owner) {
   const Lock all{.type = lock::kUnlock};
-  const auto unlocked = co_await unlock(open->inode, all, owner);
+  const auto unlocked = co_await unlock(tree, open->inode, all, owner);
   std::erase_if(open->inode->lock_owners,
                 [owner](const Inode::LockOwner& one) { return one.owner == owner; });
   NINEP_CO_RETURN_IF_WRONG(unlocked);

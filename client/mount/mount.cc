@@ -146,9 +146,10 @@ void Mount::began() {
 
 bool Mount::is_ours() const { return number_ == 0 || device_at(directory_) == number_; }
 
-asio::awaitable<void> Mount::serve() {
+asio::awaitable<Expected<void>> Mount::serve(std::function<void()> have_begun) {
+  bool has_begun = false;
   fuse_buf buffer{};
-  for (bool is_first = true; is_serving();) {
+  while (is_serving()) {
     const int size = fuse_session_receive_buf(session_, &buffer);
     if (size == -EINTR) continue;
     if (size == -EAGAIN) {
@@ -162,7 +163,12 @@ asio::awaitable<void> Mount::serve() {
       break;
     }
     fuse_session_process_buf(session_, &buffer);
-    if (std::exchange(is_first, false)) began();
+    if (fuse_session_exited(session_)) {
+      state_ = State::kGivenUp;
+    } else if (!std::exchange(has_begun, true)) {
+      began();
+      have_begun();
+    }
   }
   std::free(buffer.mem);
   tree_.waiting.cancel();
@@ -171,6 +177,7 @@ asio::awaitable<void> Mount::serve() {
   grace.async_wait([this, is_over](std::error_code cancelled) {
     if (cancelled || *is_over) return;
     tree_.under_way.cancel();
+    tree_.waiting.cancel();
     attachment_->end();
   });
   ending_.cancel();
@@ -182,6 +189,8 @@ asio::awaitable<void> Mount::serve() {
   close();
   tree_.files.clear();
   tree_.directories.clear();
+  if (!has_begun) co_return error(EIO, "mount on " + directory_, "the kernel and FUSE disagree");
+  co_return Expected<void>();
 }
 
 void Mount::end() {

@@ -5,6 +5,7 @@
 // handlers at once. Source: libfuse's fuse_lowlevel.h, fuse(4).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,7 +29,8 @@ class Mount {
   /// Mounts it. `directory`: an absolute path. EINVAL, and others, with what libfuse has printed.
   client::Expected<void> mount(const std::string& directory);
   /// Serves it until it is unmounted, or given up; then what is under way is waited for, a little.
-  asio::awaitable<void> serve();
+  /// `began`: called when the kernel has agreed with us. Errors: it has not: libfuse has said why.
+  asio::awaitable<client::Expected<void>> serve(std::function<void()> began);
   /// Unmounts it. What is open then is not served any more, once its data are with the server.
   /// Called again: at once, whatever is under way.
   void end();

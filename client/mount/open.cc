@@ -21,19 +21,15 @@ asio::awaitable<Expected<File*>> OpenFile::for_writes(bool appends) {
   const bool file_appends = (flags & lopen::kAppend) != 0;
   if (appends == file_appends) co_return &file;
   if (!co_await turn.enter()) co_return client::error(ECANCELED, "open");
-  Expected<File*> result(nullptr);
+  const client::Turn got(turn);
   if (!other_) {
     const std::shared_ptr<client::Node> node = inode->node;
     const U32 other_flags = (flags ^ lopen::kAppend) & ~lopen::kTruncate;
     auto opened = co_await node->open(other_flags);
-    if (opened)
-      other_ = std::move(*opened);
-    else
-      result = std::unexpected(opened.error());
+    NINEP_CO_RETURN_IF_WRONG(opened);
+    other_ = std::move(*opened);
   }
-  if (result) result = &*other_;
-  turn.leave();
-  co_return result;
+  co_return &*other_;
 }
 
 asio::awaitable<void> OpenFile::close() {

@@ -21,6 +21,8 @@ asio::awaitable<void> run(RequestRef request, Work work) {
     done = co_await std::move(work);
   } catch (const std::bad_alloc&) {
     done = client::error(ENOMEM, "answer the kernel");
+  } catch (const std::exception& e) {
+    done = client::error(EIO, "answer the kernel", e.what());
   }
   request->is_over();
   if (!done) request->answer(done.error());

@@ -1,4 +1,5 @@
 // chmod, touch, xattr.
+#include <charconv>
 #include <cstdio>
 
 #include <sys/stat.h>
@@ -98,27 +99,49 @@ Awaitable<void> chmod(Tool& tool, const Chmod& what) {
 
 struct Touch {
   std::vector<std::string> files;
-  std::optional<double> time;
+  std::string time;
   bool no_create = false;
 };
 
+/// "1767225600.25": seconds since 1970, to the nanosecond; none: it is no time.
+std::optional<timespec> time_of(Str text) {
+  constexpr std::size_t kDigits = 9;
+  timespec time{};
+  const bool is_before = text.starts_with('-');
+  const Str whole = text.substr(is_before ? 1 : 0, text.find('.') - (is_before ? 1 : 0));
+  const auto [end, wrong] = std::from_chars(whole.data(), whole.data() + whole.size(), time.tv_sec);
+  if (wrong != std::errc() || end != whole.data() + whole.size() || time.tv_sec < 0)
+    return std::nullopt;
+  if (const std::size_t point = text.find('.'); point != Str::npos) {
+    std::string part(text.substr(point + 1));
+    if (part.empty() || part.find_first_not_of("0123456789") != std::string::npos)
+      return std::nullopt;
+    part.resize(kDigits, '0');
+    time.tv_nsec = std::stol(part);
+  }
+  if (!is_before) return time;
+  time.tv_sec = -time.tv_sec;
+  if (time.tv_nsec != 0) {
+    --time.tv_sec;
+    time.tv_nsec = 1'000'000'000 - time.tv_nsec;
+  }
+  return time;
+}
+
 Awaitable<Expected<void>> touch_one(Tool& tool, const Target& target, const Touch& what) {
   Change change;
-  timespec time{0, UTIME_NOW};
-  if (what.time) {
-    time.tv_sec = static_cast<time_t>(*what.time);
-    time.tv_nsec = static_cast<long>((*what.time - static_cast<double>(time.tv_sec)) * 1e9);
-  }
-  change.atime = change.mtime = time;
+  change.atime = change.mtime =
+      what.time.empty() ? timespec{0, UTIME_NOW} : time_of(what.time).value_or(timespec{});
   auto node = co_await tool.node(target);
   if (node) co_return co_await node->change(change);
   if (!is(node.error(), ENOENT)) co_return std::unexpected(node.error());
   if (what.no_create) co_return Expected<void>();
+  if (target.says_directory()) co_return error(ENOTDIR, "touch " + target.text());
   auto named = co_await tool.named(target);
   NINEP_CO_RETURN_IF_WRONG(named);
   auto file = co_await named->directory.create(named->name, lopen::kWriteOnly, 0666 & ~mode_mask());
   NINEP_CO_RETURN_IF_WRONG(file);
-  if (what.time) co_return co_await file->change(change);
+  if (!what.time.empty()) co_return co_await file->change(change);
   co_return Expected<void>();
 }
 
@@ -187,7 +210,10 @@ void add_changes(CLI::App& app, Command& chosen) {
     CLI::App* const c = app.add_subcommand("touch", "Set files' times to now, or make them");
     c->add_option("FILE", what->files)->required()->type_name(kRemote);
     c->add_option("-t,--time", what->time, "This time instead: seconds since 1970")
-        ->type_name("SECONDS");
+        ->type_name("SECONDS")
+        ->check([](const std::string& text) {
+          return time_of(text) ? "" : "seconds since 1970, as 1767225600 or 1767225600.25";
+        });
     c->add_flag("-c,--no-create", what->no_create, "What isn't there is not made");
     c->footer(R"(EXAMPLES
   9p touch tcp:fileserver:/home/me/flag

@@ -92,7 +92,13 @@ Awaitable<Expected<void>> Content::once(const What& what, const Ready& ready, bo
   if (transfer.wrong) done = std::unexpected(*transfer.wrong);
   const bool is_whole = done.has_value();
   if (is_whole) done = co_await ready();
-  if (done) done = co_await (*sink)->finish(transfer.size, what.change, std::move(xattrs));
+  if (done) {
+    const auto finished = co_await (*sink)->finish(transfer.size, what.change, std::move(xattrs));
+    if (!finished)
+      done = std::unexpected(finished.error());
+    else if (*finished)
+      progress_.wrong(**finished);
+  }
   if (!done && is_of_no_use(transfer, is_whole, done.error())) co_await (*sink)->discard();
   co_return done;
 }

@@ -57,7 +57,7 @@ Copier::Copier(asio::any_io_executor executor, const Options& options, Progress&
       files_(executor, options.jobs),
       directories_(executor, kDirectories),
       content_(executor, {options.block, options.memory, options.xattrs, options.owner}, progress),
-      removal_(options.dry, budget_, progress) {}
+      removal_(options.dry, sources_, budget_, progress) {}
 
 Copier::~Copier() = default;
 
@@ -89,8 +89,9 @@ Awaitable<void> Copier::copy(Place& from, std::string name, Place& to, std::stri
 }
 
 Awaitable<void> Copier::contents(Place& from, Place* to, Top top) {
-  removal_.keep(from.identity());
-  if (to) targets_.insert(to->identity());
+  const Directories::Stay from_stays(sources_, from);
+  std::optional<Directories::Stay> to_stays;
+  if (to) to_stays.emplace(targets_, *to);
   const auto is = co_await from.stat("");
   co_await contents(from, to, "");
   if (options_.dry || top == Top::kStays) co_return;
@@ -299,12 +300,11 @@ Awaitable<Expected<void>> Copier::attributes(const Item& item, const Attributes&
     const auto removed = co_await item.to->remove_xattr(item.to_name, name);
     NINEP_CO_RETURN_IF_WRONG(removed);
   }
-  if (!to_set.empty()) {
-    const auto set = co_await item.to->set_xattrs(item.to_name, std::move(to_set));
-    NINEP_CO_RETURN_IF_WRONG(set);
-  }
-  if (!has_another_mode) co_return Expected<void>();
-  co_return co_await item.to->change(item.to_name, mode);
+  Expected<void> set;
+  if (!to_set.empty()) set = co_await item.to->set_xattrs(item.to_name, std::move(to_set));
+  if (!has_another_mode) co_return set;
+  const auto changed = co_await item.to->change(item.to_name, mode);
+  co_return changed ? set : changed;
 }
 
 Awaitable<Expected<void>> Copier::directory(Item& item) {
@@ -312,16 +312,17 @@ Awaitable<Expected<void>> Copier::directory(Item& item) {
   if (!from && client::is(from.error(), ENAMETOOLONG)) progress_.give_up(from.error());
   if (progress_.has_given_up()) co_return Expected<void>();
   NINEP_CO_RETURN_IF_WRONG(from);
-  if (item.is_top) removal_.keep((*from)->identity());
-  if (targets_.contains((*from)->identity()))
-    co_return error(EINVAL, "copy " + item.path, "it would be copied into itself");
+  std::optional<Directories::Stay> from_stays, to_stays;
+  if (item.is_top) from_stays.emplace(sources_, **from);
+  const bool is_target = co_await targets_.have(**from);
+  if (is_target) co_return error(EINVAL, "copy " + item.path, "it would be copied into itself");
   const auto is = co_await item.from->stat(item.name);
   NINEP_CO_RETURN_IF_WRONG(is);
   const auto target = co_await there(item, *is);
   const auto gone = co_await make_way(item);
   NINEP_CO_RETURN_IF_WRONG(gone);
   if (options_.dry) {
-    progress_.file_done(item.path + "/");
+    if (!target) progress_.file_done(item.path + "/");
     Expected<std::unique_ptr<Place>> to;
     if (target) to = co_await item.to->enter(item.to_name);
     Place* const into = to ? to->get() : nullptr;
@@ -330,9 +331,16 @@ Awaitable<Expected<void>> Copier::directory(Item& item) {
   }
   const auto made = co_await item.to->mkdir(item.to_name);
   NINEP_CO_RETURN_IF_WRONG(made);
+  // Its mode comes in the end; until then its owner has to be able to work in it.
+  constexpr U32 kWorkable = S_IRWXU;
+  if (*made && ((*made)->attr.mode & kWorkable) != kWorkable) {
+    Change workable;
+    workable.mode = ((*made)->attr.mode & 07777) | kWorkable;
+    (void)co_await item.to->change(item.to_name, workable);
+  }
   auto to = co_await item.to->enter(item.to_name);
   NINEP_CO_RETURN_IF_WRONG(to);
-  if (item.is_top) targets_.insert((*to)->identity());
+  if (item.is_top) to_stays.emplace(targets_, **to);
   co_await contents(**from, to->get(), item.path);
   co_return co_await finish_directory(item, *is);
 }
@@ -340,28 +348,29 @@ Awaitable<Expected<void>> Copier::directory(Item& item) {
 // Last, as what was made in it changed its time. Whoever may not change it needn't, where it is
 // alike.
 Awaitable<Expected<void>> Copier::finish_directory(const Item& item, const Attributes& is) {
+  Expected<void> set;
   if (options_.xattrs) {
     auto xattrs = co_await item.from->xattrs(item.name, options_.owner);
     NINEP_CO_RETURN_IF_WRONG(xattrs);
     const auto had = co_await item.to->xattrs(item.to_name, options_.owner);
     NINEP_CO_RETURN_IF_WRONG(had);
-    for (const char* const list : {kAccessList, kDefaultList}) {
+    for (const char* const list : kAccessLists) {
       if (!has(*had, list) || has(*xattrs, list)) continue;
       const auto removed = co_await item.to->remove_xattr(item.to_name, list);
       NINEP_CO_RETURN_IF_WRONG(removed);
     }
     std::erase_if(*xattrs,
                   [&](const auto& one) { return std::ranges::find(*had, one) != had->end(); });
-    const auto set = co_await item.to->set_xattrs(item.to_name, std::move(*xattrs));
-    NINEP_CO_RETURN_IF_WRONG(set);
+    if (!xattrs->empty()) set = co_await item.to->set_xattrs(item.to_name, std::move(*xattrs));
   }
   const Change change = change_of(is);
   const auto there = co_await item.to->stat(item.to_name);
   if (there && *change.mode == (there->attr.mode & 07777) &&
       is.attr.mtime_sec == there->attr.mtime_sec && is.attr.mtime_nsec == there->attr.mtime_nsec &&
       (!change.uid || (*change.uid == there->attr.uid && *change.gid == there->attr.gid)))
-    co_return Expected<void>();
-  co_return co_await item.to->change(item.to_name, change);
+    co_return set;
+  const auto changed = co_await item.to->change(item.to_name, change);
+  co_return changed ? set : changed;
 }
 
 // ------------------------------------------------------------------ files

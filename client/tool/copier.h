@@ -95,12 +95,12 @@ class Copier {
   client::Gate files_;
   client::Gate directories_;
   Budget budget_;
-  Budget::Share kept_{budget_};  // for originals_
+  Budget::Share kept_{budget_};    // for originals_
+  Directories sources_, targets_;  // the tops
   Content content_;
   Removal removal_;
   std::map<Identity, std::shared_ptr<Original>> originals_;  // what has several names
   bool has_links_ = true;                                    // the target, as far as is known
-  std::set<Identity> targets_;  // directories that are copied to, from their top
 };
 
 }  // namespace ninep::tool

@@ -155,6 +155,10 @@ Awaitable<Expected<void>> copy_contents(Tool& tool, Copier& copier, const Copy& 
   NINEP_CO_RETURN_IF_WRONG(type);
   if (*type == DT_REG) co_return error(ENOTDIR, "copy to " + to.text());
   const bool is_there = *type == DT_DIR;
+  if (!is_there) {
+    const auto above = co_await open_place(tool, parent_of(to));
+    NINEP_CO_RETURN_IF_WRONG(above);
+  }
   if (!is_there && !what.options.dry) {
     const auto made = co_await make_directory(tool, to);
     NINEP_CO_RETURN_IF_WRONG(made);
@@ -186,6 +190,13 @@ Awaitable<Expected<void>> copy_one(Tool& tool, Copier& copier, const Copy& what,
   const std::string to_name = into ? name : to.name();
   if (!client::is_name(to_name))
     co_return error(EINVAL, "copy to " + to.text(), "that is no file's name");
+  if (!into && to.says_directory()) {
+    const auto is = co_await (*source)->stat(name);
+    NINEP_CO_RETURN_IF_WRONG(is);
+    if (!is->is_directory()) co_return error(ENOTDIR, "copy to " + to.text());
+  }
+  if ((*source)->identity() == (*target)->identity() && name == to_name)
+    co_return error(EINVAL, "copy " + from.text(), "to itself");
   co_await copier.copy(**source, name, **target, to_name, to_name);
   co_return Expected<void>();
 }

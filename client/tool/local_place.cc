@@ -80,10 +80,12 @@ Expected<void> change_it(int fd, const Change& change, const std::string& path) 
 }
 
 Expected<void> set_them(int fd, const Xattrs& xattrs, const std::string& path) {
+  Expected<void> result;  // of the first that can't be set
   for (const auto& [name, value] : xattrs)
-    if (::setxattr(by_descriptor(fd).c_str(), name.c_str(), value.data(), value.size(), 0) != 0)
-      return failed(("set " + name + " of").c_str(), path);
-  return {};
+    if (::setxattr(by_descriptor(fd).c_str(), name.c_str(), value.data(), value.size(), 0) != 0 &&
+        result)
+      result = failed(("set " + name + " of").c_str(), path);
+  return result;
 }
 
 class LocalSource final : public Source {
@@ -146,7 +148,9 @@ class LocalSink final : public Sink {
     }
     co_return Expected<void>();
   }
-  Awaitable<Expected<void>> finish(U64 size, Change change, std::optional<Xattrs> xattrs) override {
+  Awaitable<Expected<std::optional<client::Error>>> finish(U64 size, Change change,
+                                                           std::optional<Xattrs> xattrs) override {
+    std::optional<client::Error> lacks;
     // In this order: another size or owner costs a file its capabilities, which are attributes.
     const auto owned = change_it(
         fd_.get(),
@@ -156,7 +160,7 @@ class LocalSink final : public Sink {
     if (xattrs) {
       if (!has(*xattrs, kAccessList)) (void)::fremovexattr(fd_.get(), kAccessList);
       const auto set = set_them(fd_.get(), *xattrs, path_);
-      NINEP_CO_RETURN_IF_WRONG(set);
+      if (!set) lacks = set.error();
     }
     const auto changed = change_it(fd_.get(), change, path_);
     NINEP_CO_RETURN_IF_WRONG(changed);
@@ -164,7 +168,7 @@ class LocalSink final : public Sink {
     if (::close(fd_.leak()) != 0) co_return failed("close", path_);
     if (::renameat(directory_, part_.c_str(), directory_, name_.c_str()) != 0)
       co_return failed("rename to", path_);
-    co_return Expected<void>();
+    co_return lacks;
   }
   Awaitable<void> discard() override {
     (void)::unlinkat(directory_, part_.c_str(), 0);
@@ -289,14 +293,12 @@ class LocalPlace final : public Place {
     co_return failed("create", path_of(name));
   }
 
-  Awaitable<Expected<void>> mkdir(std::string name) override {
-    if (::mkdirat(fd_.get(), name.c_str(), 0700) == 0) co_return Expected<void>();
+  Awaitable<Expected<std::optional<Attributes>>> mkdir(std::string name) override {
+    if (::mkdirat(fd_.get(), name.c_str(), 0700) == 0) co_return std::optional<Attributes>();
     const auto wrong = failed("mkdir", path_of(name));
-    struct stat status{};
-    if (::fstatat(fd_.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-        S_ISDIR(status.st_mode))
-      co_return Expected<void>();
-    co_return wrong;
+    auto is = co_await stat(name);
+    if (!is || !is->is_directory()) co_return wrong;
+    co_return std::move(*is);
   }
   Awaitable<Expected<void>> symlink(std::string name, std::string target) override {
     if (::symlinkat(target.c_str(), fd_.get(), name.c_str()) != 0)

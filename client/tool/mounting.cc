@@ -147,6 +147,10 @@ Expected<mount::Options> options_of(const Tool& tool, const What& what) {
       const auto seconds = seconds_of(one.substr(8));
       if (!seconds) return error(EINVAL, "mount -o " + one, "seconds are a number from 0 on");
       options.attribute_timeout = *seconds;
+    } else if (one.starts_with("max_read=") || one.starts_with("cache=")) {
+      return error(EINVAL, "mount -o " + one,
+                   one[0] == 'c' ? "it is cache=open or cache=none"
+                                 : "reads are as large as the server's messages: see --msize");
     } else if (!one.empty() && one != "rw") {
       options.options.push_back(one);
     }
@@ -176,15 +180,14 @@ Awaitable<Expected<void>> serve(Tool& tool, const What& what) {
   mount::Mount mount(std::move(*root), *std::move(options));
   const auto mounted = mount.mount(directory.data());
   NINEP_CO_RETURN_IF_WRONG(mounted);
-  background.well();
   asio::signal_set signals(co_await asio::this_coro::executor, SIGINT, SIGTERM, SIGHUP);
   client::Group watching(co_await asio::this_coro::executor);
   watching.spawn(end_on_signal(signals, mount));
-  co_await mount.serve();
+  const auto served = co_await mount.serve([&] { background.well(); });
   std::error_code ignored;
   signals.cancel(ignored);
   co_await watching.all_done();
-  co_return Expected<void>();
+  co_return served;
 }
 
 Awaitable<void> mount_told(Tool& tool, const What& what) {

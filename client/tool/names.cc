@@ -23,6 +23,7 @@ struct Mkdir {
 
 /// One that is there already will do.
 Awaitable<Expected<void>> have_directory(Tool& tool, const Target& target, U32 mode) {
+  if (!client::is_name(target.name())) co_return Expected<void>();  // "a/.", "a/..": a is there
   auto named = co_await tool.named(target);
   NINEP_CO_RETURN_IF_WRONG(named);
   const auto made = co_await named->directory.mkdir(named->name, mode);
@@ -39,10 +40,11 @@ Awaitable<Expected<void>> mkdir_one(Tool& tool, const Target& target, const Mkdi
     Target above = target;
     for (std::size_t slash = 0; (slash = target.path.find('/', slash + 1)) != std::string::npos;) {
       above.path = target.path.substr(0, slash);
-      const auto has = co_await have_directory(tool, above, usual);
+      const bool is_last = target.path.find_first_not_of('/', slash) == std::string::npos;
+      const auto has = co_await have_directory(tool, above, is_last ? mode : usual);
       NINEP_CO_RETURN_IF_WRONG(has);
     }
-    if (target.name().empty()) co_return Expected<void>();
+    if (target.path.ends_with('/')) co_return Expected<void>();
     co_return co_await have_directory(tool, target, mode);
   }
   auto named = co_await tool.named(target);
@@ -169,14 +171,26 @@ Awaitable<void> Remover::remove(Node& in, Doomed what) {
 Awaitable<void> rm(Tool& tool, const Rm& what) {
   Remover remover(tool, co_await asio::this_coro::executor);
   for (const std::string& text : what.files) {
-    auto named = co_await tool.named(remote_of(text));
+    const Target target = remote_of(text);
+    const auto is_no_error = [&](const client::Error& wrong) {
+      return what.force && (is(wrong, ENOENT) || is(wrong, ENOTDIR));
+    };
+    if (!client::is_name(target.name())) {
+      tool.wrong(client::Error{Errno{EINVAL}, "remove " + text, "it has no name to be removed by"});
+      continue;
+    }
+    auto named = co_await tool.named(target);
     if (!named) {
-      tool.wrong(named.error());
+      if (!is_no_error(named.error())) tool.wrong(named.error());
       continue;
     }
     auto node = co_await named->directory.walk(named->name);
     if (!node) {
-      if (!what.force || !is(node.error(), ENOENT)) tool.wrong(node.error());
+      if (!is_no_error(node.error())) tool.wrong(node.error());
+      continue;
+    }
+    if (target.says_directory() && !node->is_directory()) {
+      tool.wrong(client::Error{Errno{ENOTDIR}, "remove " + text, ""});
       continue;
     }
     if (node->is_directory() && !what.recursive) {
@@ -197,12 +211,14 @@ struct Two {
 };
 
 /// Where `to` is: a directory that is there takes the file under its own name.
-Awaitable<Expected<Tool::Named>> place_for(Tool& tool, const Target& to, const std::string& name) {
+Awaitable<Expected<Tool::Named>> place_for(Tool& tool, const Target& to, const std::string& name,
+                                           bool is_directory) {
   auto node = co_await tool.node(to);
   if (node && node->is_directory()) {
     Tool::Named in{std::move(*node), name};
     co_return Expected<Tool::Named>(std::move(in));
   }
+  if (to.says_directory() && !is_directory) co_return error(ENOTDIR, "find " + to.text());
   co_return co_await tool.named(to);
 }
 
@@ -216,7 +232,7 @@ Awaitable<void> mv(Tool& tool, const Two& what) {
   if (!source) co_return tool.wrong(source.error());
   auto file = co_await source->directory.walk(source->name);
   if (!file) co_return tool.wrong(file.error());
-  auto target = co_await place_for(tool, to, source->name);
+  auto target = co_await place_for(tool, to, source->name, file->is_directory());
   if (!target) co_return tool.wrong(target.error());
   const auto renamed =
       co_await source->directory.rename(source->name, target->directory, target->name, &*file);
@@ -226,8 +242,9 @@ Awaitable<void> mv(Tool& tool, const Two& what) {
 Awaitable<void> ln(Tool& tool, const Two& what) {
   const Target to = remote_of(what.to);
   if (what.symbolic) {
-    const std::string name = what.from.substr(what.from.rfind('/') + 1);
-    auto target = co_await place_for(tool, to, name);
+    std::string name = what.from.substr(0, what.from.find_last_not_of('/') + 1);
+    name.erase(0, name.rfind('/') + 1);
+    auto target = co_await place_for(tool, to, name, false);
     if (!target) co_return tool.wrong(target.error());
     const auto made = co_await target->directory.symlink(target->name, what.from);
     if (!made) tool.wrong(made.error());
@@ -238,7 +255,7 @@ Awaitable<void> ln(Tool& tool, const Two& what) {
     co_return tool.wrong(client::Error{Errno{EXDEV}, "link " + what.from, "another server"});
   auto file = co_await tool.node(from, false);
   if (!file) co_return tool.wrong(file.error());
-  auto target = co_await place_for(tool, to, from.name());
+  auto target = co_await place_for(tool, to, from.name(), false);
   if (!target) co_return tool.wrong(target.error());
   const auto linked = co_await target->directory.link(target->name, *file);
   if (!linked) tool.wrong(linked.error());
@@ -258,8 +275,9 @@ void add_names(CLI::App& app, Command& chosen) {
     c->add_option("-m,--mode", what->mode, "Permissions, octal; by default what umask(2) leaves")
         ->type_name("MODE")
         ->check([](const std::string& s) {
-          return s.empty() || s.find_first_not_of("01234567") != std::string::npos || s.size() > 5
-                     ? "an octal number, as 0755"
+          return s.empty() || s.find_first_not_of("01234567") != std::string::npos ||
+                         s.size() > 5 || std::stoul(s, nullptr, 8) > 01777
+                     ? "an octal number up to 1777, as 0755; set-id bits are chmod's"
                      : "";
         });
     c->callback([&chosen, what] { chosen = [what](Tool& tool) { return mkdir(tool, *what); }; });

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <memory>
 
 #include "client/client.h"
@@ -42,8 +43,9 @@ class Sink {
   virtual Awaitable<Expected<void>> write(U64 offset, Bytes data) = 0;
   /// It is whole: it gets its size (the end may be a hole), its attributes, and its name. `xattrs`:
   /// of access control lists it has these alone, whatever the directory hands on; none: as it is.
-  virtual Awaitable<Expected<void>> finish(U64 size, Change change,
-                                           std::optional<Xattrs> xattrs) = 0;
+  /// What is given back is why it has not all of them.
+  virtual Awaitable<Expected<std::optional<client::Error>>> finish(
+      U64 size, Change change, std::optional<Xattrs> xattrs) = 0;
   /// What was written is of no use.
   virtual Awaitable<void> discard() = 0;
 };
@@ -93,8 +95,8 @@ class Place {
   /// `stamp`: tells this content from others, so that an attempt that broke off goes on, if nobody
   /// else can have written to what it left.
   virtual Awaitable<Expected<std::unique_ptr<Sink>>> write(std::string name, std::string stamp) = 0;
-  /// A directory that is there already will do.
-  virtual Awaitable<Expected<void>> mkdir(std::string name) = 0;
+  /// A directory that is there already will do: what it is like then.
+  virtual Awaitable<Expected<std::optional<Attributes>>> mkdir(std::string name) = 0;
   virtual Awaitable<Expected<void>> symlink(std::string name, std::string target) = 0;
   virtual Awaitable<Expected<void>> mknod(std::string name, U32 mode, U64 rdev) = 0;
   /// Another name for `other`, a path from the directory that open_place() gave.
@@ -106,6 +108,28 @@ class Place {
   virtual Awaitable<Expected<void>> set_xattrs(std::string name, Xattrs xattrs) = 0;
   /// Errors: ENODATA.
   virtual Awaitable<Expected<void>> remove_xattr(std::string name, std::string xattr) = 0;
+};
+
+/// Directories that are copied from, or to, at this moment.
+class Directories {
+ public:
+  /// One of them, until it goes.
+  class Stay {
+   public:
+    Stay(Directories& in, Place& directory) : in_(in), at_(&directory) { in_.all_.push_back(at_); }
+    Stay(const Stay&) = delete;
+    Stay& operator=(const Stay&) = delete;
+    ~Stay() { std::erase(in_.all_, at_); }
+
+   private:
+    Directories& in_;
+    Place* const at_;
+  };
+  /// Whether this is one, by whichever of its server's addresses.
+  Awaitable<bool> have(Place& directory);
+
+ private:
+  std::vector<Place*> all_;
 };
 
 /// What a server tells may be without end.
@@ -130,8 +154,8 @@ inline bool is_of_content(Str xattr) {
   return xattr.starts_with("user.") || xattr.starts_with("system.posix_acl_");
 }
 inline constexpr const char* kAccessList = "system.posix_acl_access";
-inline constexpr const char* kDefaultList =
-    "system.posix_acl_default";  // a directory's: for what is made there
+inline constexpr const char* kDefaultList = "system.posix_acl_default";  // for what is made there
+inline constexpr std::array kAccessLists{kAccessList, kDefaultList};
 inline bool has(const Xattrs& xattrs, Str name) {
   return std::ranges::find(xattrs, name, &Xattrs::value_type::first) != xattrs.end();
 }

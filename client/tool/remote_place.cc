@@ -1,7 +1,3 @@
-#include <array>
-#include <cstdio>
-#include <functional>
-
 #include <sys/stat.h>
 
 #include "client/gate.h"
@@ -44,6 +40,19 @@ Awaitable<Expected<void>> change_in_turn(Node& file, Change change) {
   co_return co_await file.change(change);
 }
 
+/// All that can be set; the error is of the first that can't.
+Awaitable<Expected<void>> set_them(Node& file, Xattrs xattrs, std::string name) {
+  Expected<void> result;
+  for (const auto& [attribute, value] : xattrs) {
+    auto set = co_await file.set_xattr(attribute, value);
+    if (is_unknown(set)) co_return set;
+    if (set || !result) continue;
+    set.error().doing = "set " + attribute + " of " + name;
+    result = set;
+  }
+  co_return result;
+}
+
 class RemoteSink final : public Sink {
  public:
   /// `inherits`: the directory hands an access control list on.
@@ -60,7 +69,8 @@ class RemoteSink final : public Sink {
   Awaitable<Expected<void>> write(U64 offset, Bytes data) override {
     return file_.write(offset, data);
   }
-  Awaitable<Expected<void>> finish(U64 size, Change change, std::optional<Xattrs> xattrs) override {
+  Awaitable<Expected<std::optional<client::Error>>> finish(U64 size, Change change,
+                                                           std::optional<Xattrs> xattrs) override {
     change.size = size;
     // Another size or owner costs a file its capabilities, which are attributes.
     if (xattrs && !xattrs->empty()) {
@@ -71,18 +81,22 @@ class RemoteSink final : public Sink {
     }
     if (xattrs && inherits_ && !has(*xattrs, kAccessList)) {
       const auto removed = co_await file_.remove_xattr(kAccessList);
-      if (!removed && !is(removed.error(), ENODATA)) co_return removed;
+      if (!removed && !is(removed.error(), ENODATA)) co_return std::unexpected(removed.error());
     }
-    for (auto& [name, value] : xattrs.value_or(Xattrs())) {
-      const auto set = co_await file_.set_xattr(name, value);
-      NINEP_CO_RETURN_IF_WRONG(set);
+    std::optional<client::Error> lacks;
+    if (xattrs) {
+      const auto set = co_await set_them(file_, std::move(*xattrs), name_);
+      if (is_unknown(set)) co_return std::unexpected(set.error());
+      if (!set) lacks = set.error();
     }
     const auto changed = co_await change_in_turn(file_, change);
     NINEP_CO_RETURN_IF_WRONG(changed);
     // What could not be written may be known no sooner.
     const auto closed = co_await file_.close();
     NINEP_CO_RETURN_IF_WRONG(closed);
-    co_return co_await directory_.rename(part_, directory_, name_, &file_);
+    const auto renamed = co_await directory_.rename(part_, directory_, name_, &file_);
+    NINEP_CO_RETURN_IF_WRONG(renamed);
+    co_return lacks;
   }
   Awaitable<void> discard() override { (void)co_await directory_.remove(part_); }
 
@@ -218,12 +232,12 @@ class RemotePlace final : public Place {
     }
     co_return std::unexpected(file.error());
   }
-  Awaitable<Expected<void>> mkdir(std::string name) override {
+  Awaitable<Expected<std::optional<Attributes>>> mkdir(std::string name) override {
     const auto made = co_await node_.mkdir(name, 0700);
-    if (made) co_return Expected<void>();
-    const auto status = co_await stat(name);
-    if (status && status->is_directory()) co_return Expected<void>();
-    co_return std::unexpected(made.error());
+    if (made) co_return std::optional<Attributes>();
+    auto status = co_await stat(name);
+    if (!status || !status->is_directory()) co_return std::unexpected(made.error());
+    co_return std::move(*status);
   }
   Awaitable<Expected<void>> symlink(std::string name, std::string target) override {
     const auto made = co_await node_.symlink(name, target);
@@ -256,11 +270,7 @@ class RemotePlace final : public Place {
   Awaitable<Expected<void>> set_xattrs(std::string name, Xattrs xattrs) override {
     auto node = co_await node_.walk(name);
     NINEP_CO_RETURN_IF_WRONG(node);
-    for (auto& [attribute, value] : xattrs) {
-      const auto set = co_await node->set_xattr(attribute, value);
-      NINEP_CO_RETURN_IF_WRONG(set);
-    }
-    co_return Expected<void>();
+    co_return co_await set_them(*node, std::move(xattrs), name);
   }
   Awaitable<Expected<void>> remove_xattr(std::string name, std::string xattr) override {
     auto node = co_await node_.walk(name);
@@ -314,27 +324,6 @@ Awaitable<Expected<std::unique_ptr<Place>>> remote_place(client::Node directory)
   NINEP_CO_RETURN_IF_WRONG(top);
   co_return std::make_unique<RemotePlace>(std::move(directory),
                                           std::make_shared<Node>(std::move(*top)));
-}
-
-namespace {
-constexpr Str kPart = ".9p-part";
-constexpr std::size_t kStampSize = 16;
-}  // namespace
-
-std::string part_name(const std::string& name, const std::string& stamp, unsigned number) {
-  constexpr std::size_t kNameMax = 255;
-  std::array<char, kStampSize + 1> hex;
-  const std::string all = number == 0 ? stamp : stamp + "/" + std::to_string(number);
-  std::snprintf(hex.data(), hex.size(), "%016zx", std::hash<std::string>()(all));
-  const std::string end = "." + std::string(hex.data()) + std::string(kPart);
-  return "." + name.substr(0, kNameMax - 1 - end.size()) + end;
-}
-
-bool is_part_name(Str name) {
-  if (!name.starts_with('.') || !name.ends_with(kPart)) return false;
-  name.remove_suffix(kPart.size());
-  return name.size() > kStampSize + 2 && name[name.size() - kStampSize - 1] == '.' &&
-         name.find_last_not_of("0123456789abcdef") == name.size() - kStampSize - 1;
 }
 
 }  // namespace ninep::tool

@@ -41,7 +41,8 @@ Awaitable<Expected<void>> Removal::tree(Place& in, std::string name, U8 type) {
     if (!inner && client::is(inner.error(), ENAMETOOLONG)) progress_.give_up(inner.error());
     if (progress_.has_given_up()) co_return Expected<void>();
     NINEP_CO_RETURN_IF_WRONG(inner);
-    if (kept_.contains((*inner)->identity()))
+    const bool is_kept = co_await kept_.have(**inner);
+    if (is_kept)
       co_return error(EINVAL, "remove " + in.path_of(name), "it is what is being copied");
     if (!dry_) co_await others(**inner, std::set<std::string>());
   }

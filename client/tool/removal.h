@@ -12,11 +12,10 @@ namespace ninep::tool {
 class Removal {
  public:
   /// `dry`: says what it would remove.
-  Removal(bool dry, Budget& budget, Progress& progress)
-      : dry_(dry), budget_(budget), progress_(progress) {}
+  /// `kept`: these stay, wherever they are.
+  Removal(bool dry, Directories& kept, Budget& budget, Progress& progress)
+      : dry_(dry), kept_(kept), budget_(budget), progress_(progress) {}
 
-  /// A directory that is being copied: it stays, wherever it is.
-  void keep(const Identity& directory) { kept_.insert(directory); }
   /// All that is in `in`, but for these. What goes wrong is told to `progress`.
   Awaitable<void> others(Place& in, const std::set<std::string>& names);
   /// A file, or a directory with all that is in it; `type`: DT_*. What is there no more is removed.
@@ -24,9 +23,9 @@ class Removal {
 
  private:
   const bool dry_;
+  Directories& kept_;
   Budget& budget_;
   Progress& progress_;
-  std::set<Identity> kept_;
 };
 
 }  // namespace ninep::tool

@@ -98,8 +98,9 @@ Awaitable<int> run_command(const std::vector<std::string>& command) {
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // whoever has no lock any more
     if (::getppid() != parent) ::_exit(128 + SIGTERM);
     ::execvp(arguments[0], arguments.data());
+    const int why = errno;
     std::perror(arguments[0]);
-    ::_exit(127);
+    ::_exit(why == ENOENT ? 127 : 126);
   }
   if (child < 0) co_return 126;
   asio::steady_timer timer(co_await asio::this_coro::executor);
@@ -124,7 +125,9 @@ Awaitable<void> keep(File& file) {
 Awaitable<Expected<void>> lock(Tool& tool, const LockAnd& what) {
   auto node = co_await tool.node(remote_of(what.file));
   NINEP_CO_RETURN_IF_WRONG(node);
-  auto file = co_await node->open(what.shared ? lopen::kReadOnly : lopen::kReadWrite);
+  // To ask, it is enough to read.
+  const bool writes = !what.shared && !what.command.empty();
+  auto file = co_await node->open(writes ? lopen::kReadWrite : lopen::kReadOnly);
   NINEP_CO_RETURN_IF_WRONG(file);
   std::array<char, 256> host{};
   ::gethostname(host.data(), host.size() - 1);

@@ -20,6 +20,8 @@ struct Target {
   std::string path;          // remote: from the root, without "/" before it; "" is the root
 
   std::string text() const;
+  /// It ends with "/": there is a directory, or will be.
+  bool says_directory() const { return path.ends_with('/'); }
   /// Its last name; of the root "".
   std::string name() const;
 

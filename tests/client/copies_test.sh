@@ -97,6 +97,133 @@ says 'copied into itself' "$p" cp -r "$at:/self" "$at:/self"
 says 'copied into itself' "$p" sync "$at:/self" "$at:/self/x"
 [ "$(find "$export/self" | wc -l)" -lt 20 ] || not_so 'it was copied into itself, again and again'
 
+# By another of its server's addresses.
+mkdir -p "$export/two/a/b"
+echo 1 >"$export/two/a/f"
+says 'copied into itself' "$p" cp -r "$at:/two" "unix:$dir/nobody:/two/a"
+[ "$(find "$export/two" | wc -l)" -lt 20 ] || not_so 'by two addresses it was copied into itself, again and again'
+says 'to itself' "$p" cp "$at:/two/a/f" "$at:/two/a/f"
+
+# ---------------------------------------------------------------- what --delete must leave: the source
+for by in "$at" "unix:$dir/nobody"; do
+    mkdir -p "$export/del/sub" nested/nested
+    echo precious >"$export/del/sub/f"
+    chmod 777 "$export/del"
+    echo precious >nested/nested/f
+    echo file >nested/nested/nested
+    status 1 "$p" sync --delete "$at:/del/sub" "$by:/del"
+    grep -q 'what is being copied' "$dir/said" || not_so "$by: of its own source it says $(said)"
+    [ "$(cat "$export/del/sub/f")" = precious ] || not_so "$by: --delete removed its own source"
+    status 1 "$p" sync --delete nested/nested nested
+    [ "$(cat nested/nested/f)" = precious ] || not_so 'what made way was the source'
+    rm -rf "$export/del" nested
+done
+
+# ---------------------------------------------------------------- several of one name
+mkdir -p names/a names/b names/out
+echo a >names/a/n
+echo b >names/b/n
+says 'another of that name' "$p" cp names/a/n names/b/n names/out
+[ "$(cat names/out/n)" = a ] || not_so 'of two files of one name the last is there'
+status 1 "$p" put names/a/n "$at:/nosuch/"
+status 1 "$p" get "$at:/two/a/f" nosuch/
+[ ! -e "$export/nosuch" ] && [ ! -e nosuch ] || not_so 'a directory that is not there became a file'
+status 1 "$p" mv "$at:/two/a/f" "$at:/two/nosuch/"
+status 1 "$p" touch "$at:/two/nosuch/"
+[ -e "$export/two/a/f" ] && [ ! -e "$export/two/nosuch" ] || not_so 'a directory that is not there became a file'
+
+# ---------------------------------------------------------------- the directory itself
+mkdir -m 2710 top
+echo 1 >top/f
+setfattr -n user.a -v b top
+touch -d @1000000000 top
+check 'sync of a directory itself' "$p" sync top "$at:/top"
+check 'get of the root itself' "$p" get -r "$at:/top/." got-top
+for folder in "$export/top" got-top; do
+    [ "$(stat -c '%a %Y' $folder)" = '2710 1000000000' ] || not_so "$folder is $(stat -c '%a %Y' $folder)"
+    [ "$(getfattr --only-values -n user.a --absolute-names $folder)" = b ] || not_so "$folder has no attribute"
+done
+mkdir -m 755 stays
+check 'get into what is there' "$p" get -r "$at:/top/." stays
+[ "$(stat -c %a stays)" = 755 ] || not_so "get made the directory that it copied to $(stat -c %a stays)"
+chmod 00700 top
+check 'sync of a directory itself' "$p" sync top "$at:/top"
+[ "$(stat -c %a "$export/top")" = 700 ] || not_so 'sync of a directory itself'
+mkdir -m 1777 "$export/others"
+check 'sync to what is somebody else'"'"'s' setpriv --reuid=65534 --clear-groups "$p" sync names/a "unix:$dir/nobody:/others"
+says 'Not a directory' "$p" sync -n top "$at:/two/a/f"
+says 'No such file' "$p" sync -n top "$at:/nosuch/deeper"
+status 1 "$p" sync -n top "unix:$dir/nothing:/x"
+
+# ---------------------------------------------------------------- directories that nobody writes in
+mkdir -p closed/d
+head -c 3000000 /dev/urandom >closed/d/a
+chown -R 65534 closed
+chmod 555 closed/d
+chmod 755 closed
+mkdir -m 777 "$export/w" w
+as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
+check 'a directory that nobody writes in' as_nobody "$p" put -r closed "unix:$dir/nobody:/w"
+check 'the same, to this host' as_nobody "$p" get -r "unix:$dir/nobody:/w/closed" w
+chmod 755 closed/d "$export/w/closed/d"
+as_nobody cp closed/d/a closed/d/b
+as_nobody cp closed/d/a "$export/w/closed/d/b"
+chmod 555 closed/d "$export/w/closed/d"
+check 'and one more in it' as_nobody "$p" sync closed "unix:$dir/nobody:/w/closed"
+check 'the same, to this host' as_nobody "$p" sync "unix:$dir/nobody:/w/closed" w/closed
+same 'directories that nobody writes in' closed "$export/w/closed"
+same 'the same, to this host' closed w/closed
+# ---------------------------------------------------------------- attributes that aren't to be had, or not any more
+mkdir ram acl
+mount -t ramfs ram ram
+echo 1 >acl/f
+ln acl/f acl/g
+setfattr -n user.a -v b acl/f
+status 1 "$p" get -r "$at:/none" ram
+check put "$p" sync acl "$at:/acl"
+says 'set user.a of' "$p" get -r "$at:/acl" ram
+[ "$(cat ram/acl/f)" = 1 ] && [ "$(stat -c %h ram/acl/f)" = 2 ] || not_so 'a file is not there for one of its attributes'
+umount ram
+if setfacl -m u:65534:rwx acl/f 2>/dev/null && setfacl -d -m u:65534:rwx "$export/acl"; then
+    check 'an access list' "$p" sync acl "$at:/acl"
+    getfacl -c "$export/acl/f" | grep -q nobody || not_so 'an access list did not come along'
+    setfacl -b acl/f
+    setfacl -d -m u:65534:rwx "$export/acl"
+    cp acl/f acl/h
+    mkdir acl/d
+    check 'an access list that is no more' "$p" sync acl "$at:/acl"
+    setfacl -d -m u:65534:rwx acl
+    check 'the same, to this host' "$p" sync "$at:/acl" acl2
+    mkdir acl3
+    setfacl -d -m u:65534:rwx acl3
+    check 'a list that a directory hands on' "$p" get -r "$at:/acl/h" acl3
+    for file in "$export/acl/f" "$export/acl/h" "$export/acl/d" acl2/f acl3/h; do
+        getfacl -cp "$file" | grep -q nobody && not_so "$file: whom the source doesn't let in is let in"
+    done
+else
+    echo 'SKIP copies: access control lists: the file system, or this host, has none'
+fi
+
+# ---------------------------------------------------------------- what is there goes when what comes is there
+mkdir dv
+mknod dv/null c 1 3
+ln -s nowhere dv/l
+mkdir -m 777 dv2
+echo precious >dv2/null
+chown -R 65534 dv2
+check put "$p" put -r --owner dv "$at:/"
+status 1 as_nobody "$p" cp --owner "unix:$dir/nobody:/dv/null" dv2/null
+[ "$(cat dv2/null)" = precious ] || not_so 'a file went for a device that may not be made'
+# What an attempt to link has left is in nobody's way.
+mkdir links
+echo 1 >links/a
+check sync "$p" sync links "$at:/links"
+ln links/a links/b
+echo 2 >"$export/links/b"
+check 'a link in the place of a file' "$p" sync links "$at:/links"
+[ "$(stat -c %h "$export/links/a")" = 2 ] || not_so 'a link in the place of a file'
+[ "$(ls -A "$export/links" | wc -l)" = 2 ] || not_so "links leave $(ls -A "$export/links")"
+
 # ---------------------------------------------------------------- what has changed but for its content
 mkdir -p c/d
 echo text >c/f
@@ -218,11 +345,27 @@ sleep 4
 start
 wait $locking && not_so 'a lock that was lost until the end is nothing to tell of'
 says free "$p" lock "$at:/c/d"
+says free "$p" lock "unix:$dir/ro:/c/d"
 
 # ---------------------------------------------------------------- odds and ends
 check 'mkdir -p of the root' "$p" mkdir -p "$at:/"
 check 'mkdir -p of what is there' "$p" mkdir -p "$at:/c/f"
 status 1 "$p" mkdir -p "$at:/c/d"
+check 'mkdir -p with names that are none' "$p" mkdir -p -m 700 "$at:/c/./k/../k2/" "$at:/c/k3/."
+[ "$(stat -c %a "$export/c/k2")" = 700 ] && [ -d "$export/c/k3" ] || not_so 'mkdir -p with names that are none'
+status 2 "$p" mkdir -m 4755 "$at:/c/k4"
+check 'rm -f of what was never there' "$p" rm -f "$at:/nosuch/x" "$at:/c/d/x"
+status 1 "$p" rm -r "$at:/c/k3/."
+[ -d "$export/c/k3" ] || not_so 'rm -r of "." removed the directory'
+ln -s k3 "$export/c/to-k3"
+status 1 "$p" rm "$at:/c/to-k3/"
+[ -L "$export/c/to-k3" ] || not_so 'rm of a directory removed a link'
+for time in 1700000000.123456789 -1.5 -2 0; do
+    check "touch -t $time" "$p" touch -t "$time" "$at:/c/k3"
+    [ "$(date -d "@$time" +%s.%N)" = "$(date -d "$(stat -c %y "$export/c/k3")" +%s.%N)" ] ||
+        not_so "touch -t $time makes $(stat -c %.9Y "$export/c/k3")"
+done
+for time in nan 1e30 1. x ''; do status 2 "$p" touch "--time=$time" "$at:/c/k3"; done
 touch -d 1960-01-01 "$export/old"
 says '"mtime":-31' "$p" --json stat "$at:/old"
 touch own/.x.9p-part 2>/dev/null || { mkdir own; touch own/.x.9p-part; }

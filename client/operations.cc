@@ -11,7 +11,7 @@
 namespace ninep::client {
 
 Expected<Fid> FidNumbers::take() {
-  if (!free_.empty()) {
+  if (free_.size() > kResting || (next_ >= max_ && !free_.empty())) {
     const Fid fid{free_.front()};
     free_.pop_front();
     return fid;

@@ -24,12 +24,15 @@ class FidNumbers {
   explicit FidNumbers(std::size_t max) : max_(max) {}
   /// EMFILE: there are `max`.
   Expected<Fid> take();
-  /// It is taken again behind all that were given back before.
+  /// It is taken again behind those that were given back before, and not at once: a server may have
+  /// its own mind of what was clunked.
   void give_back(Fid fid) { free_.push_back(static_cast<U32>(fid)); }
   /// Taken now.
   std::size_t count() const { return next_ - free_.size(); }
 
  private:
+  static constexpr std::size_t kResting = 16;
+
   const std::size_t max_;
   U32 next_ = 0;
   std::deque<U32> free_;

@@ -66,9 +66,16 @@ _9p_words() {
   cur=${words[-1]}
 }
 
+# _9p_behind WORD: readline takes what is behind the last ":" or "=" for the word; sets before.
+_9p_behind() {
+  local mark rest=$1
+  for mark in : =; do [[ $COMP_WORDBREAKS != *$mark* ]] || rest=${rest##*"$mark"}; done
+  before=${1%"$rest"}
+}
+
 # _9p_offer KIND [WORDS]: fills COMPREPLY with what begins with cur.
 _9p_offer() {
-  local one found=()
+  local one before found=()
   case $1 in
     words) mapfile -t COMPREPLY < <(compgen -W "$2" -- "$cur") ;;
     directory) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
@@ -76,7 +83,8 @@ _9p_offer() {
     remote | either)
       if [[ $cur =~ ^(tcp|unix|vsock|fd|stdio): ]]; then
         mapfile -t found < <("${words[0]/#\~/$HOME}" complete -- "${cur//\\/}" 2>/dev/null)
-        for one in "${found[@]}"; do COMPREPLY+=("$(printf %q "$one")"); done
+        _9p_behind "${cur//\\/}"
+        for one in "${found[@]}"; do COMPREPLY+=("$(printf %q "${one#"$before"}")"); done
         [[ ${#found[@]} != 1 || $one != */ ]] || compopt -o nospace
       else
         mapfile -t COMPREPLY < <(compgen -W 'tcp: unix: vsock: fd:' -- "$cur")
@@ -89,12 +97,8 @@ _9p_offer() {
       fi
       ;;
   esac
-  # Readline takes what is behind the last of them for the word.
-  local mark
-  for mark in : =; do
-    [[ $COMP_WORDBREAKS != *$mark* || $cur != *$mark* ]] ||
-      COMPREPLY=("${COMPREPLY[@]#"${cur%"${cur##*"$mark"}"}"}")
-  done
+  _9p_behind "$cur"
+  COMPREPLY=("${COMPREPLY[@]#"$before"}")
 }
 
 _9p() {

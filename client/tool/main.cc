@@ -2,6 +2,7 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <iostream>
 
 #include <asio/co_spawn.hpp>
 #include <asio/io_context.hpp>
@@ -51,7 +52,7 @@ int run(int argc, char** argv) {
   });
   app.set_help_flag("-h,--help", "Say what there is");
   app.footer(std::string(kAddresses) + "\n" + kExamples + "\n" + kExitCodes);
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);
   app.fallthrough();
   long timeout_s = 60;
   long wait_s = 60;
@@ -92,7 +93,13 @@ int run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     const int status = app.exit(e);
-    return status == 0 ? 0 : 2;
+    std::cout.flush();
+    if (status == 0 && !std::cout) std::perror("9p: standard output");
+    return status != 0 ? 2 : std::cout ? 0 : 1;
+  }
+  if (!chosen) {
+    std::fputs("9p: a command is needed: 9p --help names them\n", stderr);
+    return 2;
   }
   tool.options.session.msize = msize;
   tool.options.session.patience = std::chrono::seconds(timeout_s);

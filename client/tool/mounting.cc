@@ -163,7 +163,7 @@ Expected<mount::Options> options_of(const Tool& tool, const What& what) {
 Awaitable<Expected<void>> serve(Tool& tool, const What& what) {
   const Target target = remote_of(what.address);
   auto options = options_of(tool, what);
-  NINEP_CO_RETURN_IF_WRONG(options);
+  if (!options) throw CLI::ValidationError(options.error().doing, options.error().why);
   std::array<char, PATH_MAX> directory;
   if (!::realpath(what.directory.c_str(), directory.data()))
     co_return error(errno, "mount on " + what.directory);

@@ -145,8 +145,30 @@ TEST_F(ClientTest, Appends) {
     EXPECT_TRUE(proxy->has_lost());
   }
   EXPECT_EQ(content("log"), "one\ntwo\nthree\nthree\n");
+  // Others append and truncate: what was seen before says nothing.
+  std::ofstream(tree() + "/log", std::ios::app) << "another's\n";
   proxy->lose_request(118);
-  std::ofstream(tree() + "/log", std::ios::app) << "another's";
+  get(file.append(as_bytes("four\n")));
+  EXPECT_EQ(content("log"), "one\ntwo\nthree\nthree\nanother's\nfour\n");
+  std::filesystem::resize_file(tree() + "/log", 0);
+  get(file.append(as_bytes("one\n")));
+  std::filesystem::resize_file(tree() + "/log", 0);
+  proxy->lose_reply(118);
+  get(file.append(as_bytes("one\n")));
+  EXPECT_EQ(content("log"), "one\n");
+  File another = get(get(at_root().walk("log")).open(lopen::kWriteOnly | lopen::kAppend));
+  get(file.append(as_bytes("tick\n")));
+  get(another.append(as_bytes("tick\n")));
+  proxy->lose_request(118);
+  get(file.append(as_bytes("tick\n")));
+  EXPECT_EQ(content("log"), "one\ntick\ntick\ntick\n");
+  // What is written to a file that was opened to be appended to is appended, once.
+  proxy->lose_reply(118);
+  get(file.write(0, as_bytes("end\n")));
+  EXPECT_EQ(content("log"), "one\ntick\ntick\ntick\nend\n");
+  // Just then somebody else does.
+  proxy->at_loss = [this] { std::ofstream(tree() + "/log", std::ios::app) << "another's"; };
+  proxy->lose_request(118);
   EXPECT_NE(error(file.append(as_bytes("four\n"))).find("not known whether"), std::string::npos);
 }
 
@@ -361,6 +383,22 @@ TEST_F(ClientTest, ManyAtOnce) {
   int good = 0;
   get(many(at_root(), 2000, good));
   EXPECT_EQ(good, 2000);
+}
+
+// What its owner has given up is not taken again, though the server has not heard of it.
+TEST_F(ClientTest, UnlockedWhileTheServerIsGone) {
+  write("f", "x");
+  client::Options options;
+  options.reconnect_patience = 300ms;
+  File file = get(get(connect(options).root().walk("f")).open(lopen::kReadWrite));
+  const Lock lock{lock::kWrite, 0, 0, 7, "me"};
+  ASSERT_TRUE(get(file.lock(lock, false)));
+  kill();
+  EXPECT_NE(error(file.unlock(lock)).find("has been gone for"), std::string::npos);
+  start();
+  get(file.stat());
+  File other = get(get(connect().root().walk("f")).open(lopen::kReadWrite));
+  EXPECT_EQ(get(other.test_lock({lock::kWrite, 0, 0, 8, "other"})).type, lock::kUnlock);
 }
 
 TEST_F(ClientTest, ServersThatAreGone) {

@@ -40,7 +40,7 @@ says 'EXIT STATUS' "$p" --help
 
 # A server with something to complete.
 mkdir -p "$dir/export/docs/deep" "$dir/here"
-touch "$dir/export/data" "$dir/export/docs/with space"
+touch "$dir/export/data" "$dir/export/docs/with space" "$dir/export/$(printf 'odd\377')"
 "$server" --listen "unix:$dir/s" "$dir/export" >"$dir/log" 2>&1 &
 pid=$!
 until "$p" --wait 0 ls "unix:$dir/s" >/dev/null 2>&1; do
@@ -103,6 +103,8 @@ bash_completion() {
     COMP_LINE='9p ls un' offers unix: 9p ls un
     COMP_LINE="9p ls $at:/d" offers '/data /docs/' 9p ls unix : "$dir/s" : /d
     COMP_LINE="9p ls -l $at:/docs/" offers '/docs/deep/ /docs/with\ space' 9p ls -l unix : "$dir/s" : /docs/
+    COMP_LINE="9p ls $at,aname=/:/d" offers '/data /docs/' 9p ls unix : "$dir/s,aname" = / : /d
+    COMP_LINE="9p get $at:/odd" offers "\$'/odd\\377'" 9p get unix : "$dir/s" : /odd
     COMP_LINE="9p ls $at:/none" offers '' 9p ls unix : "$dir/s" : /none
     COMP_LINE="9p mount x $dir/he" offers "$dir/here" 9p mount x "$dir/he"
     COMP_LINE="9p put $dir/he" offers "$dir/here" 9p put "$dir/he"

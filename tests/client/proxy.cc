@@ -21,19 +21,22 @@ sockaddr_un name_of(const std::string& path) {
   return name;
 }
 
-/// Passes one frame on, if it isn't of type `lost`. False: the connection is to end.
-bool pass_one(int from, int to, std::atomic<int>& lost) {
+enum class Passed { kYes, kNo, kLost };
+
+/// Passes one frame on, if it isn't of type `lost`. Otherwise the connection is to end.
+Passed pass_one(int from, int to, std::atomic<int>& lost) {
   U32 size;
   if (::recv(from, &size, sizeof size, MSG_WAITALL) != sizeof size || size < 7 || size > (8u << 20))
-    return false;
+    return Passed::kNo;
   std::vector<char> frame(size);
   std::memcpy(frame.data(), &size, sizeof size);
   const auto rest = static_cast<ssize_t>(size - sizeof size);
   if (::recv(from, frame.data() + sizeof size, static_cast<std::size_t>(rest), MSG_WAITALL) != rest)
-    return false;
+    return Passed::kNo;
   int type = static_cast<U8>(frame[4]);
-  if (lost.compare_exchange_strong(type, 0)) return false;
-  return ::send(to, frame.data(), frame.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(size);
+  if (lost.compare_exchange_strong(type, 0)) return Passed::kLost;
+  const ssize_t sent = ::send(to, frame.data(), frame.size(), MSG_NOSIGNAL);
+  return sent == static_cast<ssize_t>(size) ? Passed::kYes : Passed::kNo;
 }
 
 }  // namespace
@@ -74,7 +77,9 @@ void Proxy::pass_on(int client) {
   // Each way for itself: a peer that waits until its replies are read doesn't hold up the other
   // one.
   const auto one_way = [&](int from, int into, std::atomic<int>& lost) {
-    while (pass_one(from, into, lost)) continue;
+    Passed passed;
+    while ((passed = pass_one(from, into, lost)) == Passed::kYes) continue;
+    if (passed == Passed::kLost && at_loss) at_loss();
     ::shutdown(client, SHUT_RDWR);
     ::shutdown(server, SHUT_RDWR);
   };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -23,6 +24,8 @@ class Proxy {
   void lose_request(U8 type) { request_ = type; }
   /// The next reply to one does.
   void lose_reply(U8 type) { reply_ = type + 1; }
+  /// What happens then, before its connection ends. Set before anything is lost.
+  std::function<void()> at_loss;
   /// Ends all connections that there are.
   void cut();
   /// Whether what was to be lost has been.

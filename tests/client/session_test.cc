@@ -380,6 +380,122 @@ TEST_F(ClientSession, ClunksAreNotCancelled) {
               testing::ElementsAre("done", "done", "done"));
 }
 
+// A server that has done what was flushed has the fid.
+TEST_F(ClientSession, FidsOfWhatIsGivenUp) {
+  std::vector<U32> made, clunked;
+  {
+    Scripted server([&](Bytes f) -> std::optional<Frame> {
+      switch (read_header(f).type) {
+        case Describe<Tversion>::code:
+          return agrees(f);
+        case Describe<Tattach>::code:
+          return reply(f, Rattach{});
+        case Describe<Twalk>::code:
+          return reply(f, Rwalk{});
+        case Describe<Tflush>::code:
+          return reply(f, Rflush{});
+        case Describe<Txattrwalk>::code: {
+          Txattrwalk request{};
+          EXPECT_TRUE(decode(frame_body(f), kDotL, request));
+          made.push_back(static_cast<U32>(request.newfid));
+          return std::nullopt;
+        }
+        case Describe<Tclunk>::code: {
+          Tclunk request{};
+          EXPECT_TRUE(decode(frame_body(f), kDotL, request));
+          clunked.push_back(static_cast<U32>(request.fid));
+          return reply(f, Rclunk{});
+        }
+        default:
+          return Frame();
+      }
+    });
+    client::Options options;
+    options.session.patience = 1000ms;
+    auto client = get(client::Client::on(stream_to(server.client), options));
+    EXPECT_NE(error(client.root().xattr("user.a")).find("timed out"), std::string::npos);
+    EXPECT_NE(error(client.root().xattr("user.a")).find("timed out"), std::string::npos);
+    client = client::Client();
+    settle();
+  }
+  ASSERT_EQ(made.size(), 2u);
+  EXPECT_NE(made[0], made[1]) << "one that may still be in use is taken again at once";
+  ASSERT_GE(clunked.size(), 2u);
+  EXPECT_EQ(clunked[0], made[0]);
+  EXPECT_EQ(clunked[1], made[1]);
+}
+
+// What is waited for of a server that comes back and says nothing can be ended.
+TEST_F(ClientSession, EndOfAnAttempt) {
+  Scripted first([&](Bytes f) -> std::optional<Frame> {
+    switch (read_header(f).type) {
+      case Describe<Tversion>::code:
+        return agrees(f);
+      case Describe<Tattach>::code:
+        return reply(f, Rattach{});
+      case Describe<Twalk>::code:
+        return reply(f, Rwalk{});
+      default:
+        return Frame();
+    }
+  });
+  Scripted silent(std::vector<std::function<Frame(Bytes)>>(), Scripted::Then::kSayNothing);
+  std::vector<int> ends{silent.client, first.client};
+  const auto connect = [&](std::chrono::milliseconds) -> awaitable<Expected<client::Stream>> {
+    if (ends.empty()) co_return client::error(ECONNREFUSED, "connect");
+    const int end = ends.back();
+    ends.pop_back();
+    co_return stream_to(end);
+  };
+  client::Options options;
+  options.session.patience = options.reconnect_patience = 5s;
+  const auto attachment = get(client::Attachment::make(connect, true, options));
+  client::Node root(attachment, get(attachment->root()));
+  asio::steady_timer timer(context, 200ms);
+  timer.async_wait([&](std::error_code) { attachment->end(); });
+  EXPECT_NE(error(root.stat()).find("closed"), std::string::npos);
+}
+
+// What is before Tflush on a slow link takes longer than an answer may.
+TEST_F(ClientSession, SlowLinks) {
+  static constexpr std::size_t kSize = 60'000, kPiece = 4096;
+  int pair[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+  const int small = 4096;
+  ASSERT_EQ(::setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+  std::thread server([fd = pair[1]] {
+    const auto receive = [&](std::size_t most) {
+      Frame frame(most);
+      const ssize_t size = ::recv(fd, frame.data(), most, 0);
+      frame.resize(static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+      return frame;
+    };
+    const auto answer = [&](const Frame& frame) {
+      EXPECT_EQ(::send(fd, frame.data(), frame.size(), 0), std::ssize(frame));
+    };
+    answer(reply(receive(kPiece), Rversion{65536, "9P2000.L"}));
+    for (std::size_t left = kHeaderSize + 16 + kSize; left > 0;) {
+      std::this_thread::sleep_for(150ms);
+      const std::size_t size = receive(std::min(left, kPiece)).size();
+      if (size == 0) break;
+      left -= size;
+    }
+    const Frame flush = receive(kPiece);
+    if (!flush.empty()) answer(reply(flush, Rflush{}));
+    while (!receive(kPiece).empty()) continue;
+    ::close(fd);
+  });
+  {
+    const auto s =
+        run(context, Session::open(stream_to(pair[0]), {.msize = 65536, .flush_patience = 1000ms}));
+    ASSERT_TRUE(s) << s.error().text();
+    const std::string data(kSize, 'x');
+    EXPECT_EQ(ask(**s, Twrite{Fid{1}, 0, as_bytes(data)}, 50ms).error().text(),
+              "Twrite: Connection timed out");
+  }
+  server.join();
+}
+
 // A server that doesn't answer even Tflush is given up.
 TEST_F(ClientSession, SilentServers) {
   Scripted server({agrees}, Scripted::Then::kSayNothing);

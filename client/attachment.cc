@@ -248,8 +248,8 @@ asio::awaitable<Expected<Attachment::Ready>> Attachment::connected() {
   for (;;) {
     Session& session = operations_->session();
     if (!session.lost()) co_return operations_;
-    if (!again_ || is_over_ || is(session.why_lost(), EPROTO))
-      co_return std::unexpected(session.why_lost());
+    if (is_over_) co_return error(ECONNABORTED, "connect again", "closed");
+    if (!again_ || is(session.why_lost(), EPROTO)) co_return std::unexpected(session.why_lost());
     if (const auto attempt = attempt_) {  // somebody else's
       if (!co_await attempt->done.wait()) co_return error(ECANCELED, "connect again");
       // One that gave up because its caller did says nothing of the server.

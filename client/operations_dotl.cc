@@ -271,9 +271,6 @@ asio::awaitable<Expected<Lock>> OperationsDotL::getlock(Fid fid, Lock lock) {
       Tgetlock{fid, lock.type, lock.start, lock.length, lock.proc_id, lock.client_id});
   NINEP_CO_RETURN_IF_WRONG(got);
   const Rgetlock& r = **got;
-  // nfs-ganesha says back what was asked: nobody is in his own way.
-  if (r.type != lock::kUnlock && r.proc_id == lock.proc_id && r.client_id == lock.client_id)
-    co_return Lock{lock::kUnlock, lock.start, lock.length, 0, ""};
   co_return Lock{r.type, r.start, r.length, r.proc_id, std::string(r.client_id)};
 }
 

@@ -115,7 +115,8 @@ Work lock_range(Tree& tree, Request& request, std::shared_ptr<OpenFile> open, Lo
   });
   // Known from the start, for it may be had before the answer is here.
   if (!is_known) inode->lock_owners.push_back({owner, pid, open});
-  co_return co_await lock_it(tree, request, open, wanted, {owner, false, pid}, waits);
+  const Owner whose{owner, false, pid};
+  co_return co_await lock_it(tree, request, open, wanted, whose, waits);
 }
 Work unlock_range(Tree& tree, Request& request, std::shared_ptr<OpenFile> open, Lock range,
                   U64 owner) {

@@ -407,8 +407,8 @@ Awaitable<Expected<void>> Copier::regular(Item& item, const Attributes& is) {
 Awaitable<Expected<void>> Copier::content(Item& item, const Attributes& is) {
   const Change change = change_of(is);
   const auto ready = [&] { return make_way(item); };
-  co_return co_await content_.copy(
-      {*item.from, item.name, *item.to, item.to_name, item.path, is, change}, ready);
+  const Content::What what{*item.from, item.name, *item.to, item.to_name, item.path, is, change};
+  co_return co_await content_.copy(what, ready);
 }
 
 // Links, devices, pipes. A device may be any of this host's, and is made for who keeps owners

@@ -299,14 +299,14 @@ class RemotePlace final : public Place {
 
   /// Asked once, however many files are made at once.
   Awaitable<bool> hands_list_on() {
-    if (!inherits_ && co_await asking_.enter()) {
-      const client::Turn turn(asking_);
-      if (!inherits_) {
-        const auto list = co_await node_.xattr(kDefaultList);
-        inherits_ = list.has_value();
-      }
+    if (inherits_) co_return *inherits_;
+    if (!co_await asking_.enter()) co_return false;
+    const client::Turn turn(asking_);
+    if (!inherits_) {
+      const auto list = co_await node_.xattr(kDefaultList);
+      inherits_ = list.has_value();
     }
-    co_return inherits_.value_or(false);
+    co_return *inherits_;
   }
 
   Node node_;

@@ -122,6 +122,27 @@ Awaitable<void> keep(File& file) {
   }
 }
 
+// Who has the lock, or would be in its way. Some servers say back what they were asked: diod where
+// it doesn't know who, nfs-ganesha also where nobody has it. Then it is tried.
+Awaitable<Expected<Lock>> who_has(client::Node& node, File& file, const Lock& wanted) {
+  auto there = co_await file.test_lock(wanted);
+  NINEP_CO_RETURN_IF_WRONG(there);
+  const bool is_told = there->proc_id != wanted.proc_id || there->client_id != wanted.client_id;
+  if (there->type == lock::kUnlock || is_told) co_return there;
+  there->proc_id = 0;
+  there->client_id.clear();
+  auto writable = co_await node.open(lopen::kReadWrite);
+  if (!writable && wanted.type != lock::kRead) co_return there;
+  File& tried = writable ? *writable : file;
+  const auto locked = co_await tried.lock(wanted, false);
+  NINEP_CO_RETURN_IF_WRONG(locked);
+  if (!*locked) co_return there;
+  const auto unlocked = co_await tried.unlock(wanted);
+  NINEP_CO_RETURN_IF_WRONG(unlocked);
+  there->type = lock::kUnlock;
+  co_return there;
+}
+
 Awaitable<Expected<void>> lock(Tool& tool, const LockAnd& what) {
   auto node = co_await tool.node(remote_of(what.file));
   NINEP_CO_RETURN_IF_WRONG(node);
@@ -133,8 +154,8 @@ Awaitable<Expected<void>> lock(Tool& tool, const LockAnd& what) {
   ::gethostname(host.data(), host.size() - 1);
   const Lock wanted{what.shared ? lock::kRead : lock::kWrite, what.start, what.length,
                     static_cast<U32>(::getpid()), host.data()};
-  if (what.command.empty()) {  // who has it
-    const auto there = co_await file->test_lock(wanted);
+  if (what.command.empty()) {
+    const auto there = co_await who_has(*node, *file, wanted);
     NINEP_CO_RETURN_IF_WRONG(there);
     const bool is_free = there->type == lock::kUnlock;
     if (tool.json)
@@ -145,6 +166,8 @@ Awaitable<Expected<void>> lock(Tool& tool, const LockAnd& what) {
                   {"client_id", there->client_id}});
     else if (is_free)
       std::puts("free");
+    else if (there->client_id.empty())
+      std::puts("locked; the server doesn't tell by whom");
     else
       std::printf("%s by process %u of %s, from %llu, %llu bytes\n",
                   there->type == lock::kRead ? "shared" : "locked", there->proc_id,

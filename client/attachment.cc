@@ -200,7 +200,9 @@ asio::awaitable<Expected<void>> Attachment::connect(Clock::time_point end) {
   co_return Expected<void>();
 }
 
-asio::awaitable<void> Attachment::connect_once(Clock::time_point end, Expected<void>& connected) {
+asio::awaitable<void> Attachment::connect_once(Clock::time_point end, Attempt& attempt,
+                                               Expected<void>& connected) {
+  const Finally over([&attempt] { attempt.under_way = nullptr; });  // before its signal goes
   if (!is_over_) connected = co_await connect(end);
 }
 
@@ -213,8 +215,7 @@ asio::awaitable<Expected<void>> Attachment::reconnect(Attempt& attempt) {
     {
       // What end() can end, whoever the caller is.
       Group group(executor_);
-      attempt.under_way = &group.spawn(connect_once(end, connected));
-      const Finally over([&attempt] { attempt.under_way = nullptr; });
+      attempt.under_way = &group.spawn(connect_once(end, attempt, connected));
       co_await group.all_done();
     }
     if (connected) co_return connected;

@@ -153,8 +153,6 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   /// EIO: a lock that the file had was lost with a connection, and not given back yet.
   Expected<void> has_its_locks(const Handle& handle) const;
 
-  /// Where a connection is lost another one is made.
-  bool connects_again() const { return again_; }
   /// There is no connection now.
   bool is_lost() const { return operations_->session().lost(); }
   /// How many replies have come on it, or on the last one.
@@ -184,7 +182,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
 
   asio::awaitable<Expected<Ready>> connected();
   asio::awaitable<Expected<void>> reconnect(Attempt& attempt);
-  asio::awaitable<void> connect_once(Session::Clock::time_point end, Expected<void>& connected);
+  asio::awaitable<void> connect_once(Session::Clock::time_point end, Attempt& attempt,
+                                     Expected<void>& connected);
   static std::chrono::milliseconds no_longer(std::chrono::milliseconds patience,
                                              Session::Clock::time_point end);
   /// No longer than until `end`.

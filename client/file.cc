@@ -177,13 +177,10 @@ asio::awaitable<Expected<void>> File::appending(Bytes data) {
         Expected<void>(
             error(EOPNOTSUPP, "", "before 9P2000.L only files that always are can be appended to")),
         "append to");
-  // Others append too, and truncate: each time anew. Without another connection nobody looks.
-  U64 size = 0;
-  if (attachment_->connects_again()) {
-    const auto is = co_await stat();
-    NINEP_CO_RETURN_IF_WRONG(is);
-    size = is->attr.size;
-  }
+  // Others append too, and truncate: each time anew. nfs-ganesha goes by the offset.
+  const auto is = co_await stat();
+  NINEP_CO_RETURN_IF_WRONG(is);
+  U64 size = is->attr.size;
   while (!data.empty()) {
     const Bytes part = data.first(std::min<std::size_t>(data.size(), iounit()));
     const auto write = [size, part, this](Operations& o, Fid fid) {

@@ -171,7 +171,7 @@ asio::awaitable<Expected<void>> Session::exchange(std::vector<std::byte> head, B
   if (has_tag) {
     std::optional<Place> place;
     if (!is_version) place.emplace(*this, call);
-    std::memcpy(head.data() + sizeof(U32) + sizeof(U8), &call.tag, sizeof call.tag);
+    set_tag(head, call.tag);
     bool is_under_way = !lost_ && !is_cancelled();
     if (is_under_way) send({std::move(head), data, &call});
     while (is_under_way) {

@@ -40,7 +40,7 @@ class Session final : public Requests {
     U32 msize = 1 << 20;          // bytes of a whole message, at most; at least 256
     unsigned requests_max = 256;  // under way; others wait in line. 1 to 16384
     std::chrono::milliseconds patience{60'000};        // with the server's answers
-    std::chrono::milliseconds flush_patience{10'000};  // and then with Rflush
+    std::chrono::milliseconds flush_patience{10'000};  // and then with Rflush, while nothing moves
   };
 
   /// Agrees on a dialect (version(5)). The session ends with its last owner. `patience` with each

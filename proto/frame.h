@@ -20,6 +20,13 @@ inline Header read_header(Bytes bytes) {
   return h;
 }
 
+/// Into a frame that is there: its sender may know the tag last. Holds at least kHeaderSize.
+inline void set_tag(Room frame, Tag tag) {
+  const Header h = read_header(frame);
+  Writer w(frame.data(), kAny);
+  put_fields(w, Header{h.size, h.type, tag});
+}
+
 inline Bytes frame_body(Bytes frame) { return frame.subspan(kHeaderSize); }
 
 /// The front of what a stream brought.

@@ -94,12 +94,13 @@ void getlk(fuse_req_t request, fuse_ino_t, fuse_file_info* info, struct flock* w
 }
 Work lock_it(Tree& tree, Request& request, std::shared_ptr<OpenFile> open, Lock wanted, Owner owner,
              bool waits) {
-  set_owner(wanted, owner, tree.owners_by_proc_id);
+  const bool by_proc_id = tree.owners_by_proc_id;
+  set_owner(wanted, owner, by_proc_id);
   auto locked = co_await open->file.lock(wanted, waits);
-  if (!locked && is(locked.error(), EINVAL) && !tree.owners_by_proc_id) {
+  if (!locked && is(locked.error(), EINVAL) && !by_proc_id) {
     set_owner(wanted, owner, true);
     locked = co_await open->file.lock(wanted, waits);
-    tree.owners_by_proc_id = locked.has_value();
+    if (locked) tree.owners_by_proc_id = true;
   }
   NINEP_CO_RETURN_IF_WRONG(locked);
   if (!*locked) co_return error(EAGAIN, "lock");

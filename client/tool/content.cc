@@ -77,7 +77,7 @@ Awaitable<Expected<void>> Content::once(const What& what, const Ready& ready, bo
   if (options_.xattrs) {
     auto got = co_await what.from.xattrs(what.name, options_.all_xattrs);
     NINEP_CO_RETURN_IF_WRONG(got);
-    xattrs = std::move(*got);
+    xattrs = *std::move(got);
   }
   auto sink = co_await what.to.write(what.to_name, stamp_of(what.to_name, what.is));
   NINEP_CO_RETURN_IF_WRONG(sink);

@@ -33,6 +33,10 @@ bool is_same(const Attributes& a, const Attributes& b) {
           b.attr.mtime_nsec == 0);
 }
 
+bool contains(const Xattrs& all, const Xattrs::value_type& one) {
+  return std::ranges::find(all, one) != all.end();
+}
+
 /// As utimensat(2) takes it, whatever a server says.
 timespec time_of(U64 seconds, U64 nanoseconds) {
   constexpr U64 kMost = 999'999'999;
@@ -102,7 +106,8 @@ Awaitable<void> Copier::contents(Place& from, Place* to, Top top) {
   else
     done = std::unexpected(is.error());
   // A directory that was there before may be another's, who lets us write to it.
-  const bool may_not = !done && top == Top::kBecomes && client::is(done.error(), EPERM);
+  const bool may_not = !done && top == Top::kBecomes &&
+                       (client::is(done.error(), EPERM) || client::is(done.error(), EACCES));
   if (!done && !may_not) progress_.wrong(done.error());
 }
 
@@ -223,7 +228,7 @@ Awaitable<Expected<void>> Copier::make_way(Item& item) {
 Awaitable<Expected<void>> Copier::put(Item& item, const Make& make) {
   auto made = co_await make(item.to_name);
   if (made || !client::is(made.error(), EEXIST)) co_return made;
-  const std::string part = part_name(item.to_name, "", 0);
+  const std::string part = part_name(item.to_name, item.to_name, 0);
   made = co_await make(part);
   if (!made && client::is(made.error(), EEXIST)) {
     const auto removed = co_await item.to->remove(part, false);
@@ -270,12 +275,16 @@ Awaitable<Expected<void>> Copier::attributes(const Item& item, const Attributes&
     NINEP_CO_RETURN_IF_WRONG(wanted);
     auto had = co_await item.to->xattrs(item.to_name, options_.owner);
     NINEP_CO_RETURN_IF_WRONG(had);
-    for (auto& one : *had)
-      if (is_of_content(one.first) && !has(*wanted, one.first)) to_remove.push_back(one);
-    std::erase_if(*wanted,
-                  [&](const auto& one) { return std::ranges::find(*had, one) != had->end(); });
-    to_set = std::move(*wanted);
+    if (*wanted) {
+      to_set = **std::move(wanted);
+      const Xattrs there_are = had->value_or(Xattrs());
+      for (const auto& one : there_are)
+        if (is_of_content(one.first) && !has(to_set, one.first)) to_remove.push_back(one);
+      std::erase_if(to_set, [&](const auto& one) { return contains(there_are, one); });
+    }
   }
+  // Without its list a file has other permissions than it showed.
+  has_another_mode = has_another_mode || has(to_remove, kAccessList);
   if (options_.dry) {
     if (is_theirs || has_another_mode || !to_set.empty() || !to_remove.empty())
       progress_.file_done(item.path);
@@ -290,18 +299,23 @@ Awaitable<Expected<void>> Copier::attributes(const Item& item, const Attributes&
   }
   Change mode;
   mode.mode = all.mode;
-  // Who may not write yet can't set attributes.
-  if (has_another_mode && (*all.mode & S_IWUSR) && !(there.attr.mode & S_IWUSR)) {
-    has_another_mode = false;
-    const auto changed = co_await item.to->change(item.to_name, mode);
+  // Who may not write can't set attributes.
+  if (!(there.attr.mode & S_IWUSR) && !(to_set.empty() && to_remove.empty())) {
+    Change writable;
+    writable.mode = (there.attr.mode & 07777) | S_IWUSR;
+    const auto changed = co_await item.to->change(item.to_name, writable);
     NINEP_CO_RETURN_IF_WRONG(changed);
-  }
-  for (const auto& [name, value] : to_remove) {
-    const auto removed = co_await item.to->remove_xattr(item.to_name, name);
-    NINEP_CO_RETURN_IF_WRONG(removed);
+    has_another_mode = true;
   }
   Expected<void> set;
-  if (!to_set.empty()) set = co_await item.to->set_xattrs(item.to_name, std::move(to_set));
+  for (const auto& [name, value] : to_remove) {
+    const auto removed = co_await item.to->remove_xattr(item.to_name, name);
+    if (!removed && !client::is(removed.error(), ENODATA)) set = removed;
+  }
+  if (!to_set.empty()) {
+    const auto done = co_await item.to->set_xattrs(item.to_name, std::move(to_set));
+    if (!done) set = done;
+  }
   if (!has_another_mode) co_return set;
   const auto changed = co_await item.to->change(item.to_name, mode);
   co_return changed ? set : changed;
@@ -345,24 +359,32 @@ Awaitable<Expected<void>> Copier::directory(Item& item) {
   co_return co_await finish_directory(item, *is);
 }
 
+Awaitable<Expected<void>> Copier::lists_and_attributes(const Item& item) {
+  auto wanted = co_await item.from->xattrs(item.name, options_.owner);
+  NINEP_CO_RETURN_IF_WRONG(wanted);
+  if (!*wanted) co_return Expected<void>();
+  Xattrs to_set = **std::move(wanted);
+  const auto had = co_await item.to->xattrs(item.to_name, options_.owner);
+  if (!had && to_set.empty()) co_return Expected<void>();
+  NINEP_CO_RETURN_IF_WRONG(had);
+  const Xattrs there_are = had->value_or(Xattrs());
+  Expected<void> set;
+  for (const char* const list : kAccessLists) {
+    if (!has(there_are, list) || has(to_set, list)) continue;
+    const auto removed = co_await item.to->remove_xattr(item.to_name, list);
+    if (!removed && !client::is(removed.error(), ENODATA)) set = removed;
+  }
+  std::erase_if(to_set, [&](const auto& one) { return contains(there_are, one); });
+  if (to_set.empty()) co_return set;
+  const auto done = co_await item.to->set_xattrs(item.to_name, std::move(to_set));
+  co_return done ? set : done;
+}
+
 // Last, as what was made in it changed its time. Whoever may not change it needn't, where it is
 // alike.
 Awaitable<Expected<void>> Copier::finish_directory(const Item& item, const Attributes& is) {
   Expected<void> set;
-  if (options_.xattrs) {
-    auto xattrs = co_await item.from->xattrs(item.name, options_.owner);
-    NINEP_CO_RETURN_IF_WRONG(xattrs);
-    const auto had = co_await item.to->xattrs(item.to_name, options_.owner);
-    NINEP_CO_RETURN_IF_WRONG(had);
-    for (const char* const list : kAccessLists) {
-      if (!has(*had, list) || has(*xattrs, list)) continue;
-      const auto removed = co_await item.to->remove_xattr(item.to_name, list);
-      NINEP_CO_RETURN_IF_WRONG(removed);
-    }
-    std::erase_if(*xattrs,
-                  [&](const auto& one) { return std::ranges::find(*had, one) != had->end(); });
-    if (!xattrs->empty()) set = co_await item.to->set_xattrs(item.to_name, std::move(*xattrs));
-  }
+  if (options_.xattrs) set = co_await lists_and_attributes(item);
   const Change change = change_of(is);
   const auto there = co_await item.to->stat(item.to_name);
   if (there && *change.mode == (there->attr.mode & 07777) &&

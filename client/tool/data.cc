@@ -224,8 +224,8 @@ void report(Tool& tool, const Progress& progress, bool dry) {
 
 Progress::Show show(const Tool& tool, const Copy& what) {
   if (tool.quiet || tool.json) return Progress::Show::kNothing;
-  if (what.verbose || what.options.dry) return Progress::Show::kLines;
-  return ::isatty(STDERR_FILENO) ? Progress::Show::kBar : Progress::Show::kNothing;
+  if (what.verbose || what.options.dry) return Progress::Show::kFiles;
+  return ::isatty(STDERR_FILENO) ? Progress::Show::kBar : Progress::Show::kPlain;
 }
 
 Awaitable<void> copy(Tool& tool, const Copy& what) {

@@ -41,8 +41,8 @@ WHO ONE IS
   write permission is no more than a guess.
   With allow_other this host checks the files' modes by its own users' numbers besides. What another
   user makes is his if the mount attaches as root and the server lets root give files away; otherwise
-  it belongs to whom the mount attaches as. Access control lists are kept, and obeyed by the server;
-  this host knows the modes alone.
+  it belongs to whom the mount attaches as. Access control lists are kept, and obeyed by the server for
+  whom the mount attaches as; for other users this host goes by the modes alone.
 
 WHAT IS DIFFERENT FROM A LOCAL DISK
   Other clients' changes are seen after `timeout`, or when a file is opened. flock(2) and fcntl(2) have

@@ -3,7 +3,7 @@
 #include <array>
 #include <cstdio>
 #include <functional>
-#include <tuple>
+#include <utility>
 
 namespace ninep::tool {
 namespace {
@@ -11,31 +11,29 @@ namespace {
 constexpr Str kPart = ".9p-part";
 constexpr std::size_t kStampSize = 16;
 
-bool are_alike(const Attr& a, const Attr& b) {
-  const auto all = [](const Attr& x) {
-    return std::tie(x.mode, x.uid, x.gid, x.nlink, x.size, x.mtime_sec, x.mtime_nsec, x.ctime_sec,
-                    x.ctime_nsec);
-  };
-  return all(a) == all(b);
+std::pair<U64, U64> changed(const Attributes& is) {
+  return {is.attr.ctime_sec, is.attr.ctime_nsec};
 }
 
 }  // namespace
 
-// Servers number files each by itself: two directories of one number are one if they are alike
-// while one of them is worked in.
+// Servers number files each by itself. Two directories of one number are one if they were born at
+// one time; where nothing is known of that, if the one changed between two looks at the other, or
+// at the same time.
 Awaitable<bool> Directories::have(Place& directory) {
-  constexpr int kTries = 3;
   const Identity is = directory.identity();
   const std::vector<Place*> all = all_;
   for (Place* const one : all) {
     if (one->identity() == is) co_return true;
-    const bool may_be =
-        one->identity().path == is.path && is.of.server && one->identity().of.server;
-    for (int i = 0; may_be && i < kTries; ++i) {
-      const auto here = co_await directory.stat("");
-      const auto there = co_await one->stat("");
-      if (here && there && are_alike(here->attr, there->attr)) co_return true;
-    }
+    if (one->identity().path != is.path || !is.of.server || !one->identity().of.server) continue;
+    const auto before = co_await one->stat("");
+    const auto here = co_await directory.stat("");
+    const auto after = co_await one->stat("");
+    if (!before || !here || !after) continue;
+    const bool is_told = before->has(getattr::kBtime) || before->has(getattr::kGen);
+    if (is_told ? client::is_same_file(*before, *here)
+                : changed(*before) <= changed(*here) && changed(*here) <= changed(*after))
+      co_return true;
   }
   co_return false;
 }

@@ -90,7 +90,8 @@ class Place {
   virtual Awaitable<Expected<std::string>> readlink(std::string name) = 0;
   /// Those that belong to the file's content and permissions; with `all` also the system's own, as
   /// capabilities.
-  virtual Awaitable<Expected<Xattrs>> xattrs(std::string name, bool all) = 0;
+  /// None: there are no such things here.
+  virtual Awaitable<Expected<std::optional<Xattrs>>> xattrs(std::string name, bool all) = 0;
 
   /// `stamp`: tells this content from others, so that an attempt that broke off goes on, if nobody
   /// else can have written to what it left.

@@ -32,7 +32,14 @@ std::string time_text(double seconds) {
   return text.data();
 }
 
-Progress::Progress(Show show) : show_(show) {}
+namespace {
+constexpr std::chrono::milliseconds kOnTerminal{200};
+constexpr std::chrono::milliseconds kFirstLine{1000};  // the next after twice as long, and so on
+constexpr std::chrono::milliseconds kLinesMost{60'000};
+}  // namespace
+
+Progress::Progress(Show show)
+    : show_(show), pause_(show == Show::kBar ? kOnTerminal : kFirstLine) {}
 
 double Progress::seconds() const {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
@@ -45,12 +52,12 @@ void Progress::clear() {
 
 void Progress::file_done(const std::string& path) {
   ++files_;
-  if (show_ != Show::kLines) return show();
+  if (show_ != Show::kFiles) return show();
   std::fprintf(stderr, "%s\n", shown(path).c_str());
 }
 
 void Progress::removed(const std::string& path) {
-  if (show_ == Show::kLines) std::fprintf(stderr, "removed: %s\n", shown(path).c_str());
+  if (show_ == Show::kFiles) std::fprintf(stderr, "removed: %s\n", shown(path).c_str());
 }
 
 void Progress::wrong(const client::Error& error) {
@@ -59,18 +66,26 @@ void Progress::wrong(const client::Error& error) {
   std::fprintf(stderr, "9p: %s\n", shown(error.text(), kErrorMax).c_str());
 }
 
-void Progress::show() {
-  constexpr std::chrono::milliseconds kPause{200};
-  const auto now = std::chrono::steady_clock::now();
-  if (show_ != Show::kBar || now - shown_ < kPause) return;
-  shown_ = now;
+std::string Progress::line() const {
   const double rate = static_cast<double>(bytes_sent_) / std::max(seconds(), 0.001);
   const U64 left = bytes_found_ - std::min(bytes_, bytes_found_);
   std::string line = std::to_string(files_) + "/" + std::to_string(files_found_) + " files, " +
                      size_text(static_cast<double>(bytes_)) + " of " +
                      size_text(static_cast<double>(bytes_found_)) + ", " + size_text(rate) + "/s";
   if (rate > 0) line += ", " + time_text(static_cast<double>(left) / rate) + " left";
-  std::fprintf(stderr, "\r%s\033[K", line.c_str());
+  return line;
+}
+
+void Progress::show() {
+  const auto now = std::chrono::steady_clock::now();
+  if ((show_ != Show::kBar && show_ != Show::kPlain) || now - shown_ < pause_) return;
+  shown_ = now;
+  if (show_ == Show::kPlain) {
+    std::fprintf(stderr, "%s\n", line().c_str());
+    pause_ = std::min(pause_ * 2, kLinesMost);
+    return;
+  }
+  std::fprintf(stderr, "\r%s\033[K", line().c_str());
   std::fflush(stderr);
   line_is_open_ = true;
 }

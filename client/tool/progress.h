@@ -10,11 +10,11 @@
 
 namespace ninep::tool {
 
-/// Counts; and says so: on a terminal in one line that is written again and again, otherwise
-/// nothing but errors before the end. On one thread.
+/// Counts; and says so: on a terminal in one line that is written again and again, otherwise in
+/// plain lines, ever more rarely. On one thread.
 class Progress {
  public:
-  enum class Show { kNothing, kBar, kLines };
+  enum class Show { kNothing, kBar, kPlain, kFiles };
   explicit Progress(Show show);
 
   void found(U64 bytes) {
@@ -53,11 +53,13 @@ class Progress {
 
  private:
   void show();
+  std::string line() const;
   void clear();
 
   const Show show_;
   const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
-  std::chrono::steady_clock::time_point shown_{};
+  std::chrono::steady_clock::time_point shown_ = began_;
+  std::chrono::milliseconds pause_;
   U64 files_found_ = 0, files_ = 0, files_skipped_ = 0;
   U64 bytes_found_ = 0, bytes_ = 0, bytes_sent_ = 0;
   U64 errors_ = 0;

@@ -23,6 +23,11 @@ class RemoteSource final : public Source {
   File file_;
 };
 
+/// A server without extended attributes; what such ones say of that is not agreed upon.
+bool has_none(const client::Error& wrong) {
+  return is(wrong, EOPNOTSUPP) || is(wrong, ENODATA) || is(wrong, ENOSYS);
+}
+
 Change take_owner(Change& from) {
   Change owner;
   owner.uid = std::exchange(from.uid, {});
@@ -81,7 +86,7 @@ class RemoteSink final : public Sink {
     }
     if (xattrs && inherits_ && !has(*xattrs, kAccessList)) {
       const auto removed = co_await file_.remove_xattr(kAccessList);
-      if (!removed && !is(removed.error(), ENODATA)) co_return std::unexpected(removed.error());
+      if (!removed && !has_none(removed.error())) co_return std::unexpected(removed.error());
     }
     std::optional<client::Error> lacks;
     if (xattrs) {
@@ -164,17 +169,14 @@ class RemotePlace final : public Place {
     NINEP_CO_RETURN_IF_WRONG(node);
     co_return co_await node->readlink();
   }
-  Awaitable<Expected<Xattrs>> xattrs(std::string name, bool all) override {
+  Awaitable<Expected<std::optional<Xattrs>>> xattrs(std::string name, bool all) override {
     auto node = co_await node_.walk(name);
     NINEP_CO_RETURN_IF_WRONG(node);
     constexpr std::size_t kMost = 4 << 20;  // bytes, and some for each name
     constexpr std::size_t kEach = 256;
     Xattrs got;
     const auto names = co_await node->xattrs();
-    // A server without any; what it says of that is not agreed upon.
-    if (!names &&
-        (is(names.error(), EOPNOTSUPP) || is(names.error(), ENODATA) || is(names.error(), ENOSYS)))
-      co_return got;
+    if (!names && has_none(names.error())) co_return std::optional<Xattrs>();
     NINEP_CO_RETURN_IF_WRONG(names);
     std::size_t size = names->size() * kEach;
     for (const std::string& one : *names) {
@@ -192,7 +194,8 @@ class RemotePlace final : public Place {
 
   Awaitable<Expected<std::unique_ptr<Sink>>> write(std::string name, std::string stamp) override {
     constexpr U32 kHow = lopen::kReadWrite | lopen::kExclusive;
-    const bool inherits = co_await hands_list_on();
+    const auto inherits = co_await hands_list_on();
+    NINEP_CO_RETURN_IF_WRONG(inherits);
     Expected<File> file;
     for (unsigned number = 0; number < kPartNames; ++number) {
       const std::string part = part_name(name, stamp, number);
@@ -228,7 +231,7 @@ class RemotePlace final : public Place {
       }
       NINEP_CO_RETURN_IF_WRONG(file);
       co_return std::make_unique<RemoteSink>(node_, std::move(*file), part, name,
-                                             size - std::min(size, kPartRewind), inherits);
+                                             size - std::min(size, kPartRewind), *inherits);
     }
     co_return std::unexpected(file.error());
   }
@@ -298,12 +301,16 @@ class RemotePlace final : public Place {
   }
 
   /// Asked once, however many files are made at once.
-  Awaitable<bool> hands_list_on() {
+  Awaitable<Expected<bool>> hands_list_on() {
     if (inherits_) co_return *inherits_;
-    if (!co_await asking_.enter()) co_return false;
+    if (!co_await asking_.enter()) co_return error(ECANCELED, "create");
     const client::Turn turn(asking_);
     if (!inherits_) {
       const auto list = co_await node_.xattr(kDefaultList);
+      // Whatever else is wrong says nothing of the directory.
+      if (!list && (list.error().fate != client::Fate::kKnown || is(list.error(), ECANCELED) ||
+                    is(list.error(), ETIMEDOUT) || is(list.error(), EMFILE)))
+        co_return std::unexpected(list.error());
       inherits_ = list.has_value();
     }
     co_return *inherits_;

@@ -132,7 +132,9 @@ Awaitable<Expected<Lock>> who_has(client::Node& node, File& file, const Lock& wa
   there->proc_id = 0;
   there->client_id.clear();
   auto writable = co_await node.open(lopen::kReadWrite);
-  if (!writable && wanted.type != lock::kRead) co_return there;
+  if (!writable && wanted.type != lock::kRead)
+    co_return error(static_cast<int>(writable.error().code), writable.error().doing,
+                    "the server doesn't tell, and it can't be tried");
   File& tried = writable ? *writable : file;
   const auto locked = co_await tried.lock(wanted, false);
   NINEP_CO_RETURN_IF_WRONG(locked);

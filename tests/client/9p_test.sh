@@ -45,6 +45,9 @@ check "put" "$p" put -r "$dir/got" "$at:/put"
 same "put" "$dir/got" "$dir/export/put"
 check "cp" "$p" cp -r "$at:/put" "$at:/copy"
 same "cp" "$dir/export/put" "$dir/export/copy"
+for one in put copy; do
+    [ "$(du -k "$dir/export/$one/d/sparse" | cut -f1)" -lt 1000 ] || not_so "$one: holes were filled"
+done
 echo more >"$dir/export/tree/new"
 echo extra >"$dir/got/extra"
 says 'unchanged' "$p" sync "$at:/tree" "$dir/got"
@@ -107,29 +110,102 @@ head -c 300000000 /dev/urandom >"$dir/export/tree/d/large"
     exit $failed
 ) &
 copying=$!
+cut=0
 for _ in $(seq 20); do
     sleep 0.2
     stop
+    [ -z "$(find "$dir/again" "$dir/export/again" -name '*.9p-part' 2>/dev/null)" ] || cut=$((cut + 1))
     start
 done
+[ $cut -gt 3 ] || not_so "of 20 restarts $cut were in the middle of a file"
 touch "$dir/over"
 wait $copying || failed=1
 
 # ---------------------------------------------------------------- copies that break off
-"$p" get "$at:/tree/d/large" "$dir/large" 2>/dev/null &
-copy=$!
-while kill -0 $copy 2>/dev/null; do
-    part=$(ls "$dir"/.large.*.9p-part 2>/dev/null)
-    [ -n "$part" ] && [ "$(stat -c %s "$part")" -gt 100000000 ] && break
+cp "$dir/export/tree/d/large" "$dir/local"
+for how in get put cp; do
+    case $how in
+        get) from=$at:/tree/d/large to=$dir/large is=$dir ;;
+        put) from=$dir/local to=$at:/large is=$dir/export ;;
+        cp) from=$at:/tree/d/large to=unix:$dir/s:/large is=$dir/export ;;
+    esac
+    rm -f "$is/large"
+    "$p" $how "$from" "$to" 2>/dev/null &
+    copy=$!
+    while kill -0 $copy 2>/dev/null; do
+        part=$(ls "$is"/.large.*.9p-part 2>/dev/null)
+        [ -n "$part" ] && [ "$(stat -c %s "$part")" -gt 150000000 ] && break
+    done
+    kill -9 $copy 2>/dev/null
+    wait $copy 2>/dev/null
+    [ -n "${part:-}" ] && [ -e "$part" ] || not_so "$how: the copy was over before it was killed"
+    "$p" --json $how "$from" "$to" >"$dir/said"
+    sent=$(sed 's/.*"sent":\([0-9]*\).*/\1/' "$dir/said")
+    [ "$sent" -lt 290000000 ] || not_so "$how: it began anew: $(cat "$dir/said")"
+    check "$how: its content" cmp "$is/large" "$dir/local"
 done
-kill -9 $copy 2>/dev/null
-wait $copy 2>/dev/null
-[ -n "${part:-}" ] && [ -e "$part" ] || not_so "the copy was over before it was killed"
-"$p" --json get "$at:/tree/d/large" "$dir/large" >"$dir/said"
-sent=$(sed 's/.*"sent":\([0-9]*\).*/\1/' "$dir/said")
-[ "$sent" -lt 290000000 ] || not_so "it began anew: $(cat "$dir/said")"
-check 'a copy that went on' "$p" get "$at:/tree/d/large" "$dir/large"
-check 'its content' cmp "$dir/large" "$dir/export/tree/d/large"
+
+# ---------------------------------------------------------------- what is told meanwhile
+rm -f "$dir/large"
+script -qec "'$p' --window 1 --msize 8192 get '$at:/tree/d/large' '$dir/large'" /dev/null >"$dir/said" 2>&1
+tr '\r' '\n' <"$dir/said" | grep -qE '^0/1 files, [0-9.]+ MB of 300 MB, [0-9.]+ [kMG]B/s, [0-9.:]+( s)? left' ||
+    not_so "on a terminal it says $(said)"
+rm -f "$dir/large"
+"$p" get "$at:/tree/d/large" "$dir/large" >"$dir/said" 2>&1 &
+copy=$!
+until ls "$dir"/.large.*.9p-part >/dev/null 2>&1; do kill -0 $copy || break; done
+kill -STOP $pid
+sleep 1.5
+kill -CONT $pid
+wait $copy || not_so 'a copy from a server that paused'
+grep -qE '^0/1 files, [0-9.]+ MB of 300 MB, .* left$' "$dir/said" || not_so "in a file it says $(said)"
+grep -q $'\r' "$dir/said" && not_so 'a file is told what only a terminal understands'
+
+# ---------------------------------------------------------------- bench, and what is for programs
+rm -f "$dir"/large "$dir/local" "$dir/export/large" "$dir/export/tree/d/large"
+mkdir "$dir/export/bench"
+"$p" --json bench "$at:/bench" --seconds 0.05 --file-size 1 --depth 2 getattr stat statfs flush xattr mkdir connect \
+    smallread randread randwrite seqread seqwrite create >"$dir/said" 2>&1 || not_so "bench: $(said)"
+[ "$(grep -c '"rate":' "$dir/said")" = 13 ] || not_so "bench: $(said)"
+[ -z "$(ls -A "$dir/export/bench")" ] || not_so "bench has left $(ls -A "$dir/export/bench")"
+check xattr "$p" xattr "$at:/tree/f" user.b 'a "value"'
+for command in "ls -l $at:/tree" "tree $at:/tree" "stat $at:/tree/f" "df $at" "ping -c 1 $at" "xattr $at:/tree/f" \
+    "put $dir/got/f $at:/" "get $at:/tree/f $dir/f2" "cp $at:/tree/f $at:/f3" "sync $dir/got $at:/got" "lock $at:/tree/f"; do
+    # shellcheck disable=SC2086 # several words
+    "$p" --json $command >"$dir/said" 2>&1 || not_so "--json $command: $(said)"
+    [ -s "$dir/said" ] || not_so "--json $command says nothing"
+    perl -MJSON::PP -ne 'eval { decode_json($_); 1 } or die "$_: $@"' "$dir/said" || not_so "--json $command is no JSON"
+done
+
+# ---------------------------------------------------------------- by other ways
+for host in 127.0.0.1 '[::1]' localhost; do
+    port=$((20000 + RANDOM % 20000))
+    "$server" --listen "tcp:${host/localhost/127.0.0.1}:$port" "$dir/export" >"$dir/tcp.log" 2>&1 &
+    tcp=$!
+    until grep -q 'listening on' "$dir/tcp.log"; do kill -0 $tcp || break; sleep 0.02; done
+    if ! kill -0 $tcp 2>/dev/null; then
+        grep -q 'Cannot assign\|not supported' "$dir/tcp.log" && echo "SKIP tcp:$host (this host has no such address)" ||
+            not_so "tcp:$host: $(cat "$dir/tcp.log")"
+        continue
+    fi
+    says hello "$p" cat "tcp:$host:$port:/tree/f"
+    if [ "$host" = 127.0.0.1 ]; then
+        exec 3<>/dev/tcp/127.0.0.1/$port
+        says hello "$p" cat fd:3:/tree/f
+        exec 3<&-
+        # It comes back.
+        "$p" get -r "tcp:$host:$port:/tree" "$dir/by-tcp" >"$dir/said" 2>&1 &
+        copy=$!
+        until [ -e "$dir/by-tcp" ]; do kill -0 $copy || break; done
+        kill -9 $tcp
+        "$server" --listen "tcp:$host:$port" "$dir/export" >"$dir/tcp.log" 2>&1 &
+        tcp=$!
+        wait $copy || not_so "tcp, a server that comes back: $(said)"
+        same 'tcp, a server that comes back' "$dir/export/tree" "$dir/by-tcp"
+    fi
+    kill -9 $tcp
+    wait $tcp 2>/dev/null
+done
 
 [ $failed = 0 ] && echo "all passed"
 exit $failed

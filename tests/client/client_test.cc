@@ -123,6 +123,7 @@ TEST_F(ClientTest, LargeOnes) {
     client::Options options;
     options.session.msize = msize;
     Node& r = connect(options).root();
+    EXPECT_EQ(r.attachment()->msize(), msize);
     File file = get(r.create("large", lopen::kReadWrite, 0600));
     get(file.write(0, as_bytes(all)));
     EXPECT_TRUE(content("large") == all);
@@ -206,6 +207,8 @@ TEST_F(ClientTest, FatesOfRequests) {
   Node& r = at_root();
   write("f", "content");
   Node f = get(r.walk("f"));
+  File known = get(r.create("known", lopen::kReadWrite, 0600));
+  get(known.write(0, as_bytes("known")));  // which tells it from others
   struct Case {
     const char* what;
     U8 type;
@@ -261,6 +264,23 @@ TEST_F(ClientTest, FatesOfRequests) {
          const auto size = ::getxattr((tree() + "/f").c_str(), ("user." + n).c_str(), value, 10);
          return size > 0 && Str(value, static_cast<std::size_t>(size)) == n;
        }},
+      {"remove_xattr", 32,
+       [&](std::string n) {
+         EXPECT_EQ(::setxattr((tree() + "/f").c_str(), ("user." + n).c_str(), "x", 1, 0), 0);
+         return error(f.remove_xattr("user." + n));
+       },
+       true,
+       [&](std::string n) {
+         return ::getxattr((tree() + "/f").c_str(), ("user." + n).c_str(), nullptr, 0) < 0;
+       }},
+      {"rmdir", 76,
+       [&](std::string n) {
+         EXPECT_TRUE(std::filesystem::create_directory(tree() + "/" + n));
+         return error(r.remove(n, true));
+       },
+       false, [&](std::string n) { return !is_there(n); }},
+      {"write", 118, [&](std::string n) { return error(known.write(1, as_bytes(n))); }, true,
+       [&](std::string n) { return n[0] == 'a' || content("known") == "k" + n + "n"; }},
       {"getattr", 24, [&](std::string) { return error(f.stat()); }, true, nullptr},
       {"walk", 110, [&](std::string) { return error(r.walk("f")); }, true, nullptr},
   };

@@ -183,6 +183,16 @@ status 1 "$p" get -r "$at:/none" ram
 check put "$p" sync acl "$at:/acl"
 says 'set user.a of' "$p" get -r "$at:/acl" ram
 [ "$(cat ram/acl/f)" = 1 ] && [ "$(stat -c %h ram/acl/f)" = 2 ] || not_so 'a file is not there for one of its attributes'
+# What the source can't have is not what it hasn't got.
+mkdir ram/x
+echo 1 >ram/x/f
+check sync "$p" sync ram/x "$at:/ramx"
+setfattr -n user.keep -v b "$export/ramx/f"
+chmod 600 ram/x/f
+check sync "$p" sync ram/x "$at:/ramx"
+[ "$(stat -c %a "$export/ramx/f")" = 600 ] || not_so 'sync from who has no attributes'
+[ "$(getfattr --only-values -n user.keep --absolute-names "$export/ramx/f")" = b ] ||
+    not_so 'sync from who can have no attributes took some off'
 umount ram
 if setfacl -m u:65534:rwx acl/f 2>/dev/null && setfacl -d -m u:65534:rwx "$export/acl"; then
     check 'an access list' "$p" sync acl "$at:/acl"
@@ -201,7 +211,7 @@ if setfacl -m u:65534:rwx acl/f 2>/dev/null && setfacl -d -m u:65534:rwx "$expor
         getfacl -cp "$file" | grep -q nobody && not_so "$file: whom the source doesn't let in is let in"
     done
 else
-    echo 'SKIP copies: access control lists: the file system, or this host, has none'
+    echo 'SKIP copies: access control lists (the file system has none)'
 fi
 
 # ---------------------------------------------------------------- what is there goes when what comes is there
@@ -236,11 +246,14 @@ same 'sync of permissions' c "$export/c"
 # Permission to write comes before what is written.
 chmod 400 c/f
 check sync "$p" sync c "$at:/c"
-chmod 600 c/f
-setfattr -n user.a -v c c/f
 chown 65534 c c/f "$export/c" "$export/c/f" "$export/c/d"
-check 'sync by who could not write' setpriv --reuid=65534 --clear-groups "$p" sync c "unix:$dir/nobody:/c"
-same 'sync by who could not write' c "$export/c"
+for mode in 600 400; do
+    chmod $mode c/f
+    setfattr -n user.a -v $mode c/f
+    check 'sync by who could not write' setpriv --reuid=65534 --clear-groups "$p" sync c "unix:$dir/nobody:/c"
+    same 'sync by who could not write' c "$export/c"
+    chmod 400 "$export/c/f"
+done
 ln -s one c/l
 touch -h -d @1000000000 c/l
 check sync "$p" sync c "$at:/c"

@@ -22,8 +22,8 @@ class Served {
     proxy.emplace(folder.path() + "/proxy", folder.path() + "/server");
   }
   void start() {
-    server.emplace(
-        std::vector<std::string>{"--listen", "unix:" + folder.path() + "/server", tree()});
+    server.emplace(std::vector<std::string>{"--listen", "unix:" + folder.path() + "/server",
+                                            "--msize", "4194304", tree()});
     NINEP_CHECK(server->says("listening on"));
   }
   void kill() {

@@ -201,11 +201,14 @@ done
 # ---------------------------------------------------------------- a mount
 mount_it() {
     mkdir -p "$dir/mount"
-    check mount "$p" mount "$at:/tree" "$dir/mount" || return
+    check mount "$p" --wait 0 mount "$at:/tree" "$dir/mount" || return
     mounted=$dir/mount
     same 'mount' "$export/tree" "$mounted"
     check 'mount: write' cp "$export/tree/d/big" "$mounted/d/copy"
     check 'mount: what was written' cmp "$export/tree/d/big" "$export/tree/d/copy"
+    check 'mount: append' sh -c 'echo more >>"$0"; echo and more >>"$0"' "$mounted/d/copy"
+    check 'mount: what was appended' cmp "$export/tree/d/copy" <(cat "$export/tree/d/big"; echo more; echo and more)
+    cp "$export/tree/d/big" "$export/tree/d/copy"
     check 'mount: mkdir' mkdir "$mounted/made"
     check 'mount: rename' mv "$mounted/d/copy" "$mounted/made/moved"
     check 'mount: what was renamed' cmp "$export/tree/d/big" "$mounted/made/moved"

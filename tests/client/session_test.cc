@@ -425,6 +425,79 @@ TEST_F(ClientSession, FidsOfWhatIsGivenUp) {
   EXPECT_EQ(clunked[1], made[1]);
 }
 
+// A file of the same name and qid.path that was born at another time is another file.
+TEST_F(ClientSession, FilesOfOneNumber) {
+  constexpr U64 kPath = 5;
+  const Qid qid{kQtFile, 0, kPath};
+  const auto serves = [&](U64 born, U64 gen) {
+    return [&, born, gen](Bytes f) -> std::optional<Frame> {
+      switch (read_header(f).type) {
+        case Describe<Tversion>::code:
+          return agrees(f);
+        case Describe<Tattach>::code:
+          return reply(f, Rattach{{kQtDir, 0, 1}});
+        case Describe<Twalk>::code: {
+          Twalk request{};
+          EXPECT_TRUE(decode(frame_body(f), kDotL, request));
+          Rwalk r{};
+          if (request.wname.size() != 0) r.wqid.push_back(qid);
+          return reply(f, r);
+        }
+        case Describe<Tgetattr>::code: {
+          Rgetattr r{};
+          r.valid = getattr::kBasic | (born ? getattr::kBtime : 0) | (gen ? getattr::kGen : 0);
+          r.attr.qid = qid;
+          r.attr.mode = S_IFREG | 0600;
+          r.attr.btime_sec = born;
+          r.attr.gen = gen;
+          return reply(f, r);
+        }
+        case Describe<Tlopen>::code:
+          return reply(f, Rlopen{qid, 0});
+        case Describe<Twrite>::code: {
+          Twrite request{};
+          EXPECT_TRUE(decode(frame_body(f), kDotL, request));
+          if (request.offset == 1) return Frame();  // the connection is lost with it
+          return reply(f, Rwrite{static_cast<U32>(request.data.size())});
+        }
+        case Describe<Tclunk>::code:
+          return reply(f, Rclunk{});
+        default:
+          return Frame();
+      }
+    };
+  };
+  const auto written = [&](std::pair<U64, U64> before, std::pair<U64, U64> behind) {
+    Scripted first(serves(before.first, before.second));
+    Scripted second(serves(behind.first, behind.second));
+    std::vector<int> ends{second.client, first.client};
+    const auto connect = [&](std::chrono::milliseconds) -> awaitable<Expected<client::Stream>> {
+      if (ends.empty()) co_return client::error(ECONNREFUSED, "connect");
+      const int end = ends.back();
+      ends.pop_back();
+      co_return stream_to(end);
+    };
+    client::Options options;
+    options.reconnect_patience = 300ms;
+    std::string said;
+    {
+      const auto attachment = get(client::Attachment::make(connect, true, options));
+      client::Node root(attachment, get(attachment->root()));
+      client::File file = get(get(root.walk("f")).open(lopen::kReadWrite));
+      const std::string data = "x";
+      get(file.write(0, as_bytes(data)));
+      said = error(file.write(1, as_bytes(data)));
+    }
+    settle();
+    return said;
+  };
+  const std::string same = written({7, 0}, {7, 0});
+  EXPECT_NE(same.find("gone for"), std::string::npos) << "it was not written again: " << same;
+  EXPECT_NE(written({7, 0}, {8, 0}).find("another file"), std::string::npos);
+  EXPECT_NE(written({0, 3}, {0, 4}).find("another file"), std::string::npos);
+  EXPECT_NE(written({0, 0}, {0, 0}).find("not known whether"), std::string::npos);
+}
+
 // What is waited for of a server that comes back and says nothing can be ended.
 TEST_F(ClientSession, EndOfAnAttempt) {
   Scripted first([&](Bytes f) -> std::optional<Frame> {

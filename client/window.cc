@@ -54,7 +54,9 @@ void Window::learn(std::size_t size, Clock::duration took) {
 }
 
 void Window::end_round(Clock::time_point now) {
-  const double seconds = std::chrono::duration<double>(now - round_began_).count();
+  // No round is shorter than a request: what had gathered elsewhere came at once.
+  const double seconds =
+      std::chrono::duration<double>(std::max(now - round_began_, least_)).count();
   const double rate = static_cast<double>(round_bytes_) / std::max(seconds, 1e-9);
   const bool was_full = std::exchange(round_was_full_, false);
   round_began_ = now;

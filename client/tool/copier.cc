@@ -269,22 +269,24 @@ Awaitable<Expected<void>> Copier::attributes(const Item& item, const Attributes&
   const Change all = change_of(is);
   const bool is_theirs = all.uid && (*all.uid != there.attr.uid || *all.gid != there.attr.gid);
   bool has_another_mode = !is.is_symlink() && (is_theirs || *all.mode != (there.attr.mode & 07777));
-  Xattrs to_set, to_remove;
+  Xattrs to_set;
+  std::vector<std::string> to_remove;
   if (options_.xattrs && is.is_regular()) {
     auto wanted = co_await item.from->xattrs(item.name, options_.owner);
     NINEP_CO_RETURN_IF_WRONG(wanted);
-    auto had = co_await item.to->xattrs(item.to_name, options_.owner);
-    NINEP_CO_RETURN_IF_WRONG(had);
     if (*wanted) {
       to_set = **std::move(wanted);
+      const auto had = co_await item.to->xattrs(item.to_name, options_.owner);
+      NINEP_CO_RETURN_IF_WRONG(had);
       const Xattrs there_are = had->value_or(Xattrs());
-      for (const auto& one : there_are)
-        if (is_of_content(one.first) && !has(to_set, one.first)) to_remove.push_back(one);
+      // Whom the source doesn't let in is let in by nothing else.
+      if (has(there_are, kAccessList) && !has(to_set, kAccessList))
+        to_remove.push_back(kAccessList);
       std::erase_if(to_set, [&](const auto& one) { return contains(there_are, one); });
     }
   }
   // Without its list a file has other permissions than it showed.
-  has_another_mode = has_another_mode || has(to_remove, kAccessList);
+  has_another_mode = has_another_mode || !to_remove.empty();
   if (options_.dry) {
     if (is_theirs || has_another_mode || !to_set.empty() || !to_remove.empty())
       progress_.file_done(item.path);
@@ -302,13 +304,13 @@ Awaitable<Expected<void>> Copier::attributes(const Item& item, const Attributes&
   // Who may not write can't set attributes.
   if (!(there.attr.mode & S_IWUSR) && !(to_set.empty() && to_remove.empty())) {
     Change writable;
-    writable.mode = (there.attr.mode & 07777) | S_IWUSR;
+    writable.mode = (there.attr.mode & 0777) | S_IWUSR;
     const auto changed = co_await item.to->change(item.to_name, writable);
     NINEP_CO_RETURN_IF_WRONG(changed);
     has_another_mode = true;
   }
   Expected<void> set;
-  for (const auto& [name, value] : to_remove) {
+  for (const std::string& name : to_remove) {
     const auto removed = co_await item.to->remove_xattr(item.to_name, name);
     if (!removed && !client::is(removed.error(), ENODATA)) set = removed;
   }
@@ -365,7 +367,6 @@ Awaitable<Expected<void>> Copier::lists_and_attributes(const Item& item) {
   if (!*wanted) co_return Expected<void>();
   Xattrs to_set = **std::move(wanted);
   const auto had = co_await item.to->xattrs(item.to_name, options_.owner);
-  if (!had && to_set.empty()) co_return Expected<void>();
   NINEP_CO_RETURN_IF_WRONG(had);
   const Xattrs there_are = had->value_or(Xattrs());
   Expected<void> set;

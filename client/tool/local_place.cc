@@ -254,9 +254,7 @@ class LocalPlace final : public Place {
     std::string list(65536, '\0');
     const ssize_t size = ::listxattr(by.c_str(), list.data(), list.size());
     Xattrs got;
-    // Some say so when they are listed, and some when one is asked for.
-    const bool has_none = size == 0 && ::getxattr(by.c_str(), "user.9p", nullptr, 0) < 0;
-    if ((size < 0 || has_none) && errno == EOPNOTSUPP) co_return std::optional<Xattrs>();
+    if (size < 0 && errno == EOPNOTSUPP) co_return std::optional<Xattrs>();
     if (size < 0) co_return failed("read attributes of", path_of(name));
     for (Str rest = Str(list).substr(0, static_cast<std::size_t>(size)); !rest.empty();) {
       const std::string one(rest.data());

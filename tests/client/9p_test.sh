@@ -4,7 +4,9 @@ set -u
 p=$1 server=$2
 dir=$(mktemp -d) || exit 1
 pid=
-trap 'kill -9 $pid 2>/dev/null; rm -rf "$dir"' EXIT
+tcp=
+copy=
+trap 'kill -9 $pid $tcp $copy 2>/dev/null; rm -rf "$dir"' EXIT
 . "$(dirname "$0")/lib.sh"
 start() {
     "$server" --listen "unix:$dir/s" "$dir/export" >>"$dir/log" 2>&1 &
@@ -134,7 +136,7 @@ for how in get put cp; do
     copy=$!
     while kill -0 $copy 2>/dev/null; do
         part=$(ls "$is"/.large.*.9p-part 2>/dev/null)
-        [ -n "$part" ] && [ "$(stat -c %s "$part")" -gt 150000000 ] && break
+        [ -n "$part" ] && [ "$(stat -c %s "$part")" -gt 100000000 ] && break
     done
     kill -9 $copy 2>/dev/null
     wait $copy 2>/dev/null
@@ -147,13 +149,13 @@ done
 
 # ---------------------------------------------------------------- what is told meanwhile
 rm -f "$dir/large"
-script -qec "'$p' --window 1 --msize 8192 get '$at:/tree/d/large' '$dir/large'" /dev/null >"$dir/said" 2>&1
+script -qec "'$p' --window 1 --msize 8192 get '$at:/tree/d/large' '$dir/large'" /dev/null </dev/null >"$dir/said" 2>&1
 tr '\r' '\n' <"$dir/said" | grep -qE '^0/1 files, [0-9.]+ MB of 300 MB, [0-9.]+ [kMG]B/s, [0-9.:]+( s)? left' ||
     not_so "on a terminal it says $(said)"
 rm -f "$dir/large"
-"$p" get "$at:/tree/d/large" "$dir/large" >"$dir/said" 2>&1 &
+"$p" --window 1 --msize 8192 get "$at:/tree/d/large" "$dir/large" >"$dir/said" 2>&1 &
 copy=$!
-until ls "$dir"/.large.*.9p-part >/dev/null 2>&1; do kill -0 $copy || break; done
+until [ -n "$(find "$dir" -maxdepth 1 -name '.large.*' -size +1M)" ]; do kill -0 $copy || break; done
 kill -STOP $pid
 sleep 1.5
 kill -CONT $pid
@@ -178,34 +180,49 @@ for command in "ls -l $at:/tree" "tree $at:/tree" "stat $at:/tree/f" "df $at" "p
 done
 
 # ---------------------------------------------------------------- by other ways
-for host in 127.0.0.1 '[::1]' localhost; do
-    port=$((20000 + RANDOM % 20000))
-    "$server" --listen "tcp:${host/localhost/127.0.0.1}:$port" "$dir/export" >"$dir/tcp.log" 2>&1 &
+# by_tcp ADDRESS: a server there. Sets tcp, and port to where it listens.
+by_tcp() {
+    rm -f "$dir/tcp.log"
+    "$server" --listen "tcp:$1" "$dir/export" >"$dir/tcp.log" 2>&1 &
     tcp=$!
-    until grep -q 'listening on' "$dir/tcp.log"; do kill -0 $tcp || break; sleep 0.02; done
-    if ! kill -0 $tcp 2>/dev/null; then
+    until port=$(sed -n 's/.*listening on tcp:.*:\([0-9]*\)$/\1/p' "$dir/tcp.log" 2>/dev/null) && [ -n "$port" ]; do
+        kill -0 $tcp 2>/dev/null || return 1
+        sleep 0.02
+    done
+}
+tcp_ends() {
+    kill -9 $tcp
+    wait $tcp 2>/dev/null
+    tcp=
+}
+for host in 127.0.0.1 '[::1]'; do
+    if ! by_tcp "$host:0"; then
         grep -q 'Cannot assign\|not supported' "$dir/tcp.log" && echo "SKIP tcp:$host (this host has no such address)" ||
             not_so "tcp:$host: $(cat "$dir/tcp.log")"
         continue
     fi
     says hello "$p" cat "tcp:$host:$port:/tree/f"
+    [ "$host" != 127.0.0.1 ] || says hello "$p" cat "tcp:localhost:$port:/tree/f"
+    [ "$host" != 127.0.0.1 ] || tcp_port=$port
     if [ "$host" = 127.0.0.1 ]; then
-        exec 3<>/dev/tcp/127.0.0.1/$port
+        exec 3<>"/dev/tcp/127.0.0.1/$port"
         says hello "$p" cat fd:3:/tree/f
         exec 3<&-
-        # It comes back.
-        "$p" get -r "tcp:$host:$port:/tree" "$dir/by-tcp" >"$dir/said" 2>&1 &
-        copy=$!
-        until [ -e "$dir/by-tcp" ]; do kill -0 $copy || break; done
-        kill -9 $tcp
-        "$server" --listen "tcp:$host:$port" "$dir/export" >"$dir/tcp.log" 2>&1 &
-        tcp=$!
-        wait $copy || not_so "tcp, a server that comes back: $(said)"
-        same 'tcp, a server that comes back' "$dir/export/tree" "$dir/by-tcp"
     fi
-    kill -9 $tcp
-    wait $tcp 2>/dev/null
+    tcp_ends
 done
+# It comes back.
+head -c 50000000 /dev/urandom >"$dir/export/tree/d/large"
+by_tcp "127.0.0.1:$tcp_port" || not_so "tcp, once more: $(cat "$dir/tcp.log")"
+"$p" --window 1 --msize 8192 get -r "tcp:127.0.0.1:$tcp_port:/tree" "$dir/by-tcp" >"$dir/said" 2>&1 &
+copy=$!
+until [ -n "$(find "$dir/by-tcp" -name '.large.*' -size +1M 2>/dev/null)" ]; do kill -0 $copy || break; done
+tcp_ends
+kill -0 $copy || not_so 'tcp: the copy was over before the server went'
+by_tcp "127.0.0.1:$tcp_port" || not_so "tcp, once more: $(cat "$dir/tcp.log")"
+wait $copy || not_so "tcp, a server that comes back: $(said)"
+same 'tcp, a server that comes back' "$dir/export/tree" "$dir/by-tcp"
+tcp_ends
 
 [ $failed = 0 ] && echo "all passed"
 exit $failed

@@ -264,32 +264,48 @@ bool Copier::has_its_links(const Item& item, const Attributes& is, const Attribu
   return true;
 }
 
+Awaitable<Expected<Copier::Difference>> Copier::difference(const Item& item) {
+  auto wanted = co_await item.from->xattrs(item.name, options_.owner);
+  NINEP_CO_RETURN_IF_WRONG(wanted);
+  Difference difference;
+  if (!*wanted) co_return difference;
+  difference.to_set = **std::move(wanted);
+  const auto had = co_await item.to->xattrs(item.to_name, options_.owner);
+  NINEP_CO_RETURN_IF_WRONG(had);
+  const Xattrs there_are = had->value_or(Xattrs());
+  // Whom the source doesn't let in is let in by nothing else.
+  for (const char* const list : kAccessLists)
+    if (has(there_are, list) && !has(difference.to_set, list)) difference.to_remove.push_back(list);
+  std::erase_if(difference.to_set, [&](const auto& one) { return contains(there_are, one); });
+  co_return difference;
+}
+
+Awaitable<Expected<void>> Copier::make_alike(const Item& item, Difference difference) {
+  Expected<void> result;
+  for (const std::string& name : difference.to_remove) {
+    const auto removed = co_await item.to->remove_xattr(item.to_name, name);
+    if (!removed && !client::is(removed.error(), ENODATA)) result = removed;
+  }
+  if (difference.to_set.empty()) co_return result;
+  const auto set = co_await item.to->set_xattrs(item.to_name, std::move(difference.to_set));
+  co_return set ? result : set;
+}
+
 Awaitable<Expected<void>> Copier::attributes(const Item& item, const Attributes& is,
                                              const Attributes& there) {
   const Change all = change_of(is);
   const bool is_theirs = all.uid && (*all.uid != there.attr.uid || *all.gid != there.attr.gid);
   bool has_another_mode = !is.is_symlink() && (is_theirs || *all.mode != (there.attr.mode & 07777));
-  Xattrs to_set;
-  std::vector<std::string> to_remove;
+  Difference differs;
   if (options_.xattrs && is.is_regular()) {
-    auto wanted = co_await item.from->xattrs(item.name, options_.owner);
-    NINEP_CO_RETURN_IF_WRONG(wanted);
-    if (*wanted) {
-      to_set = **std::move(wanted);
-      const auto had = co_await item.to->xattrs(item.to_name, options_.owner);
-      NINEP_CO_RETURN_IF_WRONG(had);
-      const Xattrs there_are = had->value_or(Xattrs());
-      // Whom the source doesn't let in is let in by nothing else.
-      if (has(there_are, kAccessList) && !has(to_set, kAccessList))
-        to_remove.push_back(kAccessList);
-      std::erase_if(to_set, [&](const auto& one) { return contains(there_are, one); });
-    }
+    auto found = co_await difference(item);
+    NINEP_CO_RETURN_IF_WRONG(found);
+    differs = std::move(*found);
   }
   // Without its list a file has other permissions than it showed.
-  has_another_mode = has_another_mode || !to_remove.empty();
+  has_another_mode = has_another_mode || !differs.to_remove.empty();
   if (options_.dry) {
-    if (is_theirs || has_another_mode || !to_set.empty() || !to_remove.empty())
-      progress_.file_done(item.path);
+    if (is_theirs || has_another_mode || !differs.is_none()) progress_.file_done(item.path);
     co_return Expected<void>();
   }
   if (is_theirs) {
@@ -302,22 +318,14 @@ Awaitable<Expected<void>> Copier::attributes(const Item& item, const Attributes&
   Change mode;
   mode.mode = all.mode;
   // Who may not write can't set attributes.
-  if (!(there.attr.mode & S_IWUSR) && !(to_set.empty() && to_remove.empty())) {
+  if (!(there.attr.mode & S_IWUSR) && !differs.is_none()) {
     Change writable;
     writable.mode = (there.attr.mode & 0777) | S_IWUSR;
     const auto changed = co_await item.to->change(item.to_name, writable);
     NINEP_CO_RETURN_IF_WRONG(changed);
     has_another_mode = true;
   }
-  Expected<void> set;
-  for (const std::string& name : to_remove) {
-    const auto removed = co_await item.to->remove_xattr(item.to_name, name);
-    if (!removed && !client::is(removed.error(), ENODATA)) set = removed;
-  }
-  if (!to_set.empty()) {
-    const auto done = co_await item.to->set_xattrs(item.to_name, std::move(to_set));
-    if (!done) set = done;
-  }
+  const auto set = co_await make_alike(item, std::move(differs));
   if (!has_another_mode) co_return set;
   const auto changed = co_await item.to->change(item.to_name, mode);
   co_return changed ? set : changed;
@@ -361,31 +369,17 @@ Awaitable<Expected<void>> Copier::directory(Item& item) {
   co_return co_await finish_directory(item, *is);
 }
 
-Awaitable<Expected<void>> Copier::lists_and_attributes(const Item& item) {
-  auto wanted = co_await item.from->xattrs(item.name, options_.owner);
-  NINEP_CO_RETURN_IF_WRONG(wanted);
-  if (!*wanted) co_return Expected<void>();
-  Xattrs to_set = **std::move(wanted);
-  const auto had = co_await item.to->xattrs(item.to_name, options_.owner);
-  NINEP_CO_RETURN_IF_WRONG(had);
-  const Xattrs there_are = had->value_or(Xattrs());
-  Expected<void> set;
-  for (const char* const list : kAccessLists) {
-    if (!has(there_are, list) || has(to_set, list)) continue;
-    const auto removed = co_await item.to->remove_xattr(item.to_name, list);
-    if (!removed && !client::is(removed.error(), ENODATA)) set = removed;
-  }
-  std::erase_if(to_set, [&](const auto& one) { return contains(there_are, one); });
-  if (to_set.empty()) co_return set;
-  const auto done = co_await item.to->set_xattrs(item.to_name, std::move(to_set));
-  co_return done ? set : done;
-}
-
 // Last, as what was made in it changed its time. Whoever may not change it needn't, where it is
 // alike.
 Awaitable<Expected<void>> Copier::finish_directory(const Item& item, const Attributes& is) {
   Expected<void> set;
-  if (options_.xattrs) set = co_await lists_and_attributes(item);
+  if (options_.xattrs) {
+    auto differs = co_await difference(item);
+    if (differs)
+      set = co_await make_alike(item, std::move(*differs));
+    else
+      set = std::unexpected(differs.error());
+  }
   const Change change = change_of(is);
   const auto there = co_await item.to->stat(item.to_name);
   if (there && *change.mode == (there->attr.mode & 07777) &&

@@ -60,6 +60,12 @@ class Copier {
   /// Of a directory, what is being copied: a server may name it twice.
   using UnderWay = std::set<std::string>;
   struct Original;
+  /// Extended attributes that are to be set there, and access lists that are to go.
+  struct Difference {
+    Xattrs to_set;
+    std::vector<std::string> to_remove;
+    bool is_none() const { return to_set.empty() && to_remove.empty(); }
+  };
   using Make = std::function<Awaitable<Expected<void>>(std::string name)>;
 
   Awaitable<void> contents(Place& from, Place* to, std::string path);
@@ -70,7 +76,6 @@ class Copier {
   Awaitable<Expected<void>> directory(Item& item);
   /// A directory's own attributes.
   Awaitable<Expected<void>> finish_directory(const Item& item, const Attributes& is);
-  Awaitable<Expected<void>> lists_and_attributes(const Item& item);
   /// What is there already, if it is to be looked at, and is of the same kind.
   Awaitable<std::optional<Attributes>> there(Item& item, const Attributes& is);
   /// What is of another kind goes: as late as may be, for what comes may not be to be had.
@@ -80,6 +85,9 @@ class Copier {
   Awaitable<bool> leads_to_the_same(const Item& link);
   /// Of a file with several names, whether the one that is there is one of the target's as well.
   bool has_its_links(const Item& item, const Attributes& is, const Attributes& there);
+  Awaitable<Expected<Difference>> difference(const Item& item);
+  /// All that can be done of it; the error is one of what can't.
+  Awaitable<Expected<void>> make_alike(const Item& item, Difference difference);
   /// Permissions and attributes of a file that is left as it is.
   Awaitable<Expected<void>> attributes(const Item& item, const Attributes& is,
                                        const Attributes& there);

@@ -380,18 +380,26 @@ TEST_F(ClientSession, ClunksAreNotCancelled) {
               testing::ElementsAre("done", "done", "done"));
 }
 
+/// Lets a client have the root, and closes at whatever else it wants.
+std::optional<Frame> attaches(Bytes f) {
+  switch (read_header(f).type) {
+    case Describe<Tversion>::code:
+      return agrees(f);
+    case Describe<Tattach>::code:
+      return reply(f, Rattach{});
+    case Describe<Twalk>::code:
+      return reply(f, Rwalk{});
+    default:
+      return Frame();
+  }
+}
+
 // A server that has done what was flushed has the fid.
 TEST_F(ClientSession, FidsOfWhatIsGivenUp) {
   std::vector<U32> made, clunked;
   {
     Scripted server([&](Bytes f) -> std::optional<Frame> {
       switch (read_header(f).type) {
-        case Describe<Tversion>::code:
-          return agrees(f);
-        case Describe<Tattach>::code:
-          return reply(f, Rattach{});
-        case Describe<Twalk>::code:
-          return reply(f, Rwalk{});
         case Describe<Tflush>::code:
           return reply(f, Rflush{});
         case Describe<Txattrwalk>::code: {
@@ -407,7 +415,7 @@ TEST_F(ClientSession, FidsOfWhatIsGivenUp) {
           return reply(f, Rclunk{});
         }
         default:
-          return Frame();
+          return attaches(f);
       }
     });
     client::Options options;
@@ -500,18 +508,7 @@ TEST_F(ClientSession, FilesOfOneNumber) {
 
 // What is waited for of a server that comes back and says nothing can be ended.
 TEST_F(ClientSession, EndOfAnAttempt) {
-  Scripted first([&](Bytes f) -> std::optional<Frame> {
-    switch (read_header(f).type) {
-      case Describe<Tversion>::code:
-        return agrees(f);
-      case Describe<Tattach>::code:
-        return reply(f, Rattach{});
-      case Describe<Twalk>::code:
-        return reply(f, Rwalk{});
-      default:
-        return Frame();
-    }
-  });
+  Scripted first(attaches);
   Scripted silent(std::vector<std::function<Frame(Bytes)>>(), Scripted::Then::kSayNothing);
   std::vector<int> ends{silent.client, first.client};
   const auto connect = [&](std::chrono::milliseconds) -> awaitable<Expected<client::Stream>> {

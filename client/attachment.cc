@@ -85,7 +85,9 @@ Handle::Handle(std::shared_ptr<Attachment> attachment, Fid fid, Names::Place pla
       connection_(attachment_->connection_),
       place_(std::move(place)),
       moved_(place_.moved()),
-      qid_(qid) {}
+      qid_(qid) {
+  place_.has(qid_.path);
+}
 
 Handle::Handle(Handle&& other) noexcept = default;
 
@@ -437,6 +439,10 @@ asio::awaitable<Expected<Handle>> Attachment::walking(Handle& from,
     if (walked) {
       Handle handle(shared_from_this(), *taken, place, names.empty() ? from.qid_ : *walked);
       handle.connection_ = connection;
+      if (names.empty()) {
+        handle.was_found_again_ = from.was_found_again_;
+        handle.identity_ = from.identity_;
+      }
       co_return handle;
     }
     fids_->give_back(*taken);
@@ -445,21 +451,25 @@ asio::awaitable<Expected<Handle>> Attachment::walking(Handle& from,
 }
 
 asio::awaitable<void> Attachment::open_only(Handle& handle, U32 flags, Expected<Opened>& opened) {
-  opened = co_await repeat(handle, [flags](Operations& o, Fid fid) { return o.open(fid, flags); });
+  const auto open = [flags](Operations& o, Fid fid) { return o.open(fid, flags); };
+  if (flags & lopen::kTruncate)
+    opened = co_await once(handle, open, may_be_repeated<Opened>);
+  else
+    opened = co_await repeat(handle, open);
   if (!opened) co_return;
   // From now on it is opened again, whoever finds it again.
   handle.is_open_ = true;
   handle.flags_ = flags_again(flags);
   handle.opened_ = *opened;
   handle.qid_ = opened->qid;
+  handle.place_.has(handle.qid_.path);
 }
 
 asio::awaitable<Expected<void>> Attachment::opening(Handle& handle, U32 flags) {
   Expected<Opened> opened;
   std::vector<asio::awaitable<void>> both;
   both.push_back(open_only(handle, flags, opened));
-  if ((flags & lopen::kAccessMode) != lopen::kReadOnly && wants_identity(handle))
-    both.push_back(identify(handle));
+  if (wants_identity(handle)) both.push_back(identify(handle));
   co_await together(std::move(both));
   NINEP_CO_RETURN_IF_WRONG(opened);
   co_return Expected<void>();
@@ -474,7 +484,7 @@ asio::awaitable<Expected<void>> Attachment::create(Handle& directory, std::strin
     const auto look = [&](Operations& o, Fid fid) { return is_absent<Opened>(o, fid, name); };
     created = co_await once(directory, create, look);
   } else {
-    created = co_await repeat(directory, create);
+    created = co_await once(directory, create, may_be_repeated<Opened>);
   }
   NINEP_CO_RETURN_IF_WRONG(created);
   directory.place_ = directory.place_.child(name);
@@ -483,12 +493,19 @@ asio::awaitable<Expected<void>> Attachment::create(Handle& directory, std::strin
   directory.flags_ = flags_again(flags);
   directory.opened_ = *created;
   directory.qid_ = created->qid;
+  directory.place_.has(directory.qid_.path);
+  // Whatever the directory was: this is another file.
+  directory.was_found_again_ = false;
+  directory.identity_.reset();
   co_return Expected<void>();
 }
 
-asio::awaitable<void> Attachment::identify(Handle& handle) {
-  const auto is = co_await repeat(handle, [](Operations& o, Fid fid) { return o.stat(fid); });
-  if (is && !handle.was_found_again_) handle.identity_ = *is;
+asio::awaitable<void> Attachment::identify(Handle& handle) { (void)co_await stat(handle); }
+
+asio::awaitable<Expected<Attributes>> Attachment::stat(Handle& handle) {
+  auto is = co_await repeat(handle, [](Operations& o, Fid fid) { return o.stat(fid); });
+  if (is && wants_identity(handle)) handle.identity_ = *is;
+  co_return is;
 }
 
 bool Attachment::is_identified(const Handle& handle) const {
@@ -496,9 +513,29 @@ bool Attachment::is_identified(const Handle& handle) const {
          (handle.identity_->has(getattr::kGen) || handle.identity_->has(getattr::kBtime));
 }
 
+asio::awaitable<Expected<U8>> Attachment::unlocking(Handle& handle, Lock lock) {
+  // What its owner has given up is not taken again, whatever became of the request.
+  const auto forget = [&] {
+    take_out(handle.locks_, lock);
+    take_out(handle.lost_locks_, lock);
+  };
+  forget();
+  while (const auto restoring = handle.restoring_) {
+    if (!co_await restoring->wait()) co_return error(ECANCELED, "unlock");
+    forget();
+  }
+  if (!handle.attachment_) co_return error(EBADF, "unlock", "it is closed");
+  const Ready operations = operations_;
+  if (handle.connection_ != connection_ || operations->session().lost()) co_return lock::kSuccess;
+  const auto status = co_await operations->lock(handle.fid_, lock, 0);
+  if (!status && status.error().fate != Fate::kKnown) co_return lock::kSuccess;
+  co_return status;
+}
+
 asio::awaitable<Expected<U8>> Attachment::lock(Handle& handle, Lock lock, bool wait) {
-  if (lock.type != lock::kUnlock && handle.locks_.size() >= kLocksMax)
-    co_return error(ENOLCK, "lock");
+  if (lock.type == lock::kUnlock)
+    co_return co_await told_by_result(unlocking(handle, std::move(lock)));
+  if (handle.locks_.size() >= kLocksMax) co_return error(ENOLCK, "lock");
   // Half of what may be under way is for others: for those who unlock.
   const bool may_wait = wait && lock_waits_ < options_.session.requests_max / 2;
   const U32 flags = may_wait ? lock::kBlock : U32{0};
@@ -506,14 +543,10 @@ asio::awaitable<Expected<U8>> Attachment::lock(Handle& handle, Lock lock, bool w
   const Finally over([this, may_wait] { lock_waits_ -= may_wait ? 1 : 0; });
   const auto status =
       co_await repeat(handle, [&](Operations& o, Fid fid) { return o.lock(fid, lock, flags); });
-  const bool is_done = status && *status == lock::kSuccess;
-  // What its owner has given up is not taken again, whatever became of the request.
-  if (is_done || lock.type == lock::kUnlock) {
-    take_out(handle.locks_, lock);
-    take_out(handle.lost_locks_, lock);
-  }
-  if (!is_done) co_return status;
-  if (lock.type != lock::kUnlock) handle.locks_.push_back(std::move(lock));
+  if (!status || *status != lock::kSuccess) co_return status;
+  take_out(handle.locks_, lock);
+  take_out(handle.lost_locks_, lock);
+  handle.locks_.push_back(std::move(lock));
   co_return status;
 }
 

@@ -77,6 +77,13 @@ asio::awaitable<Expected<std::optional<T>>> is_absent(Operations& operations, Fi
   co_return Expected<std::optional<T>>(std::nullopt);
 }
 
+/// For Attachment::once(): nothing to look for, it may be done twice on one file, if there is
+/// nobody left who does it later.
+template <class T>
+asio::awaitable<Expected<std::optional<T>>> may_be_repeated(Operations&, Fid) {
+  co_return Expected<std::optional<T>>(std::nullopt);
+}
+
 class Attachment : public std::enable_shared_from_this<Attachment> {
  public:
   /// Makes a connection.
@@ -101,10 +108,10 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   U64 connections() const { return connection_; }
 
   /// Calls `what(Operations&, Fid)`, an Expected's awaitable, and again where the connection was
-  /// lost meanwhile: what may be done twice. The handle stays until it returns. Errors: those of
-  /// `what`; ESTALE: the file is not to be found again; ETIMEDOUT: the server hasn't come back;
-  /// EBADF: the handle is closed. `other`: a handle that is needed along with it; EXDEV: it is
-  /// another attachment's.
+  /// lost meanwhile: what may be done twice, and late. The handle stays until it returns. Errors:
+  /// those of `what`; ESTALE: the file is not to be found again; ETIMEDOUT: the server hasn't come
+  /// back; EBADF: the handle is closed. `other`: a handle that is needed along with it; EXDEV: it
+  /// is another attachment's.
   template <class What>
   auto repeat(Handle& handle, What what, Handle* other = nullptr)
       -> std::invoke_result_t<What&, Operations&, Fid> {
@@ -113,7 +120,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   /// The same of what may not. Where the connection was lost and the request may have been done,
   /// `look(Operations&, Fid)` says: an awaitable of Expected<std::optional<T>>: what it gave, or
   /// that it was not done; of an Expected<bool> where it gives nothing. An error of it is EIO here:
-  /// nobody knows.
+  /// nobody knows. What was not done yet by a server that only didn't answer may come later: EIO.
   template <class What, class Look>
   auto once(Handle& handle, What what, Look look, Handle* other = nullptr)
       -> std::invoke_result_t<What&, Operations&, Fid> {
@@ -135,15 +142,23 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   /// `directory` becomes the open file's. `mode`: permissions. EINVAL: `name` is no file's name.
   asio::awaitable<Expected<void>> create(Handle& directory, std::string name, U32 flags, U32 mode,
                                          U32 gid);
-  /// Learns what tells the file from others of its qid.path that come later, if the server has
-  /// something. What was found again before that stays as it is: nobody knows what it was.
+  /// Which also tells the file from others of its qid.path that come later, if the server has
+  /// something that does. What was found again before that stays as it is: nobody knows what it
+  /// was.
+  asio::awaitable<Expected<Attributes>> stat(Handle& handle);
+  /// The same, for that alone.
   asio::awaitable<void> identify(Handle& handle);
+  /// `same` is a handle of the same file.
+  void learn(Handle& handle, const Handle& same) const {
+    if (wants_identity(handle)) handle.identity_ = same.identity_;
+  }
   bool wants_identity(const Handle& handle) const {
     return again_ && !handle.identity_ && !handle.was_found_again_;
   }
   bool is_identified(const Handle& handle) const;
   /// What came of it: ninep::lock; it is taken again on the next connection. `wait`: the server may
-  /// answer when it has it. ENOLCK: the file has too many.
+  /// answer when it has it. ENOLCK: the file has too many. A lost connection's locks are gone with
+  /// it: to give one up then needs no other one.
   asio::awaitable<Expected<U8>> lock(Handle& handle, Lock lock, bool wait);
   /// Clunks, and says what the server says of it. Calls with it are EBADF from now on.
   asio::awaitable<Expected<void>> close(Handle& handle) { return told_by_result(closing(handle)); }
@@ -199,6 +214,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
       -> std::invoke_result_t<What&, Operations&, Fid>;
   asio::awaitable<Expected<Handle>> walking(Handle& from, std::vector<std::string> names);
   asio::awaitable<Expected<void>> opening(Handle& handle, U32 flags);
+  asio::awaitable<Expected<U8>> unlocking(Handle& handle, Lock lock);
   asio::awaitable<Expected<void>> closing(Handle& handle);
   asio::awaitable<Expected<Handle>> made(Handle handle) {
     return told_by_result(making(std::move(handle)));
@@ -206,6 +222,12 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   asio::awaitable<Expected<Handle>> making(Handle handle);
   asio::awaitable<Expected<void>> restore(Handle& handle, Operations& operations);
   static bool is_forgotten(const Handle& handle, const Operations& operations);
+  static std::unexpected<Error> unknown(const Error& lost, const std::string& why) {
+    return std::unexpected(
+        Error{Errno{EIO}, lost.doing,
+              "the connection was lost, and it is not known whether this was done: " + why,
+              Fate::kUnknown});
+  }
   asio::awaitable<void> open_only(Handle& handle, U32 flags, Expected<Opened>& opened);
   void drop(Fid fid, U64 connection);
   static asio::awaitable<void> clunk(std::shared_ptr<Attachment> self, Ready operations, Fid fid);
@@ -261,17 +283,14 @@ auto Attachment::doing_once(Handle& handle, What what, Look look, Handle* other)
     auto looked = co_await repeat(handle, look, other);
     if (!looked && is(looked.error(), ECANCELED))
       co_return std::unexpected(Error{Errno{ECANCELED}, result.error().doing, "", Fate::kUnknown});
-    if (!looked)
-      co_return std::unexpected(
-          Error{Errno{EIO}, result.error().doing,
-                "the connection was lost, and it is not known whether this was done: " +
-                    looked.error().text(),
-                Fate::kUnknown});
+    if (!looked) co_return unknown(result.error(), looked.error().text());
     if constexpr (std::is_void_v<typename decltype(result)::value_type>) {
       if (*looked) co_return decltype(result)();
     } else {
       if (*looked) co_return std::move(**looked);
     }
+    if (is(result.error(), ETIMEDOUT))
+      co_return unknown(result.error(), "the server didn't answer, and may do it yet");
   }
 }
 

@@ -291,8 +291,9 @@ class NodeOf : public Of<T> {
   Expected<void> link(std::string name, NodeOf<F>& file) {
     return this->wait_with(file, [&](T& n, F& f) { return n.link(name, f); });
   }
-  Expected<void> remove(std::string name, bool is_directory = false) {
-    return this->wait([&](T& n) { return n.remove(name, is_directory); });
+  Expected<void> remove(std::string name, bool is_directory = false,
+                        std::optional<U64> number = {}) {
+    return this->wait([&](T& n) { return n.remove(name, is_directory, number); });
   }
   template <class To, class What = client::Node>
   Expected<void> rename(std::string name, NodeOf<To>& to, std::string to_name,

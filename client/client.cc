@@ -21,10 +21,15 @@ std::vector<std::string> split(Str path) {
 /// Where a look says that something was done, or was not.
 using Done = Expected<bool>;
 
-asio::awaitable<Done> is_gone(Operations& operations, Fid directory, std::string name) {
+asio::awaitable<Done> is_not_done() { co_return false; }
+
+asio::awaitable<Done> is_gone(Operations& operations, Fid directory, std::string name,
+                              std::optional<U64> path) {
   const auto found = co_await operations.find(directory, name);
   NINEP_CO_RETURN_IF_WRONG(found);
   if (!*found) co_return error(ENOENT, "look for " + name, "it isn't there now");
+  if (!path || (*found)->path != *path)
+    co_return error(EEXIST, "look for " + name, "another one may have that name now");
   co_return false;
 }
 
@@ -40,7 +45,7 @@ asio::awaitable<Done> is_renamed(Operations& operations, Fid from, std::string n
                                  std::string to_name, std::optional<U64> path) {
   const auto before = co_await operations.find(from, name);
   NINEP_CO_RETURN_IF_WRONG(before);
-  if (*before && (!path || (*before)->path == *path)) co_return false;
+  if (*before && path && (*before)->path == *path) co_return false;
   const auto after = co_await operations.find(to, to_name);
   NINEP_CO_RETURN_IF_WRONG(after);
   if (path && *after && (*after)->path == *path) co_return true;
@@ -85,15 +90,22 @@ asio::awaitable<Expected<Node>> Node::walk(std::string path) {
 }
 
 asio::awaitable<Expected<Attributes>> Node::stat() {
-  co_return told(
-      co_await attachment_->repeat(handle_, [](Operations& o, Fid fid) { return o.stat(fid); }),
-      "stat");
+  co_return told(co_await attachment_->stat(handle_), "stat");
 }
 
 asio::awaitable<Expected<void>> Node::change(Change change) {
-  co_return told(co_await attachment_->repeat(
-                     handle_, [&](Operations& o, Fid fid) { return o.change(fid, change); }),
-                 "change");
+  const auto set = [&](Operations& o, Fid fid) { return changing(o, fid, change); };
+  const auto look = [](Operations&, Fid) { return is_not_done(); };
+  co_return told(co_await attachment_->once(handle_, set, look), "change");
+}
+
+// A file's size is its content, which may be another's by now.
+asio::awaitable<Expected<void>> Node::changing(Operations& operations, Fid fid, Change change) {
+  if (change.size) {
+    const auto locked = attachment_->has_its_locks(handle_);
+    NINEP_CO_RETURN_IF_WRONG(locked);
+  }
+  co_return co_await operations.change(fid, std::move(change));
 }
 
 asio::awaitable<Expected<std::string>> Node::readlink() {
@@ -108,30 +120,33 @@ asio::awaitable<Expected<Rstatfs>> Node::statfs() {
       "statfs");
 }
 
-asio::awaitable<Expected<File>> Node::open(U32 flags) {
+template <class Open>
+asio::awaitable<Expected<Open>> Node::opening(U32 flags) {
   auto handle = co_await attachment_->another(handle_);
   Expected<void> opened;
   if (handle)
     opened = co_await attachment_->open(*handle, flags);
   else
     opened = std::unexpected(handle.error());
-  if (!opened) co_return told(Expected<File>(std::unexpected(opened.error())), "open");
-  co_return File(attachment_, std::move(*handle));
+  if (!opened) co_return told(Expected<Open>(std::unexpected(opened.error())), "open");
+  co_return Open(attachment_, std::move(*handle));
+}
+
+asio::awaitable<Expected<File>> Node::open(U32 flags) {
+  return told_by_result(opening<File>(flags));
 }
 
 asio::awaitable<Expected<Directory>> Node::open_directory() {
-  auto handle = co_await attachment_->another(handle_);
-  Expected<void> opened;
-  if (handle)
-    opened = co_await attachment_->open(*handle, lopen::kReadOnly | lopen::kDirectory);
-  else
-    opened = std::unexpected(handle.error());
-  if (!opened) co_return told(Expected<Directory>(std::unexpected(opened.error())), "open");
-  co_return Directory(attachment_, std::move(*handle));
+  return told_by_result(opening<Directory>(lopen::kReadOnly | lopen::kDirectory));
 }
 
 asio::awaitable<Expected<File>> Node::create(std::string name, U32 flags, U32 mode,
                                              std::optional<U32> gid) {
+  return told_by_result(creating(std::move(name), flags, mode, gid));
+}
+
+asio::awaitable<Expected<File>> Node::creating(std::string name, U32 flags, U32 mode,
+                                               std::optional<U32> gid) {
   auto handle = co_await attachment_->another(handle_);
   Expected<void> created;
   if (handle)
@@ -176,9 +191,11 @@ asio::awaitable<Expected<void>> Node::link(std::string name, Node& file) {
   co_return told(co_await attachment_->once(handle_, link, look, &file.handle_), "link", name);
 }
 
-asio::awaitable<Expected<void>> Node::remove(std::string name, bool is_directory) {
+asio::awaitable<Expected<void>> Node::remove(std::string name, bool is_directory,
+                                             std::optional<U64> number) {
+  const auto path = number ? number : Names::number(handle_.place(), name);
   const auto remove = [&](Operations& o, Fid fid) { return o.remove(fid, name, is_directory); };
-  const auto look = [&](Operations& o, Fid fid) { return is_gone(o, fid, name); };
+  const auto look = [&](Operations& o, Fid fid) { return is_gone(o, fid, name, path); };
   const auto removed = co_await attachment_->once(handle_, remove, look);
   if (removed) Names::removed(handle_.place(), name);
   co_return told(removed, "remove", name);
@@ -189,7 +206,7 @@ asio::awaitable<Expected<void>> Node::rename(std::string name, Node& to, std::st
   const auto rename = [&](Operations& o, Fid fid) {
     return o.rename(fid, name, to.handle_.fid(), to_name);
   };
-  const auto path = what ? std::optional(what->qid().path) : std::nullopt;
+  const auto path = what ? std::optional(what->qid().path) : Names::number(handle_.place(), name);
   const auto look = [&](Operations& o, Fid fid) {
     return is_renamed(o, fid, name, to.handle_.fid(), to_name, path);
   };
@@ -217,6 +234,17 @@ asio::awaitable<Expected<std::vector<std::string>>> Node::xattrs() {
 }
 
 asio::awaitable<Expected<void>> Node::set_xattr(std::string name, std::string value, U32 flags) {
+  return told_by_result(setting_xattr(std::move(name), std::move(value), flags));
+}
+
+asio::awaitable<Expected<void>> Node::setting_xattr(std::string name, std::string value,
+                                                    U32 flags) {
+  // To replace it by nothing is the message that removes it.
+  if (value.empty() && (flags & kXattrReplace) != 0) {
+    const auto is = co_await xattr(name);
+    NINEP_CO_RETURN_IF_WRONG(is);
+    flags &= ~kXattrReplace;
+  }
   const auto set = [&](Operations& o, Fid fid) { return o.write_xattr(fid, name, value, flags); };
   const auto look = [&](Operations& o, Fid fid) { return has_value(o, fid, name, value, flags); };
   co_return told(co_await attachment_->once(handle_, set, look), "set an attribute of");
@@ -260,6 +288,11 @@ asio::awaitable<Expected<void>> Directory::fsync() {
 
 asio::awaitable<Expected<Client>> Client::make(Attachment::Connect connect, bool again,
                                                Options options) {
+  return told_by_result(making(std::move(connect), again, std::move(options)));
+}
+
+asio::awaitable<Expected<Client>> Client::making(Attachment::Connect connect, bool again,
+                                                 Options options) {
   auto made = co_await Attachment::make(std::move(connect), again, std::move(options));
   NINEP_CO_RETURN_IF_WRONG(made);
   auto root = co_await (*made)->root();

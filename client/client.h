@@ -42,6 +42,7 @@ class Node {
   /// links are not followed. Empty: this file, once more.
   asio::awaitable<Expected<Node>> walk(std::string path);
   asio::awaitable<Expected<Attributes>> stat();
+  /// EIO of an open file's size: a lock on it was lost (File::has_its_locks()).
   asio::awaitable<Expected<void>> change(Change change);
   /// As the link has it, which may be any text.
   asio::awaitable<Expected<std::string>> readlink();
@@ -64,9 +65,12 @@ class Node {
                                        std::optional<U32> gid = {});
   /// `file`: of the same Client, here and of rename(); otherwise EXDEV.
   asio::awaitable<Expected<void>> link(std::string name, Node& file);
-  asio::awaitable<Expected<void>> remove(std::string name, bool is_directory = false);
-  /// What has that name there is gone. `what`: the file that is renamed, if the caller has it: then
-  /// a rename that was lost with its connection can be told from one that was not done.
+  /// `number`: the file's qid.path, if the caller knows it, or has a Node of it: then a request
+  /// that was lost with its connection can be told from one that was not done, here and of
+  /// rename().
+  asio::awaitable<Expected<void>> remove(std::string name, bool is_directory = false,
+                                         std::optional<U64> number = {});
+  /// What has that name there is gone. `what`: the file that is renamed, if the caller has it.
   asio::awaitable<Expected<void>> rename(std::string name, Node& to, std::string to_name,
                                          const Node* what = nullptr);
 
@@ -79,6 +83,8 @@ class Node {
   /// Tells the server now, and what it says of it: of a file that was written, that is when a
   /// server may know that it didn't work.
   asio::awaitable<Expected<void>> close();
+  /// `same` is this file too: what tells it from others is known of both now, if of one.
+  void learn_from(const Node& same) { attachment_->learn(handle_, same.handle_); }
   /// The server may have its fid back until the node is used again, which finds the file by its
   /// name as after a lost connection. Nothing, where it has no name any more. Not of what is open,
   /// nor with a call under way.
@@ -94,6 +100,13 @@ class Node {
     return result;
   }
   std::string path_of(Str name) const;
+  asio::awaitable<Expected<void>> changing(Operations& operations, Fid fid, Change change);
+  asio::awaitable<Expected<void>> setting_xattr(std::string name, std::string value, U32 flags);
+  /// An open file or directory.
+  template <class Open>
+  asio::awaitable<Expected<Open>> opening(U32 flags);
+  asio::awaitable<Expected<File>> creating(std::string name, U32 flags, U32 mode,
+                                           std::optional<U32> gid);
 
   std::shared_ptr<Attachment> attachment_;
   Handle handle_;
@@ -192,6 +205,8 @@ class Client {
   explicit Client(Node root) : root_(std::move(root)) {}
   static asio::awaitable<Expected<Client>> make(Attachment::Connect connect, bool again,
                                                 Options options);
+  static asio::awaitable<Expected<Client>> making(Attachment::Connect connect, bool again,
+                                                  Options options);
   Node root_;
 };
 

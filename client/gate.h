@@ -58,9 +58,13 @@ class Gate {
   /// `places`, in the order of asking; never more than there are in all. False: the caller was
   /// cancelled, and has none.
   asio::awaitable<bool> enter(std::size_t places = 1) {
+    return enter_until(asio::steady_timer::time_point::max(), places);
+  }
+  /// The same, and it waits no longer than until `end`. False: it has none.
+  asio::awaitable<bool> enter_until(asio::steady_timer::time_point end, std::size_t places = 1) {
     if (try_enter(places)) co_return true;
     const Waiting waiting(*this, places);
-    co_return co_await waiting.at->let_in.wait();
+    co_return co_await waiting.at->let_in.wait_until(end);
   }
   /// The same, if they are free and nobody waits for some.
   bool try_enter(std::size_t places = 1) {

@@ -17,6 +17,7 @@ struct Names::Name : std::enable_shared_from_this<Name> {
   std::shared_ptr<Name> parent;  // none: the root
   std::string name;
   std::map<std::string, Name*, std::less<>> children;
+  std::optional<U64> number;  // its qid.path
   bool is_gone = false;
   U64 moved = 0;  // in the tree's which rename; of the root: how many there were
 };
@@ -32,6 +33,8 @@ Names::Place Names::Place::child(Str name) const {
 }
 
 Names::Place Names::Place::parent() const { return name_->parent ? Place(name_->parent) : *this; }
+
+void Names::Place::has(U64 number) const { name_->number = number; }
 
 std::optional<std::vector<std::string>> Names::Place::path() const {
   std::vector<std::string> path;
@@ -72,6 +75,11 @@ std::string Names::Place::text() const {
   return text;
 }
 
+std::optional<U64> Names::number(const Place& directory, Str name) {
+  const auto at = directory.name_->children.find(name);
+  return at == directory.name_->children.end() ? std::nullopt : at->second->number;
+}
+
 void Names::removed(const Place& directory, Str name) {
   auto& children = directory.name_->children;
   const auto at = children.find(name);
@@ -89,6 +97,12 @@ void Names::renamed(const Place& from, Str name, const Place& to, Str to_name) {
   // The child's hold on its old parent goes last: the parent may go with it.
   Name& child = *at->second;
   children.erase(at);
+  // Where others have moved `to` it isn't where we know it: it can't be below itself.
+  for (const Name* above = to.name_.get(); above; above = above->parent.get())
+    if (above == &child) {
+      child.is_gone = true;
+      return;
+    }
   child.name = to_name;
   to.name_->children.emplace(child.name, &child);
   const auto old_parent = std::exchange(child.parent, to.name_);

@@ -27,6 +27,8 @@ class Names {
     Place child(Str name) const;
     /// ".." of the root is the root.
     Place parent() const;
+    /// What is there has this qid.path.
+    void has(U64 number) const;
     /// From the root; none: the file is gone from there, or a directory above it.
     std::optional<std::vector<std::string>> path() const;
     /// Tells whether it, or a directory above it, was renamed meanwhile: then it is another number.
@@ -45,6 +47,8 @@ class Names {
   Names();
   Place root() const { return Place(root_); }
 
+  /// The qid.path of what `name` in `directory` is; none: nobody has it.
+  static std::optional<U64> number(const Place& directory, Str name);
   /// `name` in `directory` is no more.
   static void removed(const Place& directory, Str name);
   /// It has become `to_name` in `to`; what was there is no more.

@@ -112,9 +112,9 @@ asio::awaitable<Error> Operations::why_not(Fid from, std::span<const std::string
                                            const std::string& next) {
   Error wrong{Errno{ENOENT}, "Twalk", ""};
   const auto spare = fids_->take();
-  if (!spare) co_return wrong;
+  if (!spare) co_return spare.error();
   const auto again = co_await walk_some(from, *spare, reached);
-  if (!again && is(again.error(), ECANCELED)) wrong = again.error();
+  if (!again) wrong = again.error();
   if (!again && is_given_up(again.error())) (void)co_await clunk(*spare);
   if (again && again->wqid.size() == reached.size()) {
     const auto one = co_await walk_some(*spare, *spare, std::span(&next, 1));

@@ -164,8 +164,10 @@ asio::awaitable<Expected<void>> Session::exchange(std::vector<std::byte> head, B
   };
   const bool is_version = &call == version_;
   bool has_tag = is_version;
-  while (!has_tag && !is_cancelled()) {
-    auto entering = tags_.enter();
+  // What can't be cancelled has to be said, whenever that may be.
+  const auto waits_until = call.ends_by_cancel ? end : std::chrono::steady_clock::time_point::max();
+  while (!has_tag && !is_cancelled() && std::chrono::steady_clock::now() < waits_until) {
+    auto entering = tags_.enter_until(waits_until);
     has_tag = co_await std::move(entering);
   }
   if (has_tag) {
@@ -374,6 +376,8 @@ U64 Session::bytes_moved() {
 void Session::lose(int host_errno, std::string why) {
   if (lost_) return;
   lost_ = Error{Errno{static_cast<U32>(host_errno)}, "", std::move(why)};
+  // What is still to be sent to a server that didn't answer in time is not to come later.
+  if (host_errno == ETIMEDOUT) stream_.forget_unsent();
   stream_.close();
   out_.clear();
   for (const auto& calls : {calls_, flushes_, std::vector<Call*>{version_}})

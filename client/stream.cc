@@ -219,6 +219,12 @@ std::size_t Stream::unsent() {
   return static_cast<std::size_t>(std::max(size, 0));
 }
 
+void Stream::forget_unsent() {
+  const linger at_once{.l_onoff = 1, .l_linger = 0};
+  (void)::setsockopt((out_ ? *out_ : in_).native_handle(), SOL_SOCKET, SO_LINGER, &at_once,
+                     sizeof at_once);
+}
+
 void Stream::close() {
   std::error_code ignored;
   in_.close(ignored);

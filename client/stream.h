@@ -49,6 +49,8 @@ class Stream {
     (out_ ? *out_ : in_)
         .async_wait(asio::posix::stream_descriptor::wait_write, std::forward<Handler>(handler));
   }
+  /// What the system hasn't sent when it is closed is not sent any more, where there is a way.
+  void forget_unsent();
   /// Ends what waits, with an error. Nothing is to be asked of it after that.
   void close();
 

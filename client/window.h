@@ -4,6 +4,7 @@
 // On one executor that runs no two of its handlers at once.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <list>
 
@@ -20,7 +21,7 @@ class Window {
 
   /// `max`: bytes under way, at most.
   Window(asio::any_io_executor executor, std::size_t max)
-      : executor_(std::move(executor)), max_(max) {}
+      : executor_(std::move(executor)), max_(max), size_(std::min(kStart, max)) {}
   Window(const Window&) = delete;
   Window& operator=(const Window&) = delete;
 
@@ -49,7 +50,7 @@ class Window {
 
   asio::any_io_executor executor_;
   const std::size_t max_;
-  std::size_t size_ = kStart;
+  std::size_t size_;
   std::size_t under_way_ = 0;  // bytes
   std::size_t requests_ = 0;
   std::list<Waiting*> line_;

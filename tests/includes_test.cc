@@ -3,6 +3,9 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
+#include <sstream>
+#include <string>
 
 #include <gtest/gtest.h>
 
@@ -11,20 +14,49 @@ namespace {
 
 namespace fs = std::filesystem;
 
-TEST(Includes, FollowTheDependencyRule) {
-  int files = 0;
+/// The texts of the product's files, by their paths from the root of the tree.
+std::map<std::string, std::string> sources() {
+  std::map<std::string, std::string> all;
   for (const char* folder : {"proto", "transports", "server", "client"}) {
     for (const auto& entry :
          fs::recursive_directory_iterator(fs::path(NINEP_SOURCE_DIR) / folder)) {
       if (entry.path().extension() != ".h" && entry.path().extension() != ".cc") continue;
       std::ifstream in(entry.path());
-      const std::string text(std::istreambuf_iterator<char>(in), {});
-      const std::string path = fs::relative(entry.path(), NINEP_SOURCE_DIR);
-      for (const std::string& fault : forbidden_includes(path, text)) ADD_FAILURE() << fault;
-      ++files;
+      all[fs::relative(entry.path(), NINEP_SOURCE_DIR)] =
+          std::string(std::istreambuf_iterator<char>(in), {});
     }
   }
-  EXPECT_GT(files, 15) << "the sources were found";
+  return all;
+}
+
+TEST(Includes, FollowTheDependencyRule) {
+  const auto all = sources();
+  for (const auto& [path, text] : all)
+    for (const std::string& fault : forbidden_includes(path, text)) ADD_FAILURE() << fault;
+  EXPECT_GT(all.size(), 15U) << "the sources were found";
+}
+
+/// The first line of `text` that begins with `start`.
+std::string first_line(const std::string& text, std::string_view start) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);)
+    if (line.starts_with(start)) return line;
+  return "";
+}
+
+// tests/headers.cmake compiles the other headers by themselves.
+TEST(Includes, HeadersGuardThemselvesAndComeFirstInTheirSources) {
+  int pairs = 0;
+  for (const auto& [path, text] : sources()) {
+    const fs::path header = fs::path(path).replace_extension(".h");
+    if (fs::path(path).extension() == ".h") {
+      EXPECT_EQ(first_line(text, "#"), "#pragma once") << path;
+    } else if (fs::exists(fs::path(NINEP_SOURCE_DIR) / header)) {
+      EXPECT_EQ(first_line(text, "#include"), "#include \"" + header.string() + "\"") << path;
+      ++pairs;
+    }
+  }
+  EXPECT_GT(pairs, 50) << "the sources were found";
 }
 
 struct Sample {

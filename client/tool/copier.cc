@@ -102,13 +102,10 @@ Awaitable<void> Copier::contents(Place& from, Place* to, Top top) {
   Item item{&from, "", to, "", ".", DT_DIR};
   Expected<void> done;
   if (is)
-    done = co_await finish_directory(item, *is);
+    done = co_await finish_directory(item, *is, top);
   else
     done = std::unexpected(is.error());
-  // A directory that was there before may be another's, who lets us write to it.
-  const bool may_not = !done && top == Top::kBecomes &&
-                       (client::is(done.error(), EPERM) || client::is(done.error(), EACCES));
-  if (!done && !may_not) progress_.wrong(done.error());
+  if (!done) progress_.wrong(done.error());
 }
 
 Awaitable<void> Copier::contents(Place& from, Place* to, std::string path) {
@@ -366,12 +363,17 @@ Awaitable<Expected<void>> Copier::directory(Item& item) {
   NINEP_CO_RETURN_IF_WRONG(to);
   if (item.is_top) to_stays.emplace(targets_, **to);
   co_await contents(**from, to->get(), item.path);
-  co_return co_await finish_directory(item, *is);
+  co_return co_await finish_directory(item, *is, Top::kIsNew);
 }
 
 // Last, as what was made in it changed its time. Whoever may not change it needn't, where it is
-// alike.
-Awaitable<Expected<void>> Copier::finish_directory(const Item& item, const Attributes& is) {
+// alike, or where it was there before: it may be another's, who lets us write to it.
+Awaitable<Expected<void>> Copier::finish_directory(const Item& item, const Attributes& is,
+                                                   Top top) {
+  const auto may_not = [&](const Expected<void>& done) {
+    return top == Top::kBecomes && !done &&
+           (client::is(done.error(), EPERM) || client::is(done.error(), EACCES));
+  };
   Expected<void> set;
   if (options_.xattrs) {
     auto differs = co_await difference(item);
@@ -379,6 +381,7 @@ Awaitable<Expected<void>> Copier::finish_directory(const Item& item, const Attri
       set = co_await make_alike(item, std::move(*differs));
     else
       set = std::unexpected(differs.error());
+    if (differs && may_not(set)) set = {};
   }
   const Change change = change_of(is);
   const auto there = co_await item.to->stat(item.to_name);
@@ -387,7 +390,7 @@ Awaitable<Expected<void>> Copier::finish_directory(const Item& item, const Attri
       (!change.uid || (*change.uid == there->attr.uid && *change.gid == there->attr.gid)))
     co_return set;
   const auto changed = co_await item.to->change(item.to_name, change);
-  co_return changed ? set : changed;
+  co_return changed || may_not(changed) ? set : changed;
 }
 
 // ------------------------------------------------------------------ files

@@ -75,7 +75,7 @@ class Copier {
   Awaitable<Expected<void>> any(Item& item, std::optional<client::Turn>* turn);
   Awaitable<Expected<void>> directory(Item& item);
   /// A directory's own attributes.
-  Awaitable<Expected<void>> finish_directory(const Item& item, const Attributes& is);
+  Awaitable<Expected<void>> finish_directory(const Item& item, const Attributes& is, Top top);
   /// What is there already, if it is to be looked at, and is of the same kind.
   Awaitable<std::optional<Attributes>> there(Item& item, const Attributes& is);
   /// What is of another kind goes: as late as may be, for what comes may not be to be had.

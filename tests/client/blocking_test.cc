@@ -91,6 +91,7 @@ constexpr bool kSame =
   X(Node, link, (std::string(), file))                              \
   X(Node, remove, (std::string()))                                  \
   X(Node, remove, (std::string(), true))                            \
+  X(Node, remove, (std::string(), true, U64{1}))                    \
   X(Node, rename, (std::string(), node, std::string()))             \
   X(Node, rename, (std::string(), directory, std::string(), &file)) \
   X(Node, xattrs, ())                                               \

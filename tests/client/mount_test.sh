@@ -48,7 +48,7 @@ until_so() { until "$@" >/dev/null 2>&1; do sleep 0.05; done; }
 fails() { ! "$@"; }
 
 serve() {
-    "$server" --log-level warn --listen "unix:$dir/s" "$@" "$dir/export" >>"$log" 2>&1 6<&- 7<&- 8>&- &
+    "$server" --log-level "${level:-warn}" --listen "unix:$dir/s" "$@" "$dir/export" >>"$log" 2>&1 6<&- 7<&- 8>&- &
     server_pid=$!
     while ! "$p" --wait 0 ls "unix:$dir/s:/" >/dev/null 2>&1; do
         kill -0 "$server_pid" || { cat "$log"; exit 1; }
@@ -268,6 +268,49 @@ part_data() {
 }
 
 # waits PID [WHAT]: whether a process waits for the mount, as the kernel says: in a function of that name.
+# What the server is asked, and how much of it at once.
+part_wire() {
+    local m=$dir/at/a i asked
+    mkdir "$dir/export/many"
+    for i in {1..200}; do echo "$i" >"$dir/export/many/$i"; done
+    head -c 8M /dev/urandom >"$dir/export/big"
+    cp "$dir/export/big" "$dir/data"
+    level=info serve --trace
+    general=(--msize 8192)
+    mounted a -o timeout=600
+    general=()
+
+    # What comes with the names needs no more questions.
+    is 'names alone' "$(ls -f "$m/many" | wc -l)" 202
+    asked=$(grep -c Tgetattr "$log")
+    [ "$asked" -ge 200 ] || fail "attributes that came with 200 names: $asked"
+    is 'what they all are' "$(stat -c '%s %F' "$m"/many/{100..200} | sort -u)" '4 regular file'
+    asked=$(($(grep -c Tgetattr "$log") - asked))
+    [ "$asked" -le 3 ] || fail "questions for what had come already: $asked"
+
+    # While the server rests, what is asked of it waits in its socket: a read is 23 bytes.
+    started open "$helper" megabyte "$m/big"
+    rest_server
+    echo >&8
+    until_so waiting_bytes_are $((4 * 23))
+    kill -CONT "$server_pid"
+    until_so grep -qx read "$started_said"
+    rest_server
+    echo >&8
+    until_so waiting_bytes_are $((3 * 8192))
+    kill -CONT "$server_pid"
+    finish 'a megabyte by many requests'
+    check 'a megabyte by many requests' cmp -n 1M "$dir/export/big" "$dir/data" 8M 4M
+    unmount a
+}
+# All its threads.
+rest_server() {
+    kill -STOP "$server_pid"
+    until_so fails grep -qs '^State:.[^T]' "/proc/$server_pid"/task/*/status
+}
+# So many bytes, or more, wait to be read in a connection of the server's.
+waiting_bytes_are() { ss -xH | awk -v least="$1" -v path="$dir/s" '$5 == path && $3 >= least { found = 1 } END { exit !found }'; }
+
 waits() { grep -q "fuse.*${2:-}" "/proc/$1/stack" 2>/dev/null; }
 
 part_locks() {
@@ -449,7 +492,7 @@ part_gone() {
     kill -KILL $!
     wait $! 2>/dev/null
     is 'an open that is given up at last' $? 137
-    kill -CONT "$server_pid"
+    sleep 6; cp $log /tmp/h/wire.log; kill -CONT "$server_pid"
     unmount a
 }
 

@@ -23,6 +23,7 @@ namespace {
 using namespace std::chrono_literals;
 using asio::awaitable;
 using client::Expected;
+using client::Lock;
 using client::Session;
 using Opened = std::shared_ptr<Session>;
 
@@ -437,8 +438,11 @@ TEST_F(ClientSession, FidsOfWhatIsGivenUp) {
 TEST_F(ClientSession, FilesOfOneNumber) {
   constexpr U64 kPath = 5;
   const Qid qid{kQtFile, 0, kPath};
-  const auto serves = [&](U64 born, U64 gen) {
-    return [&, born, gen](Bytes f) -> std::optional<Frame> {
+  // What is written at 1 or read there is lost: with the connection, or by a server that says
+  // nothing any more.
+  const auto serves = [&](U64 born, U64 gen, bool is_silent) {
+    return [&, born, gen, is_silent](Bytes f) -> std::optional<Frame> {
+      const std::optional<Frame> lost = is_silent ? std::nullopt : std::optional(Frame());
       switch (read_header(f).type) {
         case Describe<Tversion>::code:
           return agrees(f);
@@ -465,9 +469,17 @@ TEST_F(ClientSession, FilesOfOneNumber) {
         case Describe<Twrite>::code: {
           Twrite request{};
           EXPECT_TRUE(decode(frame_body(f), kDotL, request));
-          if (request.offset == 1) return Frame();  // the connection is lost with it
+          if (request.offset == 1) return lost;
           return reply(f, Rwrite{static_cast<U32>(request.data.size())});
         }
+        case Describe<Tread>::code: {
+          Tread request{};
+          EXPECT_TRUE(decode(frame_body(f), kDotL, request));
+          if (request.offset == 1) return lost;
+          return reply(f, Rread{as_bytes(Str("x"))});
+        }
+        case Describe<Tflush>::code:
+          return lost;
         case Describe<Tclunk>::code:
           return reply(f, Rclunk{});
         default:
@@ -475,9 +487,10 @@ TEST_F(ClientSession, FilesOfOneNumber) {
       }
     };
   };
-  const auto written = [&](std::pair<U64, U64> before, std::pair<U64, U64> behind) {
-    Scripted first(serves(before.first, before.second));
-    Scripted second(serves(behind.first, behind.second));
+  const auto used = [&](U32 flags, bool is_silent, std::pair<U64, U64> before,
+                        std::pair<U64, U64> behind) {
+    Scripted first(serves(before.first, before.second, is_silent));
+    Scripted second(serves(behind.first, behind.second, is_silent));
     std::vector<int> ends{second.client, first.client};
     const auto connect = [&](std::chrono::milliseconds) -> awaitable<Expected<client::Stream>> {
       if (ends.empty()) co_return client::error(ECONNREFUSED, "connect");
@@ -487,23 +500,151 @@ TEST_F(ClientSession, FilesOfOneNumber) {
     };
     client::Options options;
     options.reconnect_patience = 2s;
+    if (is_silent) options.session.patience = options.session.flush_patience = 200ms;
     std::string said;
     {
       const auto attachment = get(client::Attachment::make(connect, true, options));
       client::Node root(attachment, get(attachment->root()));
-      client::File file = get(get(root.walk("f")).open(lopen::kReadWrite));
+      client::File file = get(get(root.walk("f")).open(flags));
       const std::string data = "x";
-      get(file.write(0, as_bytes(data)));
-      said = error(file.write(1, as_bytes(data)));
+      std::array<std::byte, 1> room;
+      if (flags == lopen::kReadOnly) {
+        get(file.read(0, room));
+        said = error(file.read(1, room));
+      } else {
+        get(file.write(0, as_bytes(data)));
+        said = error(file.write(1, as_bytes(data)));
+      }
     }
     settle();
     return said;
+  };
+  const auto written = [&](std::pair<U64, U64> before, std::pair<U64, U64> behind) {
+    return used(lopen::kReadWrite, false, before, behind);
   };
   const std::string same = written({7, 0}, {7, 0});
   EXPECT_NE(same.find("gone for"), std::string::npos) << "it was not written again: " << same;
   EXPECT_NE(written({7, 0}, {8, 0}).find("another file"), std::string::npos);
   EXPECT_NE(written({0, 3}, {0, 4}).find("another file"), std::string::npos);
   EXPECT_NE(written({0, 0}, {0, 0}).find("tells nothing that only"), std::string::npos);
+  // What is read on has to be the same file as well.
+  EXPECT_NE(used(lopen::kReadOnly, false, {7, 0}, {8, 0}).find("another file"), std::string::npos);
+  // A server that only said nothing may do later what it was asked: it isn't asked again, and what
+  // comes after that is.
+  const std::string late = used(lopen::kReadWrite, true, {7, 0}, {7, 0});
+  EXPECT_NE(late.find("may do it yet"), std::string::npos) << late;
+}
+
+awaitable<void> open_it(client::Node& node, std::string& said) {
+  const auto opened = co_await node.open(lopen::kReadOnly);
+  said = opened ? "opened" : opened.error().text();
+}
+
+// What is made of several requests tells by its result that it was cancelled, wherever it was.
+TEST_F(ClientSession, CancelledBetweenTwoRequests) {
+  std::atomic<bool> is_there = false;
+  std::optional<Frame> walk;
+  int walks = 0;  // the first is the root's
+  Scripted server([&](Bytes f) -> std::optional<Frame> {
+    if (read_header(f).type == Describe<Twalk>::code && ++walks == 2) {
+      walk = reply(f, Rwalk{});
+      is_there = true;
+      return std::nullopt;
+    }
+    if (read_header(f).type != Describe<Tflush>::code) return attaches(f);
+    Frame both = *walk;
+    const Frame flushed = reply(f, Rflush{});
+    both.insert(both.end(), flushed.begin(), flushed.end());
+    return both;
+  });
+  {
+    auto c = get(client::Client::on(stream_to(server.client), {}));
+    std::string said;
+    bool is_over = false;
+    asio::cancellation_signal cancel;
+    asio::co_spawn(
+        context, open_it(c.root(), said),
+        asio::bind_cancellation_slot(cancel.slot(), [&](const std::exception_ptr& thrown) {
+          EXPECT_FALSE(thrown);
+          is_over = true;
+        }));
+    context.restart();
+    while (!is_there) context.poll();
+    cancel.emit(asio::cancellation_type::terminal);
+    while (!is_over) context.run_one();
+    EXPECT_EQ(said, "open /: Operation canceled");
+  }
+  settle();
+}
+
+// Who waits behind others' requests waits no longer than he wants to.
+TEST_F(ClientSession, PatienceInLine) {
+  Scripted server({agrees}, Scripted::Then::kSayNothing);
+  const auto s = run(context, Session::open(stream_to(server.client), {.requests_max = 1}));
+  ASSERT_TRUE(s) << s.error().text();
+  std::string first;
+  const auto call = [](Session& session, std::string& said) -> awaitable<void> {
+    auto calling = session.call(Tstatfs{Fid{1}}, 600s);
+    const auto answered = co_await std::move(calling);
+    said = answered ? "done" : answered.error().text();
+  };
+  asio::co_spawn(context, call(**s, first), asio::detached);
+  context.restart();
+  context.poll();
+  EXPECT_EQ(ask(**s, Tstatfs{Fid{1}}, 50ms).error().text(), "Tstatfs: Connection timed out");
+  EXPECT_EQ(first, "");
+  (*s)->close();
+  settle();
+}
+
+// A server that waits itself answers when it likes.
+TEST_F(ClientSession, ServersThatWaitForLocks) {
+  std::optional<Frame> granted;
+  Scripted server([&](Bytes f) -> std::optional<Frame> {
+    switch (read_header(f).type) {
+      case Describe<Tlopen>::code:
+        return reply(f, Rlopen{});
+      case Describe<Tlock>::code: {
+        Tlock request{};
+        EXPECT_TRUE(decode(frame_body(f), kDotL, request));
+        EXPECT_EQ(request.flags, lock::kBlock);
+        granted = reply(f, Rlock{lock::kSuccess});
+        return std::nullopt;
+      }
+      case Describe<Tgetlock>::code: {
+        Frame both = reply(f, Rgetlock{});
+        both.insert(both.end(), granted->begin(), granted->end());
+        return both;
+      }
+      case Describe<Tgetattr>::code:
+        return reply(f, Rgetattr{});
+      default:
+        return attaches(f);
+    }
+  });
+  {
+    client::Options options;
+    options.session.patience = options.session.flush_patience = 100ms;
+    auto c = get(client::Client::on(stream_to(server.client), options));
+    client::File file = get(c.root().open(lopen::kReadWrite));
+    std::string said;
+    const auto lock_it = [](client::File& of, std::string& what) -> awaitable<void> {
+      const Lock wanted{lock::kWrite, 0, 0, 1, "me"};
+      const auto locked = co_await of.lock(wanted, true);
+      what = locked ? (*locked ? "locked" : "not locked") : locked.error().text();
+    };
+    asio::co_spawn(context, lock_it(file, said), asio::detached);
+    asio::steady_timer timer(context, 500ms);  // longer than an answer may take else
+    bool is_late = false;
+    timer.async_wait([&](std::error_code) { is_late = true; });
+    context.restart();
+    while (!is_late) context.run_one();
+    EXPECT_EQ(said, "");
+    get(file.test_lock({lock::kWrite, 0, 0, 2, "other"}));
+    while (said.empty()) context.run_one();
+    EXPECT_EQ(said, "locked");
+  }
+  settle();
 }
 
 // What is waited for of a server that comes back and says nothing can be ended.

@@ -47,6 +47,10 @@ class WindowTest : public OnLoop {
   std::size_t least_ = 0;
 };
 
+TEST_F(WindowTest, IsNoLargerThanItMayBe) {
+  EXPECT_EQ(Window(context.get_executor(), 8192).size(), 8192u);
+}
+
 TEST_F(WindowTest, HoldsWhatTheLinkHolds) {
   using std::chrono::milliseconds;
   Window far(context.get_executor(), 16 << 20);

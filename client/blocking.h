@@ -319,6 +319,11 @@ class NodeOf : public Of<T> {
   Expected<void> close() {
     return this->wait([](T& n) { return n.close(); });
   }
+  template <class Same>
+  void learn_from(const NodeOf<Same>& same) {
+    const auto its = this->held_of(&same);
+    if (its) this->ask([&](T& n) { n.learn_from(its->what); });
+  }
   void rest() {
     this->ask([](T& n) { n.rest(); });
   }

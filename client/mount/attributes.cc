@@ -14,13 +14,7 @@ using client::is;
 
 namespace {
 
-using Clock = Inode::Clock;
 constexpr std::size_t kLinkMax = 4095;  // of a symbolic link's text that the kernel takes
-
-Clock::time_point until(double seconds) {
-  return Clock::now() +
-         std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
-}
 
 Work tell(Tree& tree, Request& request, InodeRef inode, std::shared_ptr<OpenFile> file) {
   const NodeRef node = inode->node;
@@ -28,7 +22,7 @@ Work tell(Tree& tree, Request& request, InodeRef inode, std::shared_ptr<OpenFile
   if (file)
     is = co_await file->file.stat();
   else
-    is = co_await node->stat();
+    is = co_await of_inode(tree, [&] { return node->stat(); });
   // Without a name it is found by its open file alone.
   if (!file && !is && client::is(is.error(), ESTALE) && !inode->files.empty()) {
     const auto open = inode->files.front()->shared_from_this();
@@ -55,7 +49,7 @@ Work alter(Tree& tree, Request& request, InodeRef inode, Change change,
   if (file)
     changed = co_await file->file.change(change);
   else
-    changed = co_await node->change(change);
+    changed = co_await of_inode(tree, [&] { return node->change(change); });
   NINEP_CO_RETURN_IF_WRONG(changed);
   co_return co_await tell(tree, request, inode, file);
 }
@@ -73,18 +67,18 @@ void setattr(fuse_req_t request, fuse_ino_t number, struct stat* to, int which,
   if (which & FUSE_SET_ATTR_MTIME_NOW) change.mtime = now;
   start(request, number, alter, change, file_of(tree_of(request), info));
 }
-Work read_link(Tree&, Request& request, InodeRef inode) {
+Work read_link(Tree& tree, Request& request, InodeRef inode) {
   const NodeRef node = inode->node;
-  const auto target = co_await node->readlink();
+  const auto target = co_await of_inode(tree, [&] { return node->readlink(); });
   NINEP_CO_RETURN_IF_WRONG(target);
   if (target->size() > kLinkMax) co_return error(ENAMETOOLONG, "read a symbolic link");
   request.answer(fuse_reply_readlink, target->c_str());
   co_return Done();
 }
 void readlink(fuse_req_t request, fuse_ino_t number) { start(request, number, read_link); }
-Work tell_room(Tree&, Request& request, InodeRef inode) {
+Work tell_room(Tree& tree, Request& request, InodeRef inode) {
   const NodeRef node = inode->node;
-  const auto got = co_await node->statfs();
+  const auto got = co_await of_inode(tree, [&] { return node->statfs(); });
   NINEP_CO_RETURN_IF_WRONG(got);
   struct statvfs status{};
   status.f_bsize = status.f_frsize = got->bsize;
@@ -113,10 +107,10 @@ void reply_value(Request& request, Str value, std::size_t size) {
 }
 Work get_xattr(Tree& tree, Request& request, InodeRef inode, std::string name, std::size_t size) {
   const bool is_capability = name == "security.capability";
-  if (is_capability && Clock::now() < inode->no_capability_until)
+  if (is_capability && Inode::Clock::now() < inode->no_capability_until)
     co_return error(ENODATA, "read an attribute");
   const NodeRef node = inode->node;
-  const auto value = co_await with_room(tree, [&] { return node->xattr(name); });
+  const auto value = co_await of_inode(tree, [&] { return node->xattr(name); });
   if (is_capability && !value && (is(value.error(), ENODATA) || is(value.error(), EOPNOTSUPP)))
     inode->no_capability_until = until(tree.options.attribute_timeout);
   NINEP_CO_RETURN_IF_WRONG(value);
@@ -129,13 +123,21 @@ void getxattr(fuse_req_t request, fuse_ino_t number, const char* name, std::size
 void listxattr(fuse_req_t request, fuse_ino_t number, std::size_t size) {
   start(request, number, get_xattr, std::string(), size);
 }
+/// An access list changes the mode, of which the kernel knows nothing then.
+void forget_mode(const Tree& tree, Inode& inode, Str xattr) {
+  inode.list_until = {};
+  constexpr off_t kAttributesAlone = -1;
+  if (xattr == "system.posix_acl_access")
+    fuse_lowlevel_notify_inval_inode(tree.session, inode.number, kAttributesAlone, 0);
+}
 Work set_xattr(Tree& tree, Request& request, InodeRef inode, std::string name, std::string value,
                U32 flags) {
   const NodeRef node = inode->node;
   inode->no_capability_until = {};
-  const auto set = co_await with_room(tree, [&] { return node->set_xattr(name, value, flags); });
+  const auto set = co_await of_inode(tree, [&] { return node->set_xattr(name, value, flags); });
   inode->no_capability_until = {};
   NINEP_CO_RETURN_IF_WRONG(set);
+  forget_mode(tree, *inode, name);
   request.answer(fuse_reply_err, 0);
   co_return Done();
 }
@@ -146,8 +148,9 @@ void setxattr(fuse_req_t request, fuse_ino_t number, const char* name, const cha
 }
 Work remove_xattr(Tree& tree, Request& request, InodeRef inode, std::string name) {
   const NodeRef node = inode->node;
-  const auto removed = co_await with_room(tree, [&] { return node->remove_xattr(name); });
+  const auto removed = co_await of_inode(tree, [&] { return node->remove_xattr(name); });
   NINEP_CO_RETURN_IF_WRONG(removed);
+  forget_mode(tree, *inode, name);
   request.answer(fuse_reply_err, 0);
   co_return Done();
 }

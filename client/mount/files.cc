@@ -29,14 +29,16 @@ std::shared_ptr<OpenFile> opened(Tree& tree, File file, InodeRef inode, U32 flag
   const Qid& qid = file.qid();
   info.keep_cache = qid.version != 0 && inode->cached_version == qid.version;
   info.direct_io = tree.options.direct || (flags & lopen::kAppend) != 0;
-  inode->cached_version = qid.version;
   info.fh = tree.next_handle++;
-  return std::make_shared<OpenFile>(std::move(file), std::move(inode), flags);
+  const U32 version = qid.version;
+  const auto open = std::make_shared<OpenFile>(std::move(file), std::move(inode), flags);
+  if (!info.keep_cache) open->new_version = version;
+  return open;
 }
 Work open_it(Tree& tree, Request& request, InodeRef inode, fuse_file_info info) {
   const NodeRef node = inode->node;
   const U32 flags = flags_of(info.flags);
-  auto file = co_await with_room(tree, [&] { return node->open(flags); });
+  auto file = co_await of_inode(tree, [&] { return node->open(flags); });
   NINEP_CO_RETURN_IF_WRONG(file);
   const auto open = opened(tree, std::move(*file), inode, flags, info);
   // Before the answer, for then it may be used at once.
@@ -52,14 +54,15 @@ void open(fuse_req_t request, fuse_ino_t number, fuse_file_info* info) {
 /// say whether the caller may, and it looks again after ESTALE.
 Work create_it(Tree& tree, Request& request, InodeRef in, std::string name, U32 mode,
                fuse_file_info info) {
-  const auto group = co_await group_of_new(tree, request, in);
-  NINEP_CO_RETURN_IF_WRONG(group);
+  const auto gets = co_await heritage(tree, request, in, mode);
+  NINEP_CO_RETURN_IF_WRONG(gets);
+  mode = gets->mode;
   const NodeRef directory = in->node;
   const U32 flags = flags_of(info.flags);
   const bool is_exclusive = (info.flags & O_EXCL) != 0;
   const U32 exclusive = is_exclusive || tree.options.allow_other ? lopen::kExclusive : U32{0};
   auto file = co_await with_room(
-      tree, [&] { return directory->create(name, flags | exclusive, mode & 07777, *group); });
+      tree, [&] { return directory->create(name, flags | exclusive, mode & 07777, gets->gid); });
   if (!file && is(file.error(), EEXIST) && !is_exclusive) file.error().code = Errno{ESTALE};
   NINEP_CO_RETURN_IF_WRONG(file);
   if (exclusive != 0) {
@@ -73,6 +76,7 @@ Work create_it(Tree& tree, Request& request, InodeRef in, std::string name, U32 
   const auto entry = co_await entry_of(tree, std::move(*node));
   NINEP_CO_RETURN_IF_WRONG(entry);
   const InodeRef inode = tree.inodes.find(entry->ino);
+  file->learn_from(*inode->node);
   const auto open = opened(tree, std::move(*file), inode, flags, info);
   tree.files[info.fh] = open;
   if (request.answer(fuse_reply_create, &*entry, &info) == -ENOENT) {

@@ -54,10 +54,12 @@ void start_with(Interrupt interrupt, fuse_req_t request, const fuse_file_info* i
   Tree& tree = tree_of(request);
   const auto asked = std::make_shared<Request>(request, interrupt);
   const auto file = file_of(tree, info);
-  if (!file)
+  if (!file) {
     asked->answer(fuse_reply_err, EBADF);
-  else
-    tree.start(asked, work(tree, *asked, file, std::move(arguments)...));
+    return;
+  }
+  file->is_used();
+  tree.start(asked, work(tree, *asked, file, std::move(arguments)...));
 }
 
 /// The same, of an open directory.
@@ -89,6 +91,15 @@ std::invoke_result_t<Call&> with_room(Tree& tree, Call call) {
   co_return co_await call();
 }
 
+/// The same of what is done with a file that the kernel knows by its inode: ESTALE where it isn't
+/// to be found any more by the name that it had last. The kernel looks for it anew then.
+template <class Call>
+std::invoke_result_t<Call&> of_inode(Tree& tree, Call call) {
+  auto result = co_await with_room(tree, std::move(call));
+  if (!result && client::is(result.error(), ENOENT)) result.error().code = Errno{ESTALE};
+  co_return result;
+}
+
 // attributes.cc
 
 struct stat stat_of(const Attr& a, const Inode& inode);
@@ -102,9 +113,16 @@ void learn(const Tree& tree, Inode& inode, const client::Attributes& is);
 /// What the kernel is to know of a file that it asked for by name. With no attributes to be had it
 /// isn't known at all.
 asio::awaitable<client::Expected<fuse_entry_param>> entry_of(Tree& tree, client::Node node);
-/// Linux's rule, which is the client's to apply: a folder may hand its group on. That is looked at
-/// as often as the kernel looks at attributes.
-asio::awaitable<client::Expected<U32>> group_of_new(Tree& tree, Request& request, InodeRef in);
+/// What is made in a folder: its group, and its permissions.
+struct Heritage {
+  U32 gid;
+  U32 mode;
+};
+/// Linux's rules, which are the client's to apply: a folder may hand its group on, and an access
+/// list, where the caller's umask counts for nothing. That is looked at as often as the kernel
+/// looks at attributes. `mode`: that the caller wants.
+asio::awaitable<client::Expected<Heritage>> heritage(Tree& tree, Request& request, InodeRef in,
+                                                     U32 mode);
 /// What was made belongs to the mount's user at the server. It becomes the caller's, if the server
 /// lets us: nobody but root may, and not everywhere.
 asio::awaitable<Done> give(Tree& tree, Request& request, client::Node& made, U32 mode);

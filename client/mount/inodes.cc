@@ -20,17 +20,22 @@ Inodes::Inodes(client::Node root) {
 InodeRef Inodes::find(U64 number) {
   const auto at = by_number_.find(number);
   if (at == by_number_.end()) return nullptr;
-  used(*at->second);
-  return at->second;
+  const InodeRef inode = at->second;
+  used(*inode);
+  rest();
+  return inode;
 }
 
-InodeRef Inodes::looked_up(client::Node node, U32 type) {
+InodeRef Inodes::looked_up(client::Node node, const client::Attributes& is) {
+  const U32 type = is.attr.mode & S_IFMT;
   const U64 path = node.qid().path;
   InodeRef inode;
   if (const auto known = by_qid_.find(path); known != by_qid_.end()) {
     inode = by_number_.at(known->second);
-    // Of another kind: another file, which has the number of one that is gone.
-    if (inode->type != type) inode = nullptr;
+    // Another file may have the number of one that is gone.
+    const bool is_same =
+        inode->type == type && (inode->number == 1 || client::is_same_file(inode->identity, is));
+    if (!is_same) inode = nullptr;
   }
   if (inode) {
     if (inode->number != 1) inode->node = std::make_shared<client::Node>(std::move(node));
@@ -38,6 +43,7 @@ InodeRef Inodes::looked_up(client::Node node, U32 type) {
     inode = std::make_shared<Inode>();
     inode->number = next_++;
     inode->type = type;
+    inode->identity = is;
     inode->node = std::make_shared<client::Node>(std::move(node));
     by_qid_[path] = inode->number;
     by_number_[inode->number] = inode;

@@ -22,12 +22,16 @@ struct Inode {
   std::shared_ptr<client::Node> node;  // the last one that was looked up
   U32 type = 0;                        // S_IFMT
   U64 lookups = 0;                     // that the kernel has not forgotten
+  client::Attributes identity;         // by which it is told from others of its qid.path
   std::optional<U32> cached_version;   // qid.version of what the kernel's cache has
   std::list<OpenFile*> files;          // that are open
 
-  // Of a folder: whose group is that of what is made in it. Known until `group_until`.
+  // Of a folder: whose group is that of what is made in it, and whether that gets an access list.
+  // Known until then.
   std::optional<U32> group;
   Clock::time_point group_until{};
+  bool hands_list_on = false;
+  Clock::time_point list_until{};
   // The kernel asks for this attribute before each write.
   Clock::time_point no_capability_until{};
 
@@ -43,15 +47,21 @@ struct Inode {
 };
 using InodeRef = std::shared_ptr<Inode>;
 
+/// From now on for so long.
+inline Inode::Clock::time_point until(double seconds) {
+  return Inode::Clock::now() +
+         std::chrono::duration_cast<Inode::Clock::duration>(std::chrono::duration<double>(seconds));
+}
+
 class Inodes {
  public:
   explicit Inodes(client::Node root);
 
   /// Null: the kernel asks for what it has forgotten. What is found isn't the next that rests.
   InodeRef find(U64 number);
-  /// The file's inode, told to the kernel once more. What has one already (its qid.path and type
-  /// are known) keeps it, and is reached by the newer node from now on. `type`: S_IFMT.
-  InodeRef looked_up(client::Node node, U32 type);
+  /// The file's inode, told to the kernel once more. What has one already (it is the same file)
+  /// keeps it, and is reached by the newer node from now on.
+  InodeRef looked_up(client::Node node, const client::Attributes& is);
   void forget(U64 number, U64 lookups);
   std::size_t count() const { return by_number_.size(); }
 

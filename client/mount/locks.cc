@@ -92,8 +92,8 @@ void getlk(fuse_req_t request, fuse_ino_t, fuse_file_info* info, struct flock* w
   start_with(Interrupt::kWhenKilled, request, info, test_lock, lock_of(*wanted),
              U64{info->lock_owner});
 }
-Work lock_it(Tree& tree, Request& request, std::shared_ptr<OpenFile> open, Lock wanted, Owner owner,
-             bool waits) {
+asio::awaitable<Done> take(Tree& tree, std::shared_ptr<OpenFile> open, Lock wanted, Owner owner,
+                           bool waits) {
   const bool by_proc_id = tree.owners_by_proc_id;
   set_owner(wanted, owner, by_proc_id);
   auto locked = co_await open->file.lock(wanted, waits);
@@ -104,20 +104,35 @@ Work lock_it(Tree& tree, Request& request, std::shared_ptr<OpenFile> open, Lock 
   }
   NINEP_CO_RETURN_IF_WRONG(locked);
   if (!*locked) co_return error(EAGAIN, "lock");
-  request.answer(fuse_reply_err, 0);
   co_return Done();
+}
+void remember_owner(const std::shared_ptr<OpenFile>& open, U64 owner, U32 pid) {
+  auto& owners = open->inode->lock_owners;
+  std::erase_if(owners, [](const Inode::LockOwner& one) { return one.file.expired(); });
+  const bool is_known = std::ranges::any_of(owners, [&](const Inode::LockOwner& one) {
+    return one.owner == owner && one.file.lock() == open;
+  });
+  if (!is_known) owners.push_back({owner, pid, open});
 }
 Work lock_range(Tree& tree, Request& request, std::shared_ptr<OpenFile> open, Lock wanted,
                 U64 owner, bool waits) {
-  const InodeRef inode = open->inode;
-  const U32 pid = process_of(*inode, owner, wanted.proc_id);
-  const bool is_known = std::ranges::any_of(inode->lock_owners, [&](const auto& one) {
-    return one.owner == owner && one.file.lock() == open;
-  });
+  const U32 pid = process_of(*open->inode, owner, wanted.proc_id);
   // Known from the start, for it may be had before the answer is here.
-  if (!is_known) inode->lock_owners.push_back({owner, pid, open});
+  remember_owner(open, owner, pid);
   const Owner whose{owner, false, pid};
-  co_return co_await lock_it(tree, request, open, wanted, whose, waits);
+  const auto taken = co_await take(tree, open, wanted, whose, waits);
+  // Another thread may have closed the file meanwhile, and given up what there was then.
+  if (taken) remember_owner(open, owner, pid);
+  NINEP_CO_RETURN_IF_WRONG(taken);
+  request.answer(fuse_reply_err, 0);
+  co_return Done();
+}
+Work lock_whole(Tree& tree, Request& request, std::shared_ptr<OpenFile> open, Lock wanted,
+                Owner owner, bool waits) {
+  const auto taken = co_await take(tree, open, wanted, owner, waits);
+  NINEP_CO_RETURN_IF_WRONG(taken);
+  request.answer(fuse_reply_err, 0);
+  co_return Done();
 }
 Work unlock_range(Tree& tree, Request& request, std::shared_ptr<OpenFile> open, Lock range,
                   U64 owner) {
@@ -151,8 +166,8 @@ void flock(fuse_req_t request, fuse_ino_t, fuse_file_info* info, int how) {
   if (type == lock::kUnlock)
     start_with(Interrupt::kNever, request, info, unlock_whole, wanted, owner);
   else
-    start_with(waits ? Interrupt::kAlways : Interrupt::kWhenKilled, request, info, lock_it, wanted,
-               owner, waits);
+    start_with(waits ? Interrupt::kAlways : Interrupt::kWhenKilled, request, info, lock_whole,
+               wanted, owner, waits);
 }
 
 /// close(2) of any descriptor gives up the locks that its process has on the file.

@@ -125,6 +125,7 @@ Expected<void> Mount::mount(const std::string& directory) {
   session_ = fuse_session_new(&args, &kHandlers, sizeof kHandlers, &tree_);
   fuse_opt_free_args(&args);
   if (!session_) return error(EINVAL, "mount", "FUSE refuses the options " + options);
+  tree_.session = session_;
   errno = 0;
   if (fuse_session_mount(session_, directory.c_str()) != 0)
     return error(errno != 0 ? errno : EPERM, "mount on " + directory);

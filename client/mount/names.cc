@@ -55,14 +55,16 @@ Work tell_made(Tree& tree, Request& request, InodeRef in, std::string name, Qid 
   co_return Done();
 }
 Work make_node(Tree& tree, Request& request, InodeRef in, std::string name, U32 mode, U64 rdev) {
-  const auto group = co_await group_of_new(tree, request, in);
-  NINEP_CO_RETURN_IF_WRONG(group);
+  const auto gets = co_await heritage(tree, request, in, mode);
+  NINEP_CO_RETURN_IF_WRONG(gets);
+  mode = gets->mode;
   const NodeRef directory = in->node;
   Expected<Qid> made;
   if (S_ISDIR(mode))
-    made = co_await directory->mkdir(name, mode & 07777, *group);
+    made =
+        co_await with_room(tree, [&] { return directory->mkdir(name, mode & 07777, gets->gid); });
   else
-    made = co_await directory->mknod(name, mode, rdev, *group);
+    made = co_await with_room(tree, [&] { return directory->mknod(name, mode, rdev, gets->gid); });
   NINEP_CO_RETURN_IF_WRONG(made);
   co_return co_await tell_made(tree, request, in, name, *made, mode);
 }
@@ -73,10 +75,11 @@ void mkdir(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode)
   start(request, parent, make_node, std::string(name), U32{mode} | U32{S_IFDIR}, U64{0});
 }
 Work make_link(Tree& tree, Request& request, InodeRef in, std::string name, std::string target) {
-  const auto group = co_await group_of_new(tree, request, in);
-  NINEP_CO_RETURN_IF_WRONG(group);
+  const auto gets = co_await heritage(tree, request, in, 0);
+  NINEP_CO_RETURN_IF_WRONG(gets);
   const NodeRef directory = in->node;
-  const auto made = co_await directory->symlink(name, target, *group);
+  const auto made =
+      co_await with_room(tree, [&] { return directory->symlink(name, target, gets->gid); });
   NINEP_CO_RETURN_IF_WRONG(made);
   co_return co_await tell_made(tree, request, in, name, *made, 0);
 }
@@ -86,7 +89,7 @@ void symlink(fuse_req_t request, const char* target, fuse_ino_t parent, const ch
 Work name_again(Tree& tree, Request& request, InodeRef in, InodeRef file, std::string name) {
   const NodeRef directory = in->node;
   const NodeRef node = file->node;
-  const auto linked = co_await directory->link(name, *node);
+  const auto linked = co_await with_room(tree, [&] { return directory->link(name, *node); });
   NINEP_CO_RETURN_IF_WRONG(linked);
   co_return co_await look_up(tree, request, in, name);
 }
@@ -99,9 +102,10 @@ void link(fuse_req_t request, fuse_ino_t number, fuse_ino_t parent, const char* 
   start(request, parent, name_again, std::move(file), std::string(name));
 }
 
-Work remove(Tree&, Request& request, InodeRef in, std::string name, bool is_directory) {
+Work remove(Tree& tree, Request& request, InodeRef in, std::string name, bool is_directory) {
   const NodeRef directory = in->node;
-  const auto removed = co_await directory->remove(name, is_directory);
+  const auto removed =
+      co_await with_room(tree, [&] { return directory->remove(name, is_directory); });
   NINEP_CO_RETURN_IF_WRONG(removed);
   request.answer(fuse_reply_err, 0);
   co_return Done();
@@ -112,11 +116,12 @@ void unlink(fuse_req_t request, fuse_ino_t parent, const char* name) {
 void rmdir(fuse_req_t request, fuse_ino_t parent, const char* name) {
   start(request, parent, remove, std::string(name), true);
 }
-Work move(Tree&, Request& request, InodeRef from, InodeRef to, std::string name,
+Work move(Tree& tree, Request& request, InodeRef from, InodeRef to, std::string name,
           std::string to_name) {
   const NodeRef source = from->node;
   const NodeRef target = to->node;
-  const auto renamed = co_await source->rename(name, *target, to_name);
+  const auto renamed =
+      co_await with_room(tree, [&] { return source->rename(name, *target, to_name); });
   NINEP_CO_RETURN_IF_WRONG(renamed);
   request.answer(fuse_reply_err, 0);
   co_return Done();
@@ -138,7 +143,7 @@ asio::awaitable<Expected<fuse_entry_param>> entry_of(Tree& tree, Node node) {
   NINEP_CO_RETURN_IF_WRONG(is);
   auto checked = check(*is);
   NINEP_CO_RETURN_IF_WRONG(checked);
-  const InodeRef inode = tree.inodes.looked_up(std::move(node), is->attr.mode & S_IFMT);
+  const InodeRef inode = tree.inodes.looked_up(std::move(node), *is);
   learn(tree, *inode, *is);
   fuse_entry_param entry{};
   entry.ino = inode->number;
@@ -147,14 +152,22 @@ asio::awaitable<Expected<fuse_entry_param>> entry_of(Tree& tree, Node node) {
   co_return entry;
 }
 
-asio::awaitable<Expected<U32>> group_of_new(Tree& tree, Request& request, InodeRef in) {
+asio::awaitable<Expected<Heritage>> heritage(Tree& tree, Request& request, InodeRef in, U32 mode) {
   if (Clock::now() >= in->group_until) {
     const NodeRef node = in->node;
-    const auto is = co_await node->stat();
+    const auto is = co_await with_room(tree, [&] { return node->stat(); });
     NINEP_CO_RETURN_IF_WRONG(is);
     learn(tree, *in, *is);
   }
-  co_return in->group.value_or(request.gid());
+  if (mode != 0 && Clock::now() >= in->list_until) {
+    const NodeRef node = in->node;
+    const auto list =
+        co_await with_room(tree, [&] { return node->xattr("system.posix_acl_default"); });
+    in->hands_list_on = list && !list->empty();
+    in->list_until = until(tree.options.attribute_timeout);
+  }
+  if (!in->hands_list_on) mode &= ~request.umask();
+  co_return Heritage{in->group.value_or(request.gid()), mode};
 }
 
 asio::awaitable<Done> give(Tree& tree, Request& request, Node& made, U32 mode) {

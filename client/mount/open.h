@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "client/gate.h"
@@ -24,10 +25,17 @@ struct OpenFile : std::enable_shared_from_this<OpenFile> {
   asio::awaitable<client::Expected<client::File*>> for_writes(bool appends);
   asio::awaitable<void> close();
 
+  /// The kernel asks something of it: it has done by now what it was told when it was opened, and
+  /// has dropped what it had kept of other versions.
+  void is_used() {
+    if (new_version) inode->cached_version = std::exchange(new_version, std::nullopt);
+  }
+
   client::File file;
   const InodeRef inode;
-  const U32 flags;    // ninep::lopen
-  client::Gate turn;  // to append, or to open the other one: one after the other
+  const U32 flags;                 // ninep::lopen
+  std::optional<U32> new_version;  // qid.version, if the kernel was told to drop others
+  client::Gate turn;               // to append, or to open the other one: one after the other
 
  private:
   std::optional<client::File> other_;

@@ -20,6 +20,7 @@ Request::Request(fuse_req_t request, Interrupt interrupt)
       interrupt_(interrupt),
       uid_(fuse_req_ctx(request)->uid),
       gid_(fuse_req_ctx(request)->gid),
+      umask_(fuse_req_ctx(request)->umask),
       pid_(fuse_req_ctx(request)->pid) {}
 
 void Request::answer(const client::Error& wrong) { answer(fuse_reply_err, errno_of(wrong)); }

@@ -48,6 +48,7 @@ class Request : public std::enable_shared_from_this<Request> {
   // Who asks.
   U32 uid() const { return uid_; }
   U32 gid() const { return gid_; }
+  U32 umask() const { return umask_; }
 
   /// From now on it can be interrupted: `work` cancels what is done for it, while it isn't over.
   void can_be_interrupted(const asio::any_io_executor& executor, asio::cancellation_signal& work);
@@ -65,6 +66,7 @@ class Request : public std::enable_shared_from_this<Request> {
   const Interrupt interrupt_;
   const U32 uid_;
   const U32 gid_;
+  const U32 umask_;
   const int pid_;  // 0: of another pid namespace
   asio::cancellation_signal* work_ = nullptr;
   std::optional<asio::steady_timer> timer_;

@@ -11,7 +11,15 @@ std::size_t transfer_max_of(std::size_t payload_max) {
   return std::min<std::size_t>(kTransferMax, payload_max / kPage * kPage);
 }
 
-asio::awaitable<void> run(RequestRef request, Work work) {
+/// Files are found again when they are used. Those with locks are found now, before others take
+/// them.
+asio::awaitable<void> find_locked(std::shared_ptr<OpenFile> open) {
+  (void)co_await open->file.stat();
+}
+
+}  // namespace
+
+asio::awaitable<void> Tree::run(RequestRef request, Work work) {
   if (request->was_cancelled()) {
     request->answer(client::Error{Errno{ECANCELED}, "", ""});
     co_return;
@@ -26,14 +34,17 @@ asio::awaitable<void> run(RequestRef request, Work work) {
   }
   request->is_over();
   if (!done) request->answer(done.error());
+  const U64 now = attachment->connections();
+  if (now == std::exchange(connection, now)) co_return;
+  for (const auto& [handle, open] : files)
+    if (open->file.has_locks()) under_way.spawn(find_locked(open));
 }
 
-}  // namespace
-
 Tree::Tree(client::Node root, Options with)
-    : executor(root.attachment()->executor()),
+    : attachment(root.attachment()),
+      executor(attachment->executor()),
       options(std::move(with)),
-      transfer_max(transfer_max_of(root.attachment()->payload_max())),
+      transfer_max(transfer_max_of(attachment->payload_max())),
       inodes(std::move(root)),
       under_way(executor),
       waiting(executor) {}

@@ -36,6 +36,8 @@ struct Tree {
   /// Runs `work`, which answers `request`, unless it gives an error: then that is the answer.
   void start(RequestRef request, Work work);
 
+  const std::shared_ptr<client::Attachment> attachment;
+  fuse_session* session = nullptr;  // while it is mounted
   const asio::any_io_executor executor;
   const Options options;
   const std::size_t transfer_max;  // that the kernel is told
@@ -43,9 +45,13 @@ struct Tree {
   std::unordered_map<U64, std::shared_ptr<OpenFile>> files;  // by fuse_file_info.fh
   std::unordered_map<U64, std::shared_ptr<OpenDirectory>> directories;
   U64 next_handle = 1;
+  U64 connection = 1;              // on which the locks are
   bool owners_by_proc_id = false;  // of locks: the server doesn't take others (locks.cc)
   client::Group under_way;
   client::Group waiting;  // for what may take forever: locks
+
+ private:
+  asio::awaitable<void> run(RequestRef request, Work work);
 };
 
 }  // namespace ninep::mount

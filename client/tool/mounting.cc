@@ -29,7 +29,7 @@ const char* const kMountNotes = R"(OPTIONS
   cache=open         a file's data are kept, and looked after when it is opened and as often as its
                      attributes are (the default)
   cache=none         nothing is kept, and timeout=0: each call asks the server. Such files can't be
-                     mapped to be written by several (MAP_SHARED)
+                     mapped MAP_SHARED, not even to be read
   allow_other        other users of this host may use it; whoever isn't root needs user_allow_other in
                      /etc/fuse.conf
   dev, suid          device files and set-user-ID programs work; for root. And more of FUSE's:
@@ -41,13 +41,16 @@ WHO ONE IS
   write permission is no more than a guess.
   With allow_other this host checks the files' modes by its own users' numbers besides. What another
   user makes is his if the mount attaches as root and the server lets root give files away; otherwise
-  it belongs to whom the mount attaches as. Access control lists are kept, and obeyed by the server for
-  whom the mount attaches as; for other users this host goes by the modes alone.
+  it belongs to whom the mount attaches as. Access control lists are obeyed, by this
+  host's numbers too.
 
 WHAT IS DIFFERENT FROM A LOCAL DISK
   Other clients' changes are seen after `timeout`, or when a file is opened. flock(2) and fcntl(2) have
   the same locks: a program that takes both on one file is in its own way. No renameat2(2) flags, no
-  fallocate(2), no SEEK_HOLE. A file that is appended to (O_APPEND) can't be mapped MAP_SHARED.
+  fallocate(2), no SEEK_HOLE. A file that is appended to (O_APPEND) can't be mapped MAP_SHARED. Files
+  that say that they have 0 bytes are empty, as those of /proc that a server has: read them with
+  cache=none. A file that its owner may not write to, and has open for writing (as git makes its
+  objects), can't be written to after a restart of the server, unless the mount attaches as root.
   Where the server is gone, calls wait for it (--wait), and go on on a new connection; ^C and kill end
   whoever waits. Files that were removed while they are open are ESTALE then, and locks that somebody
   else got meanwhile are EIO.

@@ -101,6 +101,7 @@ constexpr bool kSame =
   X(Node, remove_xattr, (std::string()))                            \
   X(Node, close, ())                                                \
   X(Node, rest, ())                                                 \
+  X(Node, learn_from, (file))                                       \
   X(File, walk, (std::string()))                                    \
   X(File, iounit, ())                                               \
   X(File, read, (U64(), Room()))                                    \

@@ -2,6 +2,7 @@
 // Says what was wrong and exits 1; each WHAT is a function below.
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -187,6 +188,92 @@ static void fill(char** argument) {
   }
 }
 
+// Writes to a file at its server, and six at once open it and read: many times.
+static void open_at_once(char** argument) {
+  enum { kReaders = 6, kRounds = 60 };
+  const int other = open_it(argument[1], O_RDWR);
+  for (int round = 0; round < kRounds; round++) {
+    char text[9], byte;
+    int go[2];
+    snprintf(text, sizeof text, "%08d", round);
+    must(pipe(go));
+    for (int i = 0; i < kReaders; i++) {
+      const pid_t pid = fork();
+      must(pid);
+      if (pid != 0) continue;
+      char got[9] = "";
+      must(close(go[1]));
+      that(read(go[0], &byte, 1) == 0);
+      const int fd = open_it(argument[0], O_RDONLY);
+      that(pread(fd, got, 8, 0) == 8);
+      that(strcmp(got, text) == 0);
+      fflush(stdout);
+      _exit(0);
+    }
+    that(pwrite(other, text, 8, 0) == 8);
+    usleep(20000);  // for the host's clock, whose ticks the server's versions have
+    must(close(go[0]));
+    must(close(go[1]));
+    wait_for(kReaders);
+  }
+}
+
+struct late {
+  int fd;
+  struct flock range;
+};
+static void* take_late(void* late) {
+  const struct late* what = late;
+  must(fcntl(what->fd, F_SETLKW, &what->range));
+  return NULL;
+}
+// A thread waits for a lock, another one of its process closes the file: the lock comes all the
+// same, and can be given up.
+static void close_meanwhile(char** argument) {
+  struct late late = {open_it(argument[0], O_RDWR | O_CREAT),
+                      {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 10}};
+  int has_it[2], go[2];
+  char byte = 0;
+  must(pipe(has_it));
+  must(pipe(go));
+  const pid_t holder = fork();
+  must(holder);
+  if (holder == 0) {
+    must(close(go[1]));
+    must(fcntl(open_it(argument[0], O_RDWR), F_SETLK, &late.range));
+    that(write(has_it[1], &byte, 1) == 1);
+    that(read(go[0], &byte, 1) == 0);
+    _exit(0);
+  }
+  that(read(has_it[0], &byte, 1) == 1);
+  pthread_t waiting;
+  that(pthread_create(&waiting, NULL, take_late, &late) == 0);
+  usleep(300000);
+  must(close(open_it(argument[0], O_RDWR)));
+  must(close(go[1]));
+  wait_for(1);
+  that(pthread_join(waiting, NULL) == 0);
+  struct flock none = late.range;
+  none.l_type = F_UNLCK;
+  must(fcntl(late.fd, F_SETLK, &none));
+  const pid_t next = fork();
+  must(next);
+  if (next == 0) {
+    must(fcntl(open_it(argument[0], O_RDWR), F_SETLK, &late.range));
+    _exit(0);
+  }
+  wait_for(1);
+}
+
+// Makes a file, says so, and writes to it when it is told to.
+static void write_late(char** argument) {
+  const int fd = open_it(argument[0], O_WRONLY | O_CREAT | O_EXCL);
+  puts("made");
+  fflush(stdout);
+  getchar();
+  that(write(fd, "written", 7) == 7);
+}
+
 // Has a file open, says so, and writes to it until that is an error.
 static void write_on(char** argument) {
   const int fd = open_it(argument[0], O_WRONLY | O_CREAT);
@@ -234,7 +321,10 @@ int main(int argc, char** argv) {
              {"unlinked", unlinked, 1},
              {"fill", fill, 2},
              {"write_on", write_on, 1},
-             {"megabyte", megabyte, 1}};
+             {"megabyte", megabyte, 1},
+             {"open_at_once", open_at_once, 2},
+             {"close_meanwhile", close_meanwhile, 1},
+             {"write_late", write_late, 1}};
   for (size_t i = 0; argc > 1 && i < sizeof all / sizeof *all; i++)
     if (strcmp(argv[1], all[i].name) == 0 && argc == all[i].arguments + 2)
       return all[i].run(argv + 2), 0;

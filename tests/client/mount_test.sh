@@ -351,6 +351,25 @@ part_locks() {
         exec 8>&-
         until_so eval '"$helper" lock "$dir/at/b/$kind" $kind try </dev/null | grep -qx locked'
     done
+    check 'a file that is closed while a thread waits for its lock' "$helper" close_meanwhile "$dir/at/a/threads"
+    # Whoever has a lock can be killed, though the server is gone: with its connection it is gone too.
+    started locked "$helper" lock "$dir/at/a/kill" fcntl try
+    kill_server
+    kill -9 "$started_pid"
+    wait "$started_pid" 2>/dev/null
+    exec 8>&-
+    serve
+    # Locks are there on the next connection as soon as a mount has it, whatever it has it for.
+    for kind in fcntl flock; do
+        started locked "$helper" lock "$dir/at/a/idle" $kind try
+        kill_server
+        serve
+        stat "$dir/at/a/next" >/dev/null 2>&1
+        ls "$dir/at/a" >/dev/null
+        until_so fails eval '"$p" lock "unix:$dir/s:/idle" | grep -q free'
+        is "$kind, of a file that nobody used meanwhile" "$("$helper" lock "$dir/at/b/idle" $kind try </dev/null)" busy
+        finish "$kind, of a file that nobody used meanwhile"
+    done
     unmount b
     mount_pid=$(pgrep -f "mount -f unix:$dir/s:/ $dir/at/a\$")
     unmount a
@@ -369,6 +388,8 @@ part_cache() {
     echo 'two, by the host' >"$dir/export/file"
     is 'an edit of the host, at an open' "$(head -c 3 "$m/file")" two
     exec 7<&-
+    cp "$dir/export/file" "$dir/export/at-once"
+    check 'an edit of the host, at several opens at once' "$helper" open_at_once "$m/at-once" "$dir/export/at-once"
     before=$(read_by)
     cat "$m/large" >/dev/null
     [ $(($(read_by) - before)) -gt 3000000 ] || fail 'what is read is not seen'
@@ -447,6 +468,17 @@ part_restarts() {
         sleep "0.$((RANDOM % 4))"
         serve
     done
+    # A new file's first write, on the next connection.
+    started made "$helper" write_late "$m/late"
+    rest_server
+    echo >&8
+    until_so waits "$started_pid"
+    sleep 0.3
+    kill -9 "$server_pid"
+    kill_server
+    serve
+    finish 'a file that was just made'
+    is 'a file that was just made' "$(cat "$dir/export/late")" written
     touch "$dir/over"
     wait "$copying" || fail 'comparing'
     wait "$writing" || fail 'copying'
@@ -457,7 +489,7 @@ part_restarts() {
 
 # The server stays away: an error at the end of the wait, and the mount is of use when it is back.
 part_gone() {
-    local m=$dir/at/a
+    local m=$dir/at/a number
     serve
     echo text >"$dir/export/file"
     general=(--wait 2)
@@ -614,6 +646,9 @@ part_many() {
     seen=$(descriptors)
     echo "descriptors of the server: $before before, $seen with it all seen"
     awk '$1 == "VmRSS:" { print "resident: " $2 " KiB" }' "/proc/$mount_pid/status"
+    # Whatever is asked of many, the server has the descriptors for it.
+    is 'modes' "$(chmod 600 "$m"/tree/*/* 2>&1 | sort | uniq -c | head -3)" ''
+    is 'times' "$(touch -d 2001-01-01 "$m"/tree/*/* 2>&1 | sort | uniq -c | head -3)" ''
     echo 2 >/proc/sys/vm/drop_caches
     until_so eval '[ "$(descriptors)" -lt $((before + 200)) ]'
     check 'files that rested' cat "$m/tree/d10/n000001" "$m/folder/$last"
@@ -636,7 +671,7 @@ part_many() {
 
 # Files of several file systems, which have the same inode numbers.
 part_odd() {
-    local m=$dir/at/a
+    local m=$dir/at/a number
     mkdir "$dir/export"/{one,two,folder}
     serve
     mount -t tmpfs one "$dir/export/one"
@@ -654,6 +689,28 @@ part_odd() {
     check 'moved from one to the other' mv "$m/one/file" "$m/two/moved"
     is 'what is moved' "$(cat "$dir/export/two/moved")" 'in one'
     umount -l "$dir/export/one" "$dir/export/two"    # the server has files of theirs still
+    # A number comes again, and the kernel has the first file with it still. Not every file system
+    # gives one again at once.
+    for i in $(seq 20); do
+        echo AAAA >"$m/first$i"
+        number=$(stat -c %i "$m/first$i")
+        exec 7<"$m/first$i"
+        rm "$m/first$i"
+        kill_server
+        serve
+        echo BBBB >"$m/second"
+        [ "$(stat -c %i "$m/second")" != "$number" ] || break
+        rm "$m/second"
+        exec 7<&-
+    done
+    if [ -e "$m/second" ]; then
+        is 'a file of a number that came again' "$(cat "$m/second")" BBBB
+        is 'the file that had it' "$(cat <&7 2>&1 | grep -c 'Stale')" 1
+        exec 7<&-
+        rm "$m/second"
+    else
+        echo 'not shown: files of one number; no number came again'
+    fi
     # A name becomes another kind of file.
     for kind in 'touch' 'mkdir' 'ln -s x' 'mkfifo' 'touch'; do
         rm -rf "$dir/export/folder/name"
@@ -712,6 +769,13 @@ part_users() {
         '65534:2000 -rw-r--r-- 65534:2000 drwxr-sr-x '
     is 'others don'\''t write where they may not' "$("${nobody[@]}" sh -c "echo >'$m/file'" 2>&1 | grep -c 'Permission denied')" 1
     is 'nor remove' "$("${nobody[@]}" rm -f "$m/open" 2>&1 | grep -c 'Permission denied')" 1
+    # An access list says less than its mask, which is what a mode shows of it.
+    echo 'of some' >"$dir/export/listed"
+    chmod 600 "$dir/export/listed"
+    chown 0:2000 "$dir/export/listed"
+    setfacl -m u:65534:rw,g::--- "$dir/export/listed"
+    is 'by an access list' "$("${nobody[@]}" cat "$m/listed")" 'of some'
+    is 'not by the mask of one' "$(setpriv --reuid=1234 --regid=2000 --clear-groups cat "$m/listed" 2>&1 | grep -c 'Permission denied')" 1
     is 'nor give away' "$("${nobody[@]}" chown 0 "$m/folder/file" 2>&1 | grep -c 'not permitted')" 1
     # Two at once: one makes a file that the other may not have, while he opens it. They meet.
     for round in 1 2 3 4 5 6 7 8 9 10; do
@@ -730,6 +794,20 @@ part_users() {
     is 'files of root that another wrote to' \
         "$(find "$dir/export/folder" -name 'race*' -user 0 -exec grep -l nobody {} + | wc -l)" 0
     unmount b
+
+    # Access lists, and what they do to modes.
+    mounted c -o timeout=600
+    m=$dir/at/c
+    touch "$m/acl"
+    is 'before an access list' "$(stat -c %a "$m/acl")" 644
+    check 'an access list' setfacl -m u:1:rwx "$m/acl"
+    is 'with an access list' "$(stat -c %a "$m/acl")" 674
+    mkdir "$m/heritage"
+    check 'a list that is handed on' setfacl -d -m u::rwx,g::rwx,o::--- "$m/heritage"
+    (umask 022; touch "$m/heritage/file"; mkdir "$m/heritage/d"; mkdir "$m/plain"; touch "$m/plain/file")
+    is 'where a list is handed on' "$(stat -c %a "$dir/export/heritage/file" "$dir/export/heritage/d" | tr '\n' ' ')" '660 770 '
+    is 'where none is' "$(stat -c %a "$dir/export/plain/file" "$dir/export/plain" | tr '\n' ' ')" '644 755 '
+    unmount c
 }
 
 "part_$part"

@@ -218,6 +218,12 @@ mount_it() {
     [ "$(stat -c %a "$export/tree/newer/moved")" = 600 ] || not_so 'mount: chmod'
     # Open to be written to: nfs-ganesha takes no other exclusive locks.
     check 'mount: flock' sh -c 'exec 8<>"$0" 9<>"$0"; flock 8 && ! flock -n 9 && flock -u 8 && flock -n 9' "$mounted/f"
+    # diod knows files by their paths.
+    check 'mount: link' ln "$mounted/newer/moved" "$mounted/newer/link"
+    check 'mount: link, stat' stat "$mounted/newer/link"
+    check 'mount: link, rm' rm "$mounted/newer/link"
+    check 'mount: a file that had two names' cmp "$export/tree/newer/moved" "$mounted/newer/moved"
+    check 'mount: a file that had two names, chmod' chmod 600 "$mounted/newer/moved"
     check 'mount: rm' rm -r "$mounted/newer"
     [ ! -e "$export/tree/newer" ] || not_so 'mount: rm'
     check 'mount: unmount' fusermount3 -u "$mounted"

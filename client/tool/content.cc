@@ -91,15 +91,25 @@ Awaitable<Expected<void>> Content::once(const What& what, const Ready& ready, bo
     co_await blocks(what, transfer);
   if (transfer.wrong) done = std::unexpected(*transfer.wrong);
   const bool is_whole = done.has_value();
-  if (is_whole) done = co_await ready();
-  if (done) {
-    const auto finished = co_await (*sink)->finish(transfer.size, what.change, std::move(xattrs));
-    if (!finished)
+  std::optional<client::Error> lacks;
+  if (is_whole) {
+    auto finished = co_await (*sink)->finish(transfer.size, what.change, std::move(xattrs));
+    if (finished)
+      lacks = std::move(*finished);
+    else
       done = std::unexpected(finished.error());
-    else if (*finished)
-      progress_.wrong(**finished);
   }
-  if (!done && is_of_no_use(transfer, is_whole, done.error())) co_await (*sink)->discard();
+  bool is_needed = false;
+  if (done) {
+    const auto removed = co_await ready();
+    is_needed = !removed || *removed;
+    if (!removed) done = std::unexpected(removed.error());
+  }
+  if (done) done = co_await (*sink)->take_name();
+  // Where some of what was there has gone for it, it stays, under whatever name.
+  if (!done && !is_needed && is_of_no_use(transfer, is_whole, done.error()))
+    co_await (*sink)->discard();
+  if (done && lacks) progress_.wrong(*lacks);
   co_return done;
 }
 

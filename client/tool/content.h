@@ -26,7 +26,7 @@ class Content {
     const Attributes& is;     // in `from`
     const Change& change;     // what it gets of that
   };
-  using Ready = std::function<Awaitable<Expected<void>>()>;
+  using Ready = std::function<Awaitable<Expected<bool>>()>;
 
   Content(asio::any_io_executor executor, const Options& options, Progress& progress);
 

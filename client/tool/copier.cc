@@ -23,14 +23,16 @@ std::string joined(const std::string& path, const std::string& name) {
   return path.empty() ? name : path + "/" + name;
 }
 
-/// A side without nanoseconds has whole seconds: the older dialects, and some file systems.
+/// The older dialects have whole seconds, and so have some file systems, in all of their times.
+bool has_nanoseconds(const Attributes& is) {
+  return (is.attr.mtime_nsec | is.attr.ctime_nsec | is.attr.btime_nsec) != 0;
+}
 bool is_same(const Attributes& a, const Attributes& b) {
   const bool is_device = S_ISCHR(a.attr.mode) || S_ISBLK(a.attr.mode);
   if (is_device && a.attr.rdev != b.attr.rdev) return false;
   return (a.attr.mode & S_IFMT) == (b.attr.mode & S_IFMT) && a.attr.size == b.attr.size &&
          a.attr.mtime_sec == b.attr.mtime_sec &&
-         (a.attr.mtime_nsec == b.attr.mtime_nsec || a.attr.mtime_nsec == 0 ||
-          b.attr.mtime_nsec == 0);
+         (a.attr.mtime_nsec == b.attr.mtime_nsec || !has_nanoseconds(a) || !has_nanoseconds(b));
 }
 
 bool contains(const Xattrs& all, const Xattrs::value_type& one) {
@@ -66,25 +68,29 @@ Copier::Copier(asio::any_io_executor executor, const Options& options, Progress&
 Copier::~Copier() = default;
 
 Change Copier::change_of(const Attributes& is) const {
+  constexpr U32 kNobody = ~U32{0};  // to a system: that this is not changed
   Change change;
-  const bool keeps_set_id = options_.owner || is.is_directory();
-  change.mode = is.attr.mode & (keeps_set_id ? 07777 : 01777);
   change.atime = time_of(is.attr.atime_sec, is.attr.atime_nsec);
   change.mtime = time_of(is.attr.mtime_sec, is.attr.mtime_nsec);
-  if (options_.owner && is.has(getattr::kUid | getattr::kGid)) {
+  const bool has_owner = is.has(getattr::kUid) && is.has(getattr::kGid) && is.attr.uid != kNobody &&
+                         is.attr.gid != kNobody;
+  if (options_.owner && has_owner) {
     change.uid = is.attr.uid;
     change.gid = is.attr.gid;
   }
+  const bool keeps_set_id = change.uid || is.is_directory();
+  change.mode = is.attr.mode & (keeps_set_id ? 07777 : 01777);
   return change;
 }
 
 // ------------------------------------------------------------------ trees
 
 Awaitable<void> Copier::copy(Place& from, std::string name, Place& to, std::string to_name,
-                             std::string path) {
+                             bool takes_links) {
   const auto is = co_await from.stat(name);
   if (!is) co_return progress_.wrong(is.error());
-  Item item{&from, name, &to, to_name, path, static_cast<U8>(IFTODT(is->attr.mode)), true};
+  Item item{&from, name, &to, to_name, to_name, static_cast<U8>(IFTODT(is->attr.mode)), true};
+  item.takes_links = takes_links;
   if (item.type == DT_DIR && !options_.recursive)
     co_return progress_.wrong(
         client::Error{Errno{EISDIR}, "copy " + from.path_of(name), "say -r to copy it all"});
@@ -188,9 +194,9 @@ Awaitable<Expected<void>> Copier::any(Item& item, std::optional<Turn>* turn) {
     co_return co_await attributes(item, *is, *target);
   }
   if (options_.dry) {
-    const auto gone = co_await make_way(item);
-    if (gone) progress_.file_done(item.path);
-    co_return gone;
+    const auto way = co_await way_for(item, *is);
+    if (way) progress_.file_done(item.path);
+    co_return way;
   }
   Expected<void> copied;
   if (is->is_regular())
@@ -214,29 +220,56 @@ Awaitable<std::optional<Attributes>> Copier::there(Item& item, const Attributes&
   co_return std::nullopt;
 }
 
-Awaitable<Expected<void>> Copier::make_way(Item& item) {
-  if (item.in_the_way == DT_UNKNOWN) co_return Expected<void>();
+Awaitable<Expected<void>> Copier::way_for(Item& item, const Attributes& is) {
+  if (!item.to) co_return Expected<void>();
+  if (options_.remove) {
+    const auto removed = co_await make_way(item);
+    NINEP_CO_RETURN_IF_WRONG(removed);
+    co_return Expected<void>();
+  }
+  const auto there = co_await item.to->stat(item.to_name);
+  if (there && there->is_directory() != is.is_directory())
+    co_return error(is.is_directory() ? EEXIST : EISDIR,
+                    "copy to " + item.to->path_of(item.to_name));
+  co_return Expected<void>();
+}
+
+Awaitable<Expected<bool>> Copier::make_way(Item& item) {
+  if (item.in_the_way == DT_UNKNOWN) co_return false;
   const U8 type = std::exchange(item.in_the_way, U8{DT_UNKNOWN});
-  co_return co_await removal_.tree(*item.to, item.to_name, type);
+  const auto removed = co_await removal_.tree(*item.to, item.to_name, type);
+  NINEP_CO_RETURN_IF_WRONG(removed);
+  co_return true;
 }
 
 // Where the name is taken, it is made under another one first: what is there goes when what comes
 // is there.
-Awaitable<Expected<void>> Copier::put(Item& item, const Make& make) {
+Awaitable<Expected<void>> Copier::put(Item& item, const Make& make, bool is_directory) {
   auto made = co_await make(item.to_name);
   if (made || !client::is(made.error(), EEXIST)) co_return made;
   const std::string part = part_name(item.to_name, item.to_name, 0);
   made = co_await make(part);
   if (!made && client::is(made.error(), EEXIST)) {
-    const auto removed = co_await item.to->remove(part, false);
+    const auto removed = co_await removal_.tree(*item.to, part, DT_UNKNOWN);
     NINEP_CO_RETURN_IF_WRONG(removed);
     made = co_await make(part);
   }
   NINEP_CO_RETURN_IF_WRONG(made);
-  auto placed = co_await make_way(item);
-  if (placed) placed = co_await item.to->rename(part, item.to_name);
-  (void)co_await item.to->remove(part, false);  // it stays where both are one file
+  const auto way = co_await make_way(item);
+  Expected<void> placed;
+  if (way)
+    placed = co_await item.to->rename(part, item.to_name);
+  else
+    placed = std::unexpected(way.error());
+  (void)co_await item.to->remove(part, is_directory);  // it stays where both are one file
   co_return placed;
+}
+
+Awaitable<Expected<void>> Copier::make_directory(Place& in, std::string name) {
+  const auto made = co_await in.mkdir(name);
+  NINEP_CO_RETURN_IF_WRONG(made);
+  if (*made) co_return error(EEXIST, "mkdir " + in.path_of(name));
+  co_return Expected<void>();
 }
 
 Awaitable<bool> Copier::leads_to_the_same(const Item& item) {
@@ -294,7 +327,7 @@ Awaitable<Expected<void>> Copier::attributes(const Item& item, const Attributes&
   const bool is_theirs = all.uid && (*all.uid != there.attr.uid || *all.gid != there.attr.gid);
   bool has_another_mode = !is.is_symlink() && (is_theirs || *all.mode != (there.attr.mode & 07777));
   Difference differs;
-  if (options_.xattrs && is.is_regular()) {
+  if (options_.xattrs && !is.is_symlink()) {
     auto found = co_await difference(item);
     NINEP_CO_RETURN_IF_WRONG(found);
     differs = std::move(*found);
@@ -340,15 +373,25 @@ Awaitable<Expected<void>> Copier::directory(Item& item) {
   const auto is = co_await item.from->stat(item.name);
   NINEP_CO_RETURN_IF_WRONG(is);
   const auto target = co_await there(item, *is);
-  const auto gone = co_await make_way(item);
-  NINEP_CO_RETURN_IF_WRONG(gone);
   if (options_.dry) {
+    const auto way = co_await way_for(item, *is);
+    NINEP_CO_RETURN_IF_WRONG(way);
     if (!target) progress_.file_done(item.path + "/");
     Expected<std::unique_ptr<Place>> to;
     if (target) to = co_await item.to->enter(item.to_name);
     Place* const into = to ? to->get() : nullptr;
     co_await contents(**from, into, item.path);
     co_return Expected<void>();
+  }
+  if (item.in_the_way != DT_UNKNOWN) {
+    // What is there goes for what can be had.
+    auto first = co_await item.from->enter(item.name);
+    NINEP_CO_RETURN_IF_WRONG(first);
+    const auto listed = co_await (*first)->next();
+    NINEP_CO_RETURN_IF_WRONG(listed);
+    const auto make = [&](std::string name) { return make_directory(*item.to, std::move(name)); };
+    const auto placed = co_await put(item, make, true);
+    NINEP_CO_RETURN_IF_WRONG(placed);
   }
   const auto made = co_await item.to->mkdir(item.to_name);
   NINEP_CO_RETURN_IF_WRONG(made);
@@ -414,7 +457,7 @@ Awaitable<Expected<void>> Copier::regular(Item& item, const Attributes& is) {
   if (!co_await original->done.wait()) co_return error(ECANCELED, "copy " + item.path);
   if (!original->is_there) co_return co_await content(item, is);
   const auto link = [&](std::string name) { return item.to->link(name, original->path); };
-  const auto linked = co_await put(item, link);
+  const auto linked = co_await put(item, link, false);
   if (linked) {
     progress_.did(is.attr.size, false);
     co_return linked;
@@ -439,6 +482,12 @@ Awaitable<Expected<void>> Copier::other(Item& item, const Attributes& is) {
     co_return error(EINVAL, "copy " + item.path, "it is of no type");
   if ((type == S_IFCHR || type == S_IFBLK) && !options_.owner)
     co_return error(EPERM, "copy " + item.path, "devices are copied with --owner");
+  // Whoever says the same once more means what it is called, and not what it leads to: that may be
+  // anywhere, and the server chooses.
+  if (is.is_symlink() && !item.takes_links)
+    co_return error(ELOOP, "copy " + item.path,
+                    "it is a symbolic link: say a directory to put it in, or \"" + item.name +
+                        "/\" for the directory that it leads to");
   std::string target;
   if (is.is_symlink()) {
     auto got = co_await item.from->readlink(item.name);
@@ -449,8 +498,15 @@ Awaitable<Expected<void>> Copier::other(Item& item, const Attributes& is) {
     return is.is_symlink() ? item.to->symlink(name, target)
                            : item.to->mknod(name, type | (is.attr.mode & 0777), is.attr.rdev);
   };
-  const auto made = co_await put(item, make);
+  const auto made = co_await put(item, make, false);
   NINEP_CO_RETURN_IF_WRONG(made);
+  // The directory may have handed a list on, of which the mode would become the mask.
+  if (options_.xattrs && !is.is_symlink()) {
+    auto differs = co_await difference(item);
+    NINEP_CO_RETURN_IF_WRONG(differs);
+    const auto set = co_await make_alike(item, std::move(*differs));
+    NINEP_CO_RETURN_IF_WRONG(set);
+  }
   Change change = change_of(is);
   if (is.is_symlink()) change.mode.reset();
   const auto changed = co_await item.to->change(item.to_name, change);

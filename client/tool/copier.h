@@ -32,10 +32,10 @@ class Copier {
   Copier(asio::any_io_executor executor, const Options& options, Progress& progress);
   ~Copier();
 
-  /// `name` from one place to `to_name` in the other. `path`: where that is, from the place that
-  /// open_place() gave.
+  /// `name` from one place to `to_name` in the other, the one that open_place() gave.
+  /// `takes_links`: false: it is an error if `name` is a symbolic link.
   Awaitable<void> copy(Place& from, std::string name, Place& to, std::string to_name,
-                       std::string path);
+                       bool takes_links);
   /// What becomes of the directory itself that the other's contents are copied to.
   enum class Top {
     kStays,    // as it was
@@ -55,6 +55,7 @@ class Copier {
     std::string path;
     U8 type = 0;  // DT_*
     bool is_top = false;
+    bool takes_links = true;     // as what they are
     U8 in_the_way = DT_UNKNOWN;  // what is there, if it is of another kind and may be removed
   };
   /// Of a directory, what is being copied: a server may name it twice.
@@ -78,10 +79,14 @@ class Copier {
   Awaitable<Expected<void>> finish_directory(const Item& item, const Attributes& is, Top top);
   /// What is there already, if it is to be looked at, and is of the same kind.
   Awaitable<std::optional<Attributes>> there(Item& item, const Attributes& is);
-  /// What is of another kind goes: as late as may be, for what comes may not be to be had.
-  Awaitable<Expected<void>> make_way(Item& item);
+  /// Of a dry run: what would go, or would be in the way.
+  Awaitable<Expected<void>> way_for(Item& item, const Attributes& is);
+  /// What is of another kind goes: as late as may be, for what comes may not be to be had. Whether
+  /// there was something.
+  Awaitable<Expected<bool>> make_way(Item& item);
   /// What is no regular file gets its name.
-  Awaitable<Expected<void>> put(Item& item, const Make& make);
+  Awaitable<Expected<void>> put(Item& item, const Make& make, bool is_directory);
+  static Awaitable<Expected<void>> make_directory(Place& in, std::string name);
   Awaitable<bool> leads_to_the_same(const Item& link);
   /// Of a file with several names, whether the one that is there is one of the target's as well.
   bool has_its_links(const Item& item, const Attributes& is, const Attributes& there);
@@ -103,9 +108,9 @@ class Copier {
   Progress& progress_;
   client::Gate files_;
   client::Gate directories_;
-  Budget budget_;
-  Budget::Share kept_{budget_};    // for originals_
-  Directories sources_, targets_;  // the tops
+  Budget budget_, kept_budget_;
+  Budget::Share kept_{kept_budget_};  // for originals_
+  Directories sources_, targets_;     // the tops
   Content content_;
   Removal removal_;
   std::map<Identity, std::shared_ptr<Original>> originals_;  // what has several names

@@ -197,7 +197,9 @@ Awaitable<Expected<void>> copy_one(Tool& tool, Copier& copier, const Copy& what,
   }
   if ((*source)->identity() == (*target)->identity() && name == to_name)
     co_return error(EINVAL, "copy " + from.text(), "to itself");
-  co_await copier.copy(**source, name, **target, to_name, to_name);
+  // A server's link isn't what the target is called: the next copy would follow it.
+  const bool takes_links = into || !from.is_remote;
+  co_await copier.copy(**source, name, **target, to_name, takes_links);
   co_return Expected<void>();
 }
 

@@ -166,9 +166,12 @@ class LocalSink final : public Sink {
     NINEP_CO_RETURN_IF_WRONG(changed);
     // What could not be written may be known no sooner.
     if (::close(fd_.leak()) != 0) co_return failed("close", path_);
+    co_return lacks;
+  }
+  Awaitable<Expected<void>> take_name() override {
     if (::renameat(directory_, part_.c_str(), directory_, name_.c_str()) != 0)
       co_return failed("rename to", path_);
-    co_return lacks;
+    co_return Expected<void>();
   }
   Awaitable<void> discard() override {
     (void)::unlinkat(directory_, part_.c_str(), 0);

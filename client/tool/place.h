@@ -41,11 +41,13 @@ class Sink {
   /// Bytes that it has from an earlier attempt, all of them right.
   virtual U64 begins_at() const = 0;
   virtual Awaitable<Expected<void>> write(U64 offset, Bytes data) = 0;
-  /// It is whole: it gets its size (the end may be a hole), its attributes, and its name. `xattrs`:
-  /// of access control lists it has these alone, whatever the directory hands on; none: as it is.
-  /// What is given back is why it has not all of them.
+  /// It is whole: it gets its size (the end may be a hole) and its attributes. `xattrs`: of access
+  /// control lists it has these alone, whatever the directory hands on; none: as it is. What is
+  /// given back is why it has not all of them.
   virtual Awaitable<Expected<std::optional<client::Error>>> finish(
       U64 size, Change change, std::optional<Xattrs> xattrs) = 0;
+  /// And then its name.
+  virtual Awaitable<Expected<void>> take_name() = 0;
   /// What was written is of no use.
   virtual Awaitable<void> discard() = 0;
 };

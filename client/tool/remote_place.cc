@@ -99,9 +99,10 @@ class RemoteSink final : public Sink {
     // What could not be written may be known no sooner.
     const auto closed = co_await file_.close();
     NINEP_CO_RETURN_IF_WRONG(closed);
-    const auto renamed = co_await directory_.rename(part_, directory_, name_, &file_);
-    NINEP_CO_RETURN_IF_WRONG(renamed);
     co_return lacks;
+  }
+  Awaitable<Expected<void>> take_name() override {
+    return directory_.rename(part_, directory_, name_, &file_);
   }
   Awaitable<void> discard() override { (void)co_await directory_.remove(part_); }
 

@@ -1,30 +1,36 @@
 #include "client/tool/removal.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include <dirent.h>
 
 namespace ninep::tool {
 
 using client::error;
 
+// All are listed before one is removed: there are servers whose listing goes on by counting.
 Awaitable<void> Removal::others(Place& in, const std::set<std::string>& names) {
   constexpr std::size_t kNamesMax = 1 << 24;
-  Budget::Share level(budget_);
-  if (!level.take(Budget::kLevel)) co_return progress_.give_up(too_much(in));
+  Budget::Share share(budget_);
+  if (!share.take(Budget::kLevel)) co_return progress_.give_up(too_much(in));
+  std::vector<Found> others;
   for (std::size_t count = 0;;) {
-    const auto found = co_await in.next();
+    auto found = co_await in.next();
     if (!found) progress_.wrong(found.error());
-    if (!found || found->empty() || progress_.has_given_up()) co_return;
-    Budget::Share some(budget_);
+    if (!found || found->empty() || progress_.has_given_up()) break;
     count += found->size();
-    if (!some.take(size_as_set(*found)) || count > kNamesMax)
+    std::erase_if(*found, [&](const Found& one) { return names.contains(one.name); });
+    if (!share.take(size_as_set(*found)) || count > kNamesMax)
       co_return progress_.give_up(too_much(in));
-    for (const Found& one : *found) {
-      // What isn't whole goes on where it is when the copy is said again.
-      const bool is_kept = progress_.errors() != 0 && is_part_name(one.name);
-      if (is_kept || names.contains(one.name)) continue;
-      const auto removed = co_await tree(in, one.name, one.type);
-      if (!removed) progress_.wrong(removed.error());
-    }
+    std::ranges::move(*found, std::back_inserter(others));
+  }
+  for (const Found& one : others) {
+    if (progress_.has_given_up()) co_return;
+    // What isn't whole goes on where it is when the copy is said again.
+    if (progress_.errors() != 0 && is_part_name(one.name)) continue;
+    const auto removed = co_await tree(in, one.name, one.type);
+    if (!removed) progress_.wrong(removed.error());
   }
 }
 

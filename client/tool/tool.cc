@@ -107,7 +107,6 @@ Awaitable<Expected<Tool::Named>> Tool::named(const Target& target) {
 
 void Tool::wrong(const client::Error& error) {
   status_ = 1;
-  ++wrongs_;
   std::fprintf(stderr, "9p: %s\n", shown(error.text(), kErrorMax).c_str());
 }
 

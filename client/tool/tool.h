@@ -39,8 +39,6 @@ class Tool {
   /// What the program ends with: 1, when something was wrong.
   int status() const { return status_; }
   void fail(int status = 1) { status_ = status; }
-  /// How much was told to be wrong.
-  int wrongs() const { return wrongs_; }
 
   /// An object of its own on a line.
   void print(const nlohmann::json& object);
@@ -49,7 +47,6 @@ class Tool {
   std::list<client::Client> clients_;
   std::map<std::string, client::Client*> by_address_;
   int status_ = 0;
-  int wrongs_ = 0;
 };
 
 /// What a command does when it was chosen and its arguments are there.

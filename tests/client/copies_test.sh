@@ -360,6 +360,18 @@ wait $locking && not_so 'a lock that was lost until the end is nothing to tell o
 says free "$p" lock "$at:/c/d"
 says free "$p" lock "unix:$dir/ro:/c/d"
 
+# ---------------------------------------------------------------- what can't be removed keeps nothing else
+mkdir -p "$export/keep/big/a" "$export/keep/big/z"
+(cd "$export/keep/big" && seq -f 'removable-%g' 2000 | xargs touch a/x z/y)
+chown 65534 "$export/keep" "$export/keep/big" "$export/keep/big/z"
+chmod 755 "$export/keep/big/a"
+for again in 1 2; do
+    status 1 as_nobody "$p" --msize 4096 rm -r "unix:$dir/nobody:/keep/big"
+    is=$(cd "$export/keep" && find . | sort | tr '\n' ' ')
+    [ "$is" = '. ./big ./big/a ./big/a/x ' ] || not_so "rm -r, $again, leaves $(find "$export/keep" | wc -l): ${is:0:200}"
+    [ "$(wc -l <"$dir/said")" = 3 ] || not_so "rm -r tells not once of each: $(said)"
+done
+
 # ---------------------------------------------------------------- odds and ends
 check 'mkdir -p of the root' "$p" mkdir -p "$at:/"
 check 'mkdir -p of what is there' "$p" mkdir -p "$at:/c/f"

@@ -71,8 +71,9 @@ std::optional<U32> changed_mode(U32 mode, const std::string& how) {
 }
 
 Awaitable<void> chmod(Tool& tool, const Chmod& what) {
-  for (const std::string& text : what.files) {
-    auto node = co_await tool.node(remote_of(text));
+  const std::vector<Target> targets = remotes_of(what.files);
+  for (const Target& target : targets) {
+    auto node = co_await tool.node(target);
     if (!node) {
       tool.wrong(node.error());
       continue;
@@ -146,8 +147,9 @@ Awaitable<Expected<void>> touch_one(Tool& tool, const Target& target, const Touc
 }
 
 Awaitable<void> touch(Tool& tool, const Touch& what) {
-  for (const std::string& text : what.files) {
-    const auto done = co_await touch_one(tool, remote_of(text), what);
+  const std::vector<Target> targets = remotes_of(what.files);
+  for (const Target& target : targets) {
+    const auto done = co_await touch_one(tool, target, what);
     if (!done) tool.wrong(done.error());
   }
 }

@@ -71,8 +71,9 @@ Awaitable<Expected<void>> cat_one(Tool& tool, const Target& target) {
 }
 
 Awaitable<void> cat(Tool& tool, const std::vector<std::string>& files) {
-  for (const std::string& text : files) {
-    const auto done = co_await cat_one(tool, remote_of(text));
+  const std::vector<Target> targets = remotes_of(files);
+  for (const Target& target : targets) {
+    const auto done = co_await cat_one(tool, target);
     if (!done) tool.wrong(done.error());
   }
 }
@@ -234,14 +235,15 @@ Awaitable<void> copy(Tool& tool, const Copy& what) {
   options.jobs = tool.jobs;
   Copier copier(co_await asio::this_coro::executor, options, progress);
   const Target to = target_of(what.to);
+  std::vector<Target> sources;
+  for (const std::string& text : what.from) sources.push_back(target_of(text));
   const auto type = co_await type_of(tool, to);
   if (!type) co_return tool.wrong(type.error());
   const bool into = !what.is_sync && *type == DT_DIR;
   if (what.from.size() > 1 && !into)
     co_return tool.wrong(client::Error{Errno{ENOTDIR}, "copy to " + to.text(), ""});
   std::set<std::string> names;
-  for (const std::string& text : what.from) {
-    const Target from = target_of(text);
+  for (const Target& from : sources) {
     Expected<void> done;
     const std::string name = from.name();
     if (into && client::is_name(name) && !names.insert(name).second)

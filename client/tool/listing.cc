@@ -202,8 +202,8 @@ Awaitable<void> print(Tool& tool, const Line& line, bool is_long) {
 
 Awaitable<void> ls(Tool& tool, const Ls& what) {
   Budget budget;
-  for (const std::string& text : what.files) {
-    const Target target = remote_of(text);
+  const std::vector<Target> targets = remotes_of(what.files);
+  for (const Target& target : targets) {
     auto node = co_await tool.node(target, !what.itself && !what.is_long);
     if (!node) {
       tool.wrong(node.error());
@@ -296,8 +296,8 @@ Awaitable<void> draw(Tool& tool, Tree& tree) {
 // ------------------------------------------------------------------ stat, df
 
 Awaitable<void> stat(Tool& tool, const std::vector<std::string>& files) {
-  for (const std::string& text : files) {
-    const Target target = remote_of(text);
+  const std::vector<Target> targets = remotes_of(files);
+  for (const Target& target : targets) {
     auto node = co_await tool.node(target, false);
     if (!node) {
       tool.wrong(node.error());
@@ -331,9 +331,11 @@ Awaitable<void> stat(Tool& tool, const std::vector<std::string>& files) {
 }
 
 Awaitable<void> df(Tool& tool, const std::vector<std::string>& files) {
+  const std::vector<Target> targets = remotes_of(files);
   if (!tool.json) std::printf("%12s %12s %12s  %s\n", "size", "used", "free", "of");
-  for (const std::string& text : files) {
-    auto node = co_await tool.node(remote_of(text));
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const std::string& text = files[i];
+    auto node = co_await tool.node(targets[i]);
     if (!node) {
       tool.wrong(node.error());
       continue;

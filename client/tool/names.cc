@@ -57,8 +57,9 @@ Awaitable<Expected<void>> mkdir_one(Tool& tool, const Target& target, const Mkdi
 }
 
 Awaitable<void> mkdir(Tool& tool, const Mkdir& what) {
-  for (const std::string& text : what.directories) {
-    const auto made = co_await mkdir_one(tool, remote_of(text), what);
+  const std::vector<Target> targets = remotes_of(what.directories);
+  for (const Target& target : targets) {
+    const auto made = co_await mkdir_one(tool, target, what);
     if (!made) tool.wrong(made.error());
   }
 }
@@ -206,8 +207,9 @@ Awaitable<bool> Remover::remove(Node& in, Doomed what) {
 
 Awaitable<void> rm(Tool& tool, const Rm& what) {
   Remover remover(tool, co_await asio::this_coro::executor);
-  for (const std::string& text : what.files) {
-    const Target target = remote_of(text);
+  const std::vector<Target> targets = remotes_of(what.files);
+  for (const Target& target : targets) {
+    const std::string text = target.text();
     const auto is_no_error = [&](const client::Error& wrong) {
       return what.force && (is(wrong, ENOENT) || is(wrong, ENOTDIR));
     };

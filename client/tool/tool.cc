@@ -135,4 +135,10 @@ Target remote_of(const std::string& text) {
   return target;
 }
 
+std::vector<Target> remotes_of(const std::vector<std::string>& texts) {
+  std::vector<Target> targets;
+  for (const std::string& text : texts) targets.push_back(remote_of(text));
+  return targets;
+}
+
 }  // namespace ninep::tool

@@ -74,5 +74,7 @@ U32 mode_mask();
 Target target_of(const std::string& text);
 /// The same; the target has to be on a server.
 Target remote_of(const std::string& text);
+/// All of them, before something is done with the first.
+std::vector<Target> remotes_of(const std::vector<std::string>& texts);
 
 }  // namespace ninep::tool

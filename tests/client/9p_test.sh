@@ -76,6 +76,18 @@ check 'chmod' "$p" chmod u+x,go-rwx "$at:/x/f"
 [ "$(readlink "$dir/export/x/s")" = 'any where' ] || not_so "ln -s"
 check touch "$p" touch -t 1000000000.25 "$at:/x/new"
 [ "$(stat -c %.2Y "$dir/export/x/new")" = 1000000000.25 ] || not_so "touch -t"
+# A command line that is wrong at its end does nothing at its beginning.
+chmod 640 "$dir/export/x/f"
+for command in rm 'chmod 600' 'touch -t 5' cat ls stat df; do
+    # shellcheck disable=SC2086 # several words
+    status 2 "$p" $command "$at:/x/f" local
+    [ "$(wc -l <"$dir/said")" = 1 ] || not_so "$command has begun: $(said)"
+done
+[ "$(stat -c %a "$dir/export/x/f")" = 640 ] || not_so 'chmod has begun'
+[ "$(stat -c %Y "$dir/export/x/f")" != 5 ] || not_so 'touch has begun'
+status 2 "$p" mkdir "$at:/x/begun" local
+status 2 "$p" cp "$at:/x/f" tcp::::x "$at:/x/y"
+[ ! -e "$dir/export/x/begun" ] && [ ! -e "$dir/export/x/y/f" ] || not_so 'mkdir or cp has begun'
 says 'say -r' "$p" rm "$at:/x"
 check rm "$p" rm -r "$at:/x" "$at:/copy"
 [ ! -e "$dir/export/x" ] && [ ! -e "$dir/export/copy" ] || not_so "rm -r"

@@ -76,6 +76,16 @@ check 'chmod' "$p" chmod u+x,go-rwx "$at:/x/f"
 [ "$(readlink "$dir/export/x/s")" = 'any where' ] || not_so "ln -s"
 check touch "$p" touch -t 1000000000.25 "$at:/x/new"
 [ "$(stat -c %.2Y "$dir/export/x/new")" = 1000000000.25 ] || not_so "touch -t"
+for mode in 77777 10000 '' u+q u; do
+    status 2 "$p" chmod "$mode" "$at:/x/f"
+    [ "$(stat -c %a "$dir/export/x/f")" = 700 ] || not_so "chmod '$mode' makes $(stat -c %a "$dir/export/x/f")"
+done
+for mode in +w +x =rw =rwx u+w,+r a+w o=w =t 7777; do
+    chmod 640 "$dir/one" "$dir/export/x/f"
+    (umask 027 && chmod -- "$mode" "$dir/one" && "$p" chmod "$mode" "$at:/x/f") || not_so "chmod $mode"
+    [ "$(stat -c %a "$dir/export/x/f")" = "$(stat -c %a "$dir/one")" ] ||
+        not_so "chmod $mode makes $(stat -c %a "$dir/export/x/f"), not $(stat -c %a "$dir/one")"
+done
 # A command line that is wrong at its end does nothing at its beginning.
 chmod 640 "$dir/export/x/f"
 for command in rm 'chmod 600' 'touch -t 5' cat ls stat df; do

@@ -278,14 +278,19 @@ void add_data(CLI::App& app, Command& chosen) {
 )");
     c->callback([&chosen, files] { chosen = [files](Tool& tool) { return cat(tool, *files); }; });
   }
-  const auto add_copy = [&](const char* name, const char* help, bool is_get) {
+  const auto add_copy = [&](const char* name, const char* help) {
     auto what = std::make_shared<Copy>();
     CLI::App* const c = app.add_subcommand(name, help);
-    c->callback([&chosen, what, is_get] {
+    const bool is_get = Str(name) == "get";
+    const bool is_put = Str(name) == "put";
+    c->callback([&chosen, what, is_get, is_put] {
       const bool is_here = is_get && target_of(what->from.back()).is_remote;
       what->to = is_here ? "." : what->from.back();
       if (!is_here) what->from.pop_back();
       if (what->from.empty()) throw CLI::ValidationError(what->to, "is copied from nowhere");
+      // An address that was forgotten is no local file's name.
+      if (is_get) (void)remotes_of(what->from);
+      if (is_put) (void)remote_of(what->to);
       chosen = [what](Tool& tool) { return copy(tool, *what); };
     });
     c->add_flag(
@@ -302,24 +307,25 @@ void add_data(CLI::App& app, Command& chosen) {
         std::pair("put", "Copy local files to a server"),
         std::pair("get", "Copy files of a server to this host")}) {
     const bool is_get = Str(name) == "get";
-    const auto [c, what] = add_copy(name, help, is_get);
+    const bool is_put = Str(name) == "put";
+    const auto [c, what] = add_copy(name, help);
     c->add_option("FILE", what->from,
-                  is_get
-                      ? "FROM... [TO]: what to copy; a directory, or the new name; the directory "
-                        "one is in, if the last is not a local path"
-                      : "FROM... TO: what to copy; a directory, or the new name")
+                  is_get ? "FROM... [TO]: what to copy, of a server; a directory, or the new name; "
+                           "the directory one is in, if the last is not a local path"
+                  : is_put ? "FROM... TO: what to copy; a directory of a server, or the new name"
+                           : "FROM... TO: what to copy; a directory, or the new name")
         ->required()
         ->expected(is_get ? 1 : 2, 1 << 20)
         ->type_name(kEither);
-    c->footer(std::string(is_get               ? R"(EXAMPLES
+    c->footer(std::string(is_get   ? R"(EXAMPLES
   9p get tcp:fileserver:/etc/motd
   9p get -r tcp:fileserver:/home/me/photos tcp:fileserver:/home/me/music /media/disk
 )"
-                          : Str(name) == "put" ? R"(EXAMPLES
+                          : is_put ? R"(EXAMPLES
   9p put report.pdf tcp:fileserver:/inbox
   9p put -r --owner /home tcp:fileserver:/backup
 )"
-                                               : R"(EXAMPLES
+                                   : R"(EXAMPLES
   9p cp tcp:fileserver:/etc/motd motd.txt
   9p cp -r tcp:old:/srv/data tcp:new:/srv
 )") + kCopies);
@@ -328,7 +334,7 @@ void add_data(CLI::App& app, Command& chosen) {
                 "Leave what has the same size and time already");
   }
   {
-    const auto [c, what] = add_copy("sync", "Make one directory like another", false);
+    const auto [c, what] = add_copy("sync", "Make one directory like another");
     what->is_sync = what->options.recursive = what->options.update = true;
     c->add_option("DIRECTORY", what->from, "FROM TO: the one to copy, the one that becomes like it")
         ->required()

@@ -63,6 +63,13 @@ status 1 "$p" get "$at:/none" "$dir/x"
 status 2 "$p" get
 status 2 "$p" ls /etc
 status 1 "$p" --wait 0 ls unix:/nowhere
+says 'is a local path' "$p" put "$dir/one" "$dir/no-server"
+status 2 "$p" put "$dir/one" "$dir/no-server"
+status 2 "$p" get "$dir/one" "$dir/no-server"
+status 2 "$p" get "$at:/tree/f" "$dir/one" "$dir"
+[ ! -e "$dir/no-server" ] || not_so 'an address that was forgotten became a local file'
+check 'cp on this host' "$p" cp "$dir/one" "$dir/two"
+
 
 # ---------------------------------------------------------------- changes
 check mkdir "$p" mkdir -p "$at:/x/y/z"

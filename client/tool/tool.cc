@@ -122,6 +122,10 @@ U32 mode_mask() {
   return mask;
 }
 
+std::string not_negative(const std::string& number) {
+  return number.find('-') == std::string::npos ? "" : "a number that is not negative";
+}
+
 Target target_of(const std::string& text) {
   auto target = Target::parse(text);
   if (!target) throw CLI::ValidationError(text, target.error());

@@ -70,6 +70,9 @@ inline constexpr const char* kCommand = "COMMAND";       // a program, and its a
 /// Permissions that what the user makes doesn't get (umask(2)).
 U32 mode_mask();
 
+/// A check of options of 64 bits: CLI11 takes -1 for the largest number. What is wrong, or "".
+std::string not_negative(const std::string& number);
+
 /// What a target's text says, or the program ends with 2: for commands' arguments.
 Target target_of(const std::string& text);
 /// The same; the target has to be on a server.

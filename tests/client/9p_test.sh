@@ -93,6 +93,11 @@ for mode in +w +x =rw =rwx u+w,+r a+w o=w =t 7777; do
     [ "$(stat -c %a "$dir/export/x/f")" = "$(stat -c %a "$dir/one")" ] ||
         not_so "chmod $mode makes $(stat -c %a "$dir/export/x/f"), not $(stat -c %a "$dir/one")"
 done
+for option in --length --start; do
+    status 2 "$p" lock $option -1 "$at:/x/f"
+    status 2 "$p" lock $option=-1 "$at:/x/f"
+done
+status 2 "$p" bench --seed -1 "$at:/none"
 # A command line that is wrong at its end does nothing at its beginning.
 chmod 640 "$dir/export/x/f"
 for command in rm 'chmod 600' 'touch -t 5' cat ls stat df; do

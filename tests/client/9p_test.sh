@@ -70,6 +70,19 @@ status 2 "$p" get "$at:/tree/f" "$dir/one" "$dir"
 [ ! -e "$dir/no-server" ] || not_so 'an address that was forgotten became a local file'
 check 'cp on this host' "$p" cp "$dir/one" "$dir/two"
 
+# ---------------------------------------------------------------- all that the server says
+touch -d @1000000000.25 "$dir/export/times"
+mknod "$dir/export/null" c 1 3
+check 'stat' "$p" --json stat "$at:/times"
+for word in $(stat -c '"mtime":%.2Y "atime":%.2X "ctime":%Z. "blocks":%b, "rdev":0,' "$dir/export/times") '"blksize":'; do
+    grep -qF "$word" "$dir/said" || not_so "--json stat doesn't say $word: $(said)"
+done
+says '"rdev":259' "$p" --json stat "$at:/null"
+says 'device 1:3' "$p" stat "$at:/null"
+says "$(date -d @1000000000.25 '+%Y-%m-%d %H:%M:%S.%N %z')" "$p" stat "$at:/times"
+says ' blocks of 512 bytes' "$p" stat "$at:/times"
+says 'link -> f' "$p" stat "$at:/tree/link"
+rm "$dir/export/times" "$dir/export/null"
 
 # ---------------------------------------------------------------- changes
 check mkdir "$p" mkdir -p "$at:/x/y/z"

@@ -1,5 +1,6 @@
 // cat, get, put, cp, sync.
 #include <cstdio>
+#include <filesystem>
 #include <list>
 #include <set>
 #include <utility>
@@ -174,6 +175,25 @@ Awaitable<Expected<void>> copy_contents(Tool& tool, Copier& copier, const Copy& 
   co_return Expected<void>();
 }
 
+/// A source that says that it is a directory: what its links lead to.
+Awaitable<Expected<Target>> followed(Tool& tool, Target source) {
+  if (source.is_remote) {
+    const auto node = co_await tool.node(source);
+    NINEP_CO_RETURN_IF_WRONG(node);
+    source.path = node->path();
+    co_return source;
+  }
+  const auto type = co_await type_of(tool, source);
+  NINEP_CO_RETURN_IF_WRONG(type);
+  if (*type == DT_UNKNOWN) co_return error(ENOENT, "stat " + source.path);
+  const std::string itself = source.path.substr(0, source.path.find_last_not_of('/') + 1);
+  std::error_code wrong;
+  if (std::filesystem::is_symlink(itself, wrong))
+    source.path = std::filesystem::canonical(itself, wrong);
+  if (wrong) co_return error(wrong.value(), "stat " + source.path);
+  co_return source;
+}
+
 Awaitable<Expected<void>> copy_one(Tool& tool, Copier& copier, const Copy& what, const Target& from,
                                    const Target& to, bool into) {
   // The root, "." and ".." have no name to be copied by: what is in them is.
@@ -183,7 +203,13 @@ Awaitable<Expected<void>> copy_one(Tool& tool, Copier& copier, const Copy& what,
       co_return error(EISDIR, "copy " + from.text(), "say -r to copy it all");
     co_return co_await copy_contents(tool, copier, what, from, to);
   }
-  auto source = co_await open_place(tool, parent_of(from));
+  Expected<Target> real = from;
+  if (from.says_directory()) real = co_await followed(tool, from);
+  NINEP_CO_RETURN_IF_WRONG(real);
+  const std::string real_name = real->name();
+  if (!client::is_name(real_name))
+    co_return error(EINVAL, "copy " + from.text(), "it leads to a root, which has no name");
+  auto source = co_await open_place(tool, parent_of(*real));
   NINEP_CO_RETURN_IF_WRONG(source);
   const Target directory = into ? to : parent_of(to);
   auto target = co_await open_place(tool, directory);
@@ -192,13 +218,13 @@ Awaitable<Expected<void>> copy_one(Tool& tool, Copier& copier, const Copy& what,
   if (!client::is_name(to_name))
     co_return error(EINVAL, "copy to " + to.text(), "that is no file's name");
   if (!into && to.says_directory()) {
-    const auto is = co_await (*source)->stat(name);
-    NINEP_CO_RETURN_IF_WRONG(is);
-    if (!is->is_directory()) co_return error(ENOTDIR, "copy to " + to.text());
+    const auto status = co_await (*source)->stat(real_name);
+    NINEP_CO_RETURN_IF_WRONG(status);
+    if (!status->is_directory()) co_return error(ENOTDIR, "copy to " + to.text());
   }
-  if ((*source)->identity() == (*target)->identity() && name == to_name)
+  if ((*source)->identity() == (*target)->identity() && real_name == to_name)
     co_return error(EINVAL, "copy " + from.text(), "to itself");
-  co_await copier.copy(**source, name, **target, to_name, to_name);
+  co_await copier.copy(**source, real_name, **target, to_name, to_name);
   co_return Expected<void>();
 }
 
@@ -263,7 +289,8 @@ const char* const kCopies = R"(
 WHAT IS COPIED
   Data (holes stay holes), permissions, times, links of both kinds, extended attributes. A file has
   its name when it is whole: a copy that was interrupted goes on where it was when it is said again.
-  What such a one has left, .NAME.STAMP.9p-part, is not copied.
+  What such a one has left, .NAME.STAMP.9p-part, is not copied. A link is copied as a link; FROM
+  with "/" behind it is the directory that it leads to, under FROM's name.
 )";
 
 }  // namespace

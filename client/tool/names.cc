@@ -256,6 +256,7 @@ Awaitable<Expected<Tool::Named>> place_for(Tool& tool, const Target& to, const s
     Tool::Named in{std::move(*node), name};
     co_return Expected<Tool::Named>(std::move(in));
   }
+  if (!node && !is(node.error(), ENOENT)) co_return std::unexpected(node.error());
   if (to.says_directory() && !is_directory) co_return error(ENOTDIR, "find " + to.text());
   co_return co_await tool.named(to);
 }
@@ -270,6 +271,8 @@ Awaitable<void> mv(Tool& tool, const Two& what) {
   if (!source) co_return tool.wrong(source.error());
   auto file = co_await source->directory.walk(source->name);
   if (!file) co_return tool.wrong(file.error());
+  if (from.says_directory() && !file->is_directory())
+    co_return tool.wrong(client::Error{Errno{ENOTDIR}, "move " + what.from, ""});
   auto target = co_await place_for(tool, to, source->name, file->is_directory());
   if (!target) co_return tool.wrong(target.error());
   const auto renamed =

@@ -54,8 +54,15 @@ void Tool::disconnect() {
   clients_.clear();
 }
 
-// In one walk, where there is no link; name by name from the first one on.
 Awaitable<Expected<Node>> Tool::node(const Target& target, bool follow) {
+  auto node = co_await find(target, follow || target.says_directory());
+  if (node && target.says_directory() && !node->is_directory())
+    co_return error(ENOTDIR, "find " + target.text());
+  co_return node;
+}
+
+// In one walk, where there is no link; name by name from the first one on.
+Awaitable<Expected<Node>> Tool::find(const Target& target, bool follow) {
   const auto at = co_await client(target);
   NINEP_CO_RETURN_IF_WRONG(at);
   Node& root = (*at)->root();
@@ -82,7 +89,7 @@ Awaitable<Expected<Node>> Tool::node(const Target& target, bool follow) {
     const auto to = co_await node->readlink();
     NINEP_CO_RETURN_IF_WRONG(to);
     if (to->starts_with('/'))
-      co_return error(ENOENT, "find " + target.text(),
+      co_return error(EXDEV, "find " + target.text(),
                       joined(done) + " leads to " + *to + ", which is a path of the server's host");
     done.pop_back();
     const std::vector<std::string> more = split(*to);

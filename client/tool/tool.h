@@ -26,7 +26,8 @@ class Tool {
   /// Ends the connections, as soon as all that was asked for on them is answered.
   void disconnect();
   /// The file, by its path. Symbolic links before its last name are followed, within the tree; the
-  /// last one if `follow`.
+  /// last one if `follow`, and where the target says that it is a directory. ENOTDIR: it says so,
+  /// and is none; EXDEV: a link leads out of the tree.
   Awaitable<Expected<client::Node>> node(const Target& target, bool follow = true);
   /// The directory that a path's last name is in, and that name; EINVAL: the root has none.
   struct Named {
@@ -44,6 +45,8 @@ class Tool {
   void print(const nlohmann::json& object);
 
  private:
+  Awaitable<Expected<client::Node>> find(const Target& target, bool follow);
+
   std::list<client::Client> clients_;
   std::map<std::string, client::Client*> by_address_;
   int status_ = 0;

@@ -170,6 +170,8 @@ std::chrono::milliseconds Attachment::no_longer(std::chrono::milliseconds patien
 asio::awaitable<Expected<std::shared_ptr<Session>>> Attachment::agree(Clock::time_point end) {
   Session::Options wanted = options_.session;
   if (dialect_ != kNone) wanted.dialects = dialect_;
+  const Dialects all = wanted.dialects;
+  bool may_hang_up = has_more_;
   for (;;) {
     auto stream = co_await connect_(no_longer(options_.connect_patience, end));
     NINEP_CO_RETURN_IF_WRONG(stream);
@@ -180,8 +182,15 @@ asio::awaitable<Expected<std::shared_ptr<Session>>> Attachment::agree(Clock::tim
     const bool hung_up =
         wrong.fate == Fate::kUnknown && (is(wrong, ECONNRESET) || is(wrong, EPIPE));
     const Dialects older = without_newest(wanted.dialects);
-    if (!hung_up || !has_more_ || older == kNone) co_return session;
-    wanted.dialects = older;
+    if (hung_up && may_hang_up && older != kNone) {
+      wanted.dialects = older;
+    } else if (is(wrong, EPROTONOSUPPORT) && wanted.dialects != all && may_hang_up) {
+      // It knows none of the older ones: that it hung up had another reason.
+      wanted.dialects = all;
+      may_hang_up = false;
+    } else {
+      co_return session;
+    }
   }
 }
 

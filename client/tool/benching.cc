@@ -184,7 +184,9 @@ void add_bench(CLI::App& app, Command& chosen) {
       ->type_name("MIB")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
-  c->add_option("--seed", o.seed, "Of the random offsets and names")->capture_default_str();
+  c->add_option("--seed", o.seed, "Of the random offsets and names")
+      ->check(not_negative)
+      ->capture_default_str();
   c->add_option("--unlink", what->unlink,
                 "How files are removed: by Tunlinkat, by walk and Tremove, or by what there is")
       ->type_name("HOW")

@@ -27,7 +27,12 @@ bool is_octal(const std::string& mode) {
 
 /// "u+x,go-w", as chmod(1); none: it can't be understood.
 std::optional<U32> changed_mode(U32 mode, const std::string& how) {
-  if (is_octal(how)) return static_cast<U32>(std::stoul(how, nullptr, 8));
+  if (how.empty()) return std::nullopt;
+  if (is_octal(how)) {
+    const auto octal = static_cast<U32>(std::stoul(how, nullptr, 8));
+    return octal > 07777 ? std::nullopt : std::optional(octal);
+  }
+  const U32 left_by_umask = 07777 & ~mode_mask();
   const U32 any_x = mode & 0111;
   const bool is_directory = S_ISDIR(mode);
   mode &= 07777;
@@ -35,6 +40,7 @@ std::optional<U32> changed_mode(U32 mode, const std::string& how) {
     U32 who = 0;
     for (; at < how.size() && Str("ugoa").find(how[at]) != Str::npos; ++at)
       who |= how[at] == 'u' ? 04700 : how[at] == 'g' ? 02070 : how[at] == 'o' ? 01007 : 07777;
+    const U32 may = who == 0 ? left_by_umask : who;
     if (who == 0) who = 07777;
     if (at == how.size() || Str("+-=").find(how[at]) == Str::npos) return std::nullopt;
     const char sign = how[at++];
@@ -64,15 +70,16 @@ std::optional<U32> changed_mode(U32 mode, const std::string& how) {
       }
     }
     if (at < how.size() && ++at == how.size()) return std::nullopt;  // "u+x,"
-    what &= who;
+    what &= may;
     mode = sign == '+' ? mode | what : sign == '-' ? mode & ~what : (mode & ~who) | what;
   }
   return mode;
 }
 
 Awaitable<void> chmod(Tool& tool, const Chmod& what) {
-  for (const std::string& text : what.files) {
-    auto node = co_await tool.node(remote_of(text));
+  const std::vector<Target> targets = remotes_of(what.files);
+  for (const Target& target : targets) {
+    auto node = co_await tool.node(target);
     if (!node) {
       tool.wrong(node.error());
       continue;
@@ -86,10 +93,8 @@ Awaitable<void> chmod(Tool& tool, const Chmod& what) {
       }
       mode = status->attr.mode;
     }
-    const auto wanted = changed_mode(mode, what.mode);
-    if (!wanted) throw CLI::ValidationError(what.mode, "is no mode; as 0644 or u+x,go-w");
     Change change;
-    change.mode = *wanted;
+    change.mode = changed_mode(mode, what.mode);
     const auto changed = co_await node->change(change);
     if (!changed) tool.wrong(changed.error());
   }
@@ -146,8 +151,9 @@ Awaitable<Expected<void>> touch_one(Tool& tool, const Target& target, const Touc
 }
 
 Awaitable<void> touch(Tool& tool, const Touch& what) {
-  for (const std::string& text : what.files) {
-    const auto done = co_await touch_one(tool, remote_of(text), what);
+  const std::vector<Target> targets = remotes_of(what.files);
+  for (const Target& target : targets) {
+    const auto done = co_await touch_one(tool, target, what);
     if (!done) tool.wrong(done.error());
   }
 }
@@ -198,7 +204,11 @@ void add_changes(CLI::App& app, Command& chosen) {
   {
     auto what = std::make_shared<Chmod>();
     CLI::App* const c = app.add_subcommand("chmod", "Change permissions");
-    c->add_option("MODE", what->mode, "as 0644, or u+x,go-w")->required();
+    c->add_option("MODE", what->mode, "as 0644, or u+x,go-w; +w: as the umask lets it")
+        ->required()
+        ->check([](const std::string& mode) {
+          return changed_mode(0, mode) ? "" : "\"" + mode + "\" is no mode; as 0644 or u+x,go-w";
+        });
     c->add_option("FILE", what->files)->required()->type_name(kRemote);
     c->footer(R"(EXAMPLES
   9p chmod go-rwx tcp:fileserver:/home/me/diary

@@ -1,5 +1,6 @@
 // cat, get, put, cp, sync.
 #include <cstdio>
+#include <filesystem>
 #include <list>
 #include <set>
 #include <utility>
@@ -71,8 +72,9 @@ Awaitable<Expected<void>> cat_one(Tool& tool, const Target& target) {
 }
 
 Awaitable<void> cat(Tool& tool, const std::vector<std::string>& files) {
-  for (const std::string& text : files) {
-    const auto done = co_await cat_one(tool, remote_of(text));
+  const std::vector<Target> targets = remotes_of(files);
+  for (const Target& target : targets) {
+    const auto done = co_await cat_one(tool, target);
     if (!done) tool.wrong(done.error());
   }
 }
@@ -173,6 +175,25 @@ Awaitable<Expected<void>> copy_contents(Tool& tool, Copier& copier, const Copy& 
   co_return Expected<void>();
 }
 
+/// A source that says that it is a directory: what its links lead to.
+Awaitable<Expected<Target>> followed(Tool& tool, Target source) {
+  if (source.is_remote) {
+    const auto node = co_await tool.node(source);
+    NINEP_CO_RETURN_IF_WRONG(node);
+    source.path = node->path();
+    co_return source;
+  }
+  const auto type = co_await type_of(tool, source);
+  NINEP_CO_RETURN_IF_WRONG(type);
+  if (*type == DT_UNKNOWN) co_return error(ENOENT, "stat " + source.path);
+  const std::string itself = source.path.substr(0, source.path.find_last_not_of('/') + 1);
+  std::error_code wrong;
+  if (std::filesystem::is_symlink(itself, wrong))
+    source.path = std::filesystem::canonical(itself, wrong);
+  if (wrong) co_return error(wrong.value(), "stat " + source.path);
+  co_return source;
+}
+
 Awaitable<Expected<void>> copy_one(Tool& tool, Copier& copier, const Copy& what, const Target& from,
                                    const Target& to, bool into) {
   // The root, "." and ".." have no name to be copied by: what is in them is.
@@ -182,7 +203,13 @@ Awaitable<Expected<void>> copy_one(Tool& tool, Copier& copier, const Copy& what,
       co_return error(EISDIR, "copy " + from.text(), "say -r to copy it all");
     co_return co_await copy_contents(tool, copier, what, from, to);
   }
-  auto source = co_await open_place(tool, parent_of(from));
+  Expected<Target> real = from;
+  if (from.says_directory()) real = co_await followed(tool, from);
+  NINEP_CO_RETURN_IF_WRONG(real);
+  const std::string real_name = real->name();
+  if (!client::is_name(real_name))
+    co_return error(EINVAL, "copy " + from.text(), "it leads to a root, which has no name");
+  auto source = co_await open_place(tool, parent_of(*real));
   NINEP_CO_RETURN_IF_WRONG(source);
   const Target directory = into ? to : parent_of(to);
   auto target = co_await open_place(tool, directory);
@@ -191,15 +218,15 @@ Awaitable<Expected<void>> copy_one(Tool& tool, Copier& copier, const Copy& what,
   if (!client::is_name(to_name))
     co_return error(EINVAL, "copy to " + to.text(), "that is no file's name");
   if (!into && to.says_directory()) {
-    const auto is = co_await (*source)->stat(name);
-    NINEP_CO_RETURN_IF_WRONG(is);
-    if (!is->is_directory()) co_return error(ENOTDIR, "copy to " + to.text());
+    const auto status = co_await (*source)->stat(real_name);
+    NINEP_CO_RETURN_IF_WRONG(status);
+    if (!status->is_directory()) co_return error(ENOTDIR, "copy to " + to.text());
   }
-  if ((*source)->identity() == (*target)->identity() && name == to_name)
+  if ((*source)->identity() == (*target)->identity() && real_name == to_name)
     co_return error(EINVAL, "copy " + from.text(), "to itself");
   // A server's link isn't what the target is called: the next copy would follow it.
   const bool takes_links = into || !from.is_remote;
-  co_await copier.copy(**source, name, **target, to_name, takes_links);
+  co_await copier.copy(**source, real_name, **target, to_name, takes_links);
   co_return Expected<void>();
 }
 
@@ -236,14 +263,15 @@ Awaitable<void> copy(Tool& tool, const Copy& what) {
   options.jobs = tool.jobs;
   Copier copier(co_await asio::this_coro::executor, options, progress);
   const Target to = target_of(what.to);
+  std::vector<Target> sources;
+  for (const std::string& text : what.from) sources.push_back(target_of(text));
   const auto type = co_await type_of(tool, to);
   if (!type) co_return tool.wrong(type.error());
   const bool into = !what.is_sync && *type == DT_DIR;
   if (what.from.size() > 1 && !into)
     co_return tool.wrong(client::Error{Errno{ENOTDIR}, "copy to " + to.text(), ""});
   std::set<std::string> names;
-  for (const std::string& text : what.from) {
-    const Target from = target_of(text);
+  for (const Target& from : sources) {
     Expected<void> done;
     const std::string name = from.name();
     if (into && client::is_name(name) && !names.insert(name).second)
@@ -263,7 +291,8 @@ const char* const kCopies = R"(
 WHAT IS COPIED
   Data (holes stay holes), permissions, times, links of both kinds, extended attributes. A file has
   its name when it is whole: a copy that was interrupted goes on where it was when it is said again.
-  What such a one has left, .NAME.STAMP.9p-part, is not copied.
+  What such a one has left, .NAME.STAMP.9p-part, is not copied. A link is copied as a link; FROM
+  with "/" behind it is the directory that it leads to, under FROM's name.
 )";
 
 }  // namespace
@@ -278,14 +307,19 @@ void add_data(CLI::App& app, Command& chosen) {
 )");
     c->callback([&chosen, files] { chosen = [files](Tool& tool) { return cat(tool, *files); }; });
   }
-  const auto add_copy = [&](const char* name, const char* help, bool is_get) {
+  const auto add_copy = [&](const char* name, const char* help) {
     auto what = std::make_shared<Copy>();
     CLI::App* const c = app.add_subcommand(name, help);
-    c->callback([&chosen, what, is_get] {
+    const bool is_get = Str(name) == "get";
+    const bool is_put = Str(name) == "put";
+    c->callback([&chosen, what, is_get, is_put] {
       const bool is_here = is_get && target_of(what->from.back()).is_remote;
       what->to = is_here ? "." : what->from.back();
       if (!is_here) what->from.pop_back();
       if (what->from.empty()) throw CLI::ValidationError(what->to, "is copied from nowhere");
+      // An address that was forgotten is no local file's name.
+      if (is_get) (void)remotes_of(what->from);
+      if (is_put) (void)remote_of(what->to);
       chosen = [what](Tool& tool) { return copy(tool, *what); };
     });
     c->add_flag(
@@ -302,24 +336,25 @@ void add_data(CLI::App& app, Command& chosen) {
         std::pair("put", "Copy local files to a server"),
         std::pair("get", "Copy files of a server to this host")}) {
     const bool is_get = Str(name) == "get";
-    const auto [c, what] = add_copy(name, help, is_get);
+    const bool is_put = Str(name) == "put";
+    const auto [c, what] = add_copy(name, help);
     c->add_option("FILE", what->from,
-                  is_get
-                      ? "FROM... [TO]: what to copy; a directory, or the new name; the directory "
-                        "one is in, if the last is not a local path"
-                      : "FROM... TO: what to copy; a directory, or the new name")
+                  is_get ? "FROM... [TO]: what to copy, of a server; a directory, or the new name; "
+                           "the directory one is in, if the last is not a local path"
+                  : is_put ? "FROM... TO: what to copy; a directory of a server, or the new name"
+                           : "FROM... TO: what to copy; a directory, or the new name")
         ->required()
         ->expected(is_get ? 1 : 2, 1 << 20)
         ->type_name(kEither);
-    c->footer(std::string(is_get               ? R"(EXAMPLES
+    c->footer(std::string(is_get   ? R"(EXAMPLES
   9p get tcp:fileserver:/etc/motd
   9p get -r tcp:fileserver:/home/me/photos tcp:fileserver:/home/me/music /media/disk
 )"
-                          : Str(name) == "put" ? R"(EXAMPLES
+                          : is_put ? R"(EXAMPLES
   9p put report.pdf tcp:fileserver:/inbox
   9p put -r --owner /home tcp:fileserver:/backup
 )"
-                                               : R"(EXAMPLES
+                                   : R"(EXAMPLES
   9p cp tcp:fileserver:/etc/motd motd.txt
   9p cp -r tcp:old:/srv/data tcp:new:/srv
 )") + kCopies);
@@ -328,7 +363,7 @@ void add_data(CLI::App& app, Command& chosen) {
                 "Leave what has the same size and time already");
   }
   {
-    const auto [c, what] = add_copy("sync", "Make one directory like another", false);
+    const auto [c, what] = add_copy("sync", "Make one directory like another");
     what->is_sync = what->options.recursive = what->options.update = true;
     c->add_option("DIRECTORY", what->from, "FROM TO: the one to copy, the one that becomes like it")
         ->required()

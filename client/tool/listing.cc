@@ -67,22 +67,37 @@ std::string mode_text(U32 mode) {
   return text;
 }
 
-std::string time_of(U64 sec) {
+std::string time_text(U64 sec, const char* format) {
   const auto seconds = static_cast<time_t>(sec);
   std::tm local{};
   std::array<char, 40> text{};
   ::localtime_r(&seconds, &local);
-  std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M", &local);
+  std::strftime(text.data(), text.size(), format, &local);
   return text.data();
+}
+
+/// One of a file's times.
+struct Moment {
+  const char* name;
+  const char* text;  // for people
+  U64 sec, nsec;
+};
+
+/// Those that the server has told.
+std::vector<Moment> moments(const Attributes& is) {
+  const Attr& a = is.attr;
+  std::vector<Moment> all;
+  if (is.has(getattr::kAtime)) all.push_back({"atime", "read", a.atime_sec, a.atime_nsec});
+  if (is.has(getattr::kMtime)) all.push_back({"mtime", "written", a.mtime_sec, a.mtime_nsec});
+  if (is.has(getattr::kCtime)) all.push_back({"ctime", "changed", a.ctime_sec, a.ctime_nsec});
+  if (is.has(getattr::kBtime)) all.push_back({"btime", "born", a.btime_sec, a.btime_nsec});
+  return all;
 }
 
 json object(const Line& line) {
   json o{{"name", line.name}};
   if (!line.is) return o;
   const Attr& a = line.is->attr;
-  const auto time = [](U64 sec, U64 nsec) {
-    return static_cast<double>(static_cast<std::int64_t>(sec)) + static_cast<double>(nsec) / 1e9;
-  };
   o["mode"] = a.mode;
   o["type"] = S_ISDIR(a.mode)   ? "directory"
               : S_ISLNK(a.mode) ? "link"
@@ -93,7 +108,18 @@ json object(const Line& line) {
   if (line.is->has(getattr::kUid)) o["uid"] = a.uid;
   if (line.is->has(getattr::kGid)) o["gid"] = a.gid;
   if (!line.is->user.empty()) o["user"] = line.is->user;
-  o["mtime"] = time(a.mtime_sec, a.mtime_nsec);
+  if (!line.is->group.empty()) o["group"] = line.is->group;
+  if (!line.is->last_user.empty()) o["last_user"] = line.is->last_user;
+  for (const Moment& at : moments(*line.is))
+    o[at.name] =
+        static_cast<double>(static_cast<std::int64_t>(at.sec)) + static_cast<double>(at.nsec) / 1e9;
+  if (line.is->has(getattr::kRdev)) o["rdev"] = a.rdev;
+  if (line.is->has(getattr::kBlocks)) {
+    o["blocks"] = a.blocks;
+    o["blksize"] = a.blksize;  // no bit says whether it is there
+  }
+  if (line.is->has(getattr::kGen)) o["gen"] = a.gen;
+  if (line.is->has(getattr::kDataVersion)) o["data_version"] = a.data_version;
   o["qid"] = {{"type", a.qid.type}, {"version", a.qid.version}, {"path", a.qid.path}};
   if (!line.target.empty()) o["target"] = line.target;
   return o;
@@ -112,10 +138,21 @@ std::string long_text(const Line& line) {
                 mode_text(line.is->attr.mode).c_str(),
                 static_cast<unsigned long long>(line.is->attr.nlink), owner(*line.is).c_str(),
                 static_cast<unsigned long long>(line.is->attr.size),
-                time_of(line.is->attr.mtime_sec).c_str());
+                time_text(line.is->attr.mtime_sec, "%Y-%m-%d %H:%M").c_str());
   std::string text = head.data() + shown(line.name);
   if (!line.target.empty()) text += " -> " + shown(line.target);
   return text;
+}
+
+/// All that the server says of a file.
+Awaitable<Expected<void>> fill(Line& line, Node& node) {
+  auto is = co_await node.stat();
+  NINEP_CO_RETURN_IF_WRONG(is);
+  line.is = kept(std::move(*is));
+  if (!line.is->is_symlink()) co_return Expected<void>();
+  auto target = co_await node.readlink();
+  if (target) line.target = std::move(*target);
+  co_return Expected<void>();
 }
 
 // One file's attributes, told if they can't be had. An error: they can be had of none here.
@@ -126,15 +163,8 @@ Awaitable<Expected<void>> look(Tool& tool, Node& directory, Line& line) {
     tool.wrong(node.error());
     co_return Expected<void>();
   }
-  auto is = co_await node->stat();
-  if (!is) {
-    tool.wrong(is.error());
-    co_return Expected<void>();
-  }
-  line.is = kept(std::move(*is));
-  if (!line.is->is_symlink()) co_return Expected<void>();
-  auto target = co_await node->readlink();
-  if (target) line.target = std::move(*target);
+  const auto filled = co_await fill(line, *node);
+  if (!filled) tool.wrong(filled.error());
   co_return Expected<void>();
 }
 
@@ -202,8 +232,8 @@ Awaitable<void> print(Tool& tool, const Line& line, bool is_long) {
 
 Awaitable<void> ls(Tool& tool, const Ls& what) {
   Budget budget;
-  for (const std::string& text : what.files) {
-    const Target target = remote_of(text);
+  const std::vector<Target> targets = remotes_of(what.files);
+  for (const Target& target : targets) {
     auto node = co_await tool.node(target, !what.itself && !what.is_long);
     if (!node) {
       tool.wrong(node.error());
@@ -211,15 +241,10 @@ Awaitable<void> ls(Tool& tool, const Ls& what) {
     }
     if (!node->is_directory() || what.itself) {
       Line line{target.name().empty() ? "/" : target.name(), {}, ""};
-      auto is = co_await node->stat();
-      if (!is) {
-        tool.wrong(is.error());
+      const auto filled = co_await fill(line, *node);
+      if (!filled) {
+        tool.wrong(filled.error());
         continue;
-      }
-      line.is = kept(std::move(*is));
-      if (line.is->is_symlink()) {
-        auto to = co_await node->readlink();
-        if (to) line.target = std::move(*to);
       }
       co_await print(tool, line, what.is_long);
       continue;
@@ -295,45 +320,62 @@ Awaitable<void> draw(Tool& tool, Tree& tree) {
 
 // ------------------------------------------------------------------ stat, df
 
+/// All of it, in lines.
+std::string all_text(const Line& line) {
+  const Attributes& is = *line.is;
+  const Attr& a = is.attr;
+  std::string text = shown(line.name);
+  if (!line.target.empty()) text += " -> " + shown(line.target);
+  std::array<char, 256> more;
+  const auto add = [&](const char* format, auto... values) {
+    std::snprintf(more.data(), more.size(), format, values...);
+    text += more.data();
+  };
+  const auto number = [](U64 n) { return static_cast<unsigned long long>(n); };
+  add("\n  %s  %04o  %llu bytes  %llu links  owner %s", mode_text(a.mode).c_str(), a.mode & 07777,
+      number(a.size), number(a.nlink), owner(is).c_str());
+  add("\n  qid %02x.%u.%llu", a.qid.type, a.qid.version, number(a.qid.path));
+  if (is.has(getattr::kGen)) add("  generation %llu", number(a.gen));
+  if (is.has(getattr::kDataVersion)) add("  data version %llu", number(a.data_version));
+  if (is.has(getattr::kBlocks))
+    add("\n  %llu blocks of 512 bytes  best read by %llu", number(a.blocks), number(a.blksize));
+  const bool is_device = S_ISCHR(a.mode) || S_ISBLK(a.mode);
+  if (is_device && is.has(getattr::kRdev)) add("\n  device %u:%u", major(a.rdev), minor(a.rdev));
+  if (!is.last_user.empty()) text += "\n  last written by " + shown(is.last_user);
+  for (const Moment& at : moments(is))
+    add("\n  %-8s %s.%09llu %s", at.text, time_text(at.sec, "%Y-%m-%d %H:%M:%S").c_str(),
+        number(at.nsec), time_text(at.sec, "%z").c_str());
+  return text;
+}
+
 Awaitable<void> stat(Tool& tool, const std::vector<std::string>& files) {
-  for (const std::string& text : files) {
-    const Target target = remote_of(text);
+  const std::vector<Target> targets = remotes_of(files);
+  for (const Target& target : targets) {
     auto node = co_await tool.node(target, false);
     if (!node) {
       tool.wrong(node.error());
       continue;
     }
     Line line{target.text(), {}, ""};
-    auto is = co_await node->stat();
-    if (!is) {
-      tool.wrong(is.error());
+    const auto filled = co_await fill(line, *node);
+    if (!filled) {
+      tool.wrong(filled.error());
       continue;
     }
-    line.is = kept(std::move(*is));
     if (tool.json) {
       tool.print(object(line));
       continue;
     }
-    const Attr& a = line.is->attr;
-    std::printf("%s\n  %s  %04o  %llu bytes  %llu links  owner %s\n  qid %02x.%u.%llu\n",
-                shown(line.name).c_str(), mode_text(a.mode).c_str(), a.mode & 07777,
-                static_cast<unsigned long long>(a.size), static_cast<unsigned long long>(a.nlink),
-                owner(*line.is).c_str(), a.qid.type, a.qid.version,
-                static_cast<unsigned long long>(a.qid.path));
-    const std::pair<const char*, std::pair<U64, U64>> times[] = {
-        {"read", {a.atime_sec, getattr::kAtime}},
-        {"written", {a.mtime_sec, getattr::kMtime}},
-        {"changed", {a.ctime_sec, getattr::kCtime}},
-        {"born", {a.btime_sec, getattr::kBtime}}};
-    for (const auto& [name, time] : times)
-      if (line.is->has(time.second)) std::printf("  %-8s %s\n", name, time_of(time.first).c_str());
+    std::puts(all_text(line).c_str());
   }
 }
 
 Awaitable<void> df(Tool& tool, const std::vector<std::string>& files) {
+  const std::vector<Target> targets = remotes_of(files);
   if (!tool.json) std::printf("%12s %12s %12s  %s\n", "size", "used", "free", "of");
-  for (const std::string& text : files) {
-    auto node = co_await tool.node(remote_of(text));
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const std::string& text = files[i];
+    auto node = co_await tool.node(targets[i]);
     if (!node) {
       tool.wrong(node.error());
       continue;

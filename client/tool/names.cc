@@ -1,4 +1,6 @@
 // mkdir, rm, mv, ln.
+#include <set>
+
 #include <asio/this_coro.hpp>
 #include <dirent.h>
 
@@ -55,8 +57,9 @@ Awaitable<Expected<void>> mkdir_one(Tool& tool, const Target& target, const Mkdi
 }
 
 Awaitable<void> mkdir(Tool& tool, const Mkdir& what) {
-  for (const std::string& text : what.directories) {
-    const auto made = co_await mkdir_one(tool, remote_of(text), what);
+  const std::vector<Target> targets = remotes_of(what.directories);
+  for (const Target& target : targets) {
+    const auto made = co_await mkdir_one(tool, target, what);
     if (!made) tool.wrong(made.error());
   }
 }
@@ -82,19 +85,32 @@ class Remover {
   Remover(Tool& tool, const asio::any_io_executor& executor)
       : tool_(tool), executor_(executor), places_(executor, tool.jobs) {}
 
-  Awaitable<void> remove(Node& in, Doomed what);
+  /// Whether it is gone. Otherwise that was told.
+  Awaitable<bool> remove(Node& in, Doomed what);
 
  private:
+  /// What becomes of a directory's content.
+  struct Content {
+    explicit Content(Budget& budget) : share(budget) {}
+    std::set<std::string> left;  // they would not be removed
+    Budget::Share share;         // for their names
+    std::size_t removed = 0;
+  };
   Awaitable<void> remove_all(Node& directory);
-  Awaitable<void> remove_some(Node& directory, std::vector<Doomed> some);
-  Awaitable<void> remove_elsewhere(Node& in, Doomed what) {
-    co_await remove(in, std::move(what));
+  Awaitable<void> remove_some(Node& directory, std::vector<Doomed> some, Content& of);
+  Awaitable<void> remove_one(Node& directory, Doomed what, Content& of);
+  Awaitable<void> remove_elsewhere(Node& directory, Doomed what, Content& of) {
+    co_await remove_one(directory, std::move(what), of);
     places_.leave();
   }
   /// A tree that has no end isn't removed to its end.
   void give_up(const client::Error& error) {
     given_up_ = true;
     tool_.wrong(error);
+  }
+  static client::Error too_much(Node& directory) {
+    return {Errno{EOVERFLOW}, "remove what is in " + directory.path(),
+            "more than there is memory for"};
   }
 
   Tool& tool_;
@@ -104,74 +120,96 @@ class Remover {
   bool given_up_ = false;
 };
 
+// What is read while it is emptied may be read in part: it is read until nothing more goes.
 Awaitable<void> Remover::remove_all(Node& directory) {
   constexpr std::size_t kNamesMax = 1 << 24;
+  Content content(budget_);
   std::string last;
-  for (std::size_t count = 0; !given_up_;) {
-    // What is read while it is emptied would be read in part: each round begins anew.
+  std::size_t count = 0;
+  do {
+    content.removed = 0;
     auto opened = co_await directory.open_directory();
     if (!opened) co_return tool_.wrong(opened.error());
-    auto entries = co_await opened->next();
-    if (!entries) co_return tool_.wrong(entries.error());
-    if (entries->empty()) co_return;
-    count += entries->size();
-    if (entries->back().name == last || count > kNamesMax)
-      co_return tool_.wrong(client::Error{Errno{EIO}, "remove what is in " + directory.path(),
-                                          "the server lists what it has removed"});
-    last = entries->back().name;
-    Budget::Share share(budget_);
-    std::size_t size = Budget::kLevel;
-    std::vector<Doomed> some;
-    for (client::Entry& entry : *entries) {
-      size += sizeof(Doomed) + entry.name.size();
-      some.push_back({std::move(entry.name), entry.type});
+    while (!given_up_) {
+      auto entries = co_await opened->next();
+      if (!entries) co_return tool_.wrong(entries.error());
+      if (entries->empty()) break;
+      count += entries->size();
+      const std::string& back = entries->back().name;
+      if ((back == last && !content.left.contains(back)) || count > kNamesMax)
+        co_return tool_.wrong(client::Error{Errno{EIO}, "remove what is in " + directory.path(),
+                                            "the server lists what it has removed"});
+      last = back;
+      Budget::Share share(budget_);
+      std::size_t size = Budget::kLevel;
+      std::vector<Doomed> some;
+      for (client::Entry& entry : *entries) {
+        if (content.left.contains(entry.name)) continue;
+        size += sizeof(Doomed) + entry.name.size();
+        some.push_back({std::move(entry.name), entry.type});
+      }
+      entries->clear();
+      entries->shrink_to_fit();
+      if (!share.take(size)) co_return give_up(too_much(directory));
+      co_await remove_some(directory, std::move(some), content);
     }
-    entries->clear();
-    entries->shrink_to_fit();
-    if (!share.take(size))
-      co_return give_up(client::Error{Errno{EOVERFLOW}, "remove what is in " + directory.path(),
-                                      "more than there is memory for"});
-    const int wrong_before = tool_.wrongs();
-    co_await remove_some(directory, std::move(some));
-    if (tool_.wrongs() != wrong_before) co_return;  // they would come again
-  }
+  } while (content.removed != 0 && !given_up_);
 }
 
-Awaitable<void> Remover::remove_some(Node& directory, std::vector<Doomed> some) {
+Awaitable<void> Remover::remove_some(Node& directory, std::vector<Doomed> some, Content& of) {
   client::Group group(executor_);
   for (Doomed& one : some) {
     if (given_up_) break;
     if (places_.try_enter())
-      group.spawn(remove_elsewhere(directory, std::move(one)));
+      group.spawn(remove_elsewhere(directory, std::move(one), of));
     else
-      co_await remove(directory, std::move(one));
+      co_await remove_one(directory, std::move(one), of);
   }
   co_await group.all_done();
 }
 
-Awaitable<void> Remover::remove(Node& in, Doomed what) {
+Awaitable<void> Remover::remove_one(Node& directory, Doomed what, Content& of) {
+  constexpr std::size_t kOfSet = 80;  // bytes of a name in it, the name apart
+  const bool is_gone = co_await remove(directory, what);
+  if (is_gone) {
+    ++of.removed;
+  } else if (!given_up_) {
+    if (!of.share.take(kOfSet + what.name.size())) give_up(too_much(directory));
+    of.left.insert(std::move(what.name));
+  }
+}
+
+Awaitable<bool> Remover::remove(Node& in, Doomed what) {
+  const auto told = [this](const client::Error& error) {
+    tool_.wrong(error);
+    return false;
+  };
   if (what.type == DT_DIR || what.type == DT_UNKNOWN) {
     auto node = co_await in.walk(what.name);
-    if (!node && is(node.error(), ENAMETOOLONG)) co_return give_up(node.error());
-    if (!node) co_return tool_.wrong(node.error());
+    if (!node && is(node.error(), ENAMETOOLONG)) {
+      give_up(node.error());
+      co_return false;
+    }
+    if (!node) co_return told(node.error());
     what.type = node->is_directory() ? DT_DIR : DT_REG;
     if (what.type == DT_DIR) co_await remove_all(*node);
-    if (given_up_) co_return;
+    if (given_up_) co_return false;
   }
   const auto removed = co_await in.remove(what.name, what.type == DT_DIR);
-  if (removed || is(removed.error(), ENOENT)) co_return;
+  if (removed || is(removed.error(), ENOENT)) co_return true;
   // Lost with its connection, and gone: that is what was asked for.
   if (is(removed.error(), EIO)) {
     const auto node = co_await in.walk(what.name);
-    if (!node && is(node.error(), ENOENT)) co_return;
+    if (!node && is(node.error(), ENOENT)) co_return true;
   }
-  tool_.wrong(removed.error());
+  co_return told(removed.error());
 }
 
 Awaitable<void> rm(Tool& tool, const Rm& what) {
   Remover remover(tool, co_await asio::this_coro::executor);
-  for (const std::string& text : what.files) {
-    const Target target = remote_of(text);
+  const std::vector<Target> targets = remotes_of(what.files);
+  for (const Target& target : targets) {
+    const std::string text = target.text();
     const auto is_no_error = [&](const client::Error& wrong) {
       return what.force && (is(wrong, ENOENT) || is(wrong, ENOTDIR));
     };
@@ -218,6 +256,7 @@ Awaitable<Expected<Tool::Named>> place_for(Tool& tool, const Target& to, const s
     Tool::Named in{std::move(*node), name};
     co_return Expected<Tool::Named>(std::move(in));
   }
+  if (!node && !is(node.error(), ENOENT)) co_return std::unexpected(node.error());
   if (to.says_directory() && !is_directory) co_return error(ENOTDIR, "find " + to.text());
   co_return co_await tool.named(to);
 }
@@ -232,6 +271,8 @@ Awaitable<void> mv(Tool& tool, const Two& what) {
   if (!source) co_return tool.wrong(source.error());
   auto file = co_await source->directory.walk(source->name);
   if (!file) co_return tool.wrong(file.error());
+  if (from.says_directory() && !file->is_directory())
+    co_return tool.wrong(client::Error{Errno{ENOTDIR}, "move " + what.from, ""});
   auto target = co_await place_for(tool, to, source->name, file->is_directory());
   if (!target) co_return tool.wrong(target.error());
   const auto renamed =

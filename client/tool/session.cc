@@ -244,8 +244,12 @@ EXIT STATUS
 )");
     c->add_flag("-s,--shared", what->shared, "A read lock");
     c->add_flag("-n,--no-wait", what->no_wait, "An error if somebody else has it");
-    c->add_option("--start", what->start, "First byte that is locked")->capture_default_str();
-    c->add_option("--length", what->length, "Bytes; 0: to the end")->capture_default_str();
+    c->add_option("--start", what->start, "First byte that is locked")
+        ->check(not_negative)
+        ->capture_default_str();
+    c->add_option("--length", what->length, "Bytes; 0: to the end")
+        ->check(not_negative)
+        ->capture_default_str();
     c->callback([&chosen, what] {
       chosen = [what](Tool& tool) { return told<LockAnd>(tool, *what, lock); };
     });

@@ -54,8 +54,15 @@ void Tool::disconnect() {
   clients_.clear();
 }
 
-// In one walk, where there is no link; name by name from the first one on.
 Awaitable<Expected<Node>> Tool::node(const Target& target, bool follow) {
+  auto node = co_await find(target, follow || target.says_directory());
+  if (node && target.says_directory() && !node->is_directory())
+    co_return error(ENOTDIR, "find " + target.text());
+  co_return node;
+}
+
+// In one walk, where there is no link; name by name from the first one on.
+Awaitable<Expected<Node>> Tool::find(const Target& target, bool follow) {
   const auto at = co_await client(target);
   NINEP_CO_RETURN_IF_WRONG(at);
   Node& root = (*at)->root();
@@ -82,7 +89,7 @@ Awaitable<Expected<Node>> Tool::node(const Target& target, bool follow) {
     const auto to = co_await node->readlink();
     NINEP_CO_RETURN_IF_WRONG(to);
     if (to->starts_with('/'))
-      co_return error(ENOENT, "find " + target.text(),
+      co_return error(EXDEV, "find " + target.text(),
                       joined(done) + " leads to " + *to + ", which is a path of the server's host");
     done.pop_back();
     const std::vector<std::string> more = split(*to);
@@ -107,7 +114,6 @@ Awaitable<Expected<Tool::Named>> Tool::named(const Target& target) {
 
 void Tool::wrong(const client::Error& error) {
   status_ = 1;
-  ++wrongs_;
   std::fprintf(stderr, "9p: %s\n", shown(error.text(), kErrorMax).c_str());
 }
 
@@ -123,6 +129,10 @@ U32 mode_mask() {
   return mask;
 }
 
+std::string not_negative(const std::string& number) {
+  return number.find('-') == std::string::npos ? "" : "a number that is not negative";
+}
+
 Target target_of(const std::string& text) {
   auto target = Target::parse(text);
   if (!target) throw CLI::ValidationError(text, target.error());
@@ -134,6 +144,12 @@ Target remote_of(const std::string& text) {
   if (!target.is_remote)
     throw CLI::ValidationError(text, "is a local path; a server's file is ADDRESS:/PATH");
   return target;
+}
+
+std::vector<Target> remotes_of(const std::vector<std::string>& texts) {
+  std::vector<Target> targets;
+  for (const std::string& text : texts) targets.push_back(remote_of(text));
+  return targets;
 }
 
 }  // namespace ninep::tool

@@ -26,7 +26,8 @@ class Tool {
   /// Ends the connections, as soon as all that was asked for on them is answered.
   void disconnect();
   /// The file, by its path. Symbolic links before its last name are followed, within the tree; the
-  /// last one if `follow`.
+  /// last one if `follow`, and where the target says that it is a directory. ENOTDIR: it says so,
+  /// and is none; EXDEV: a link leads out of the tree.
   Awaitable<Expected<client::Node>> node(const Target& target, bool follow = true);
   /// The directory that a path's last name is in, and that name; EINVAL: the root has none.
   struct Named {
@@ -39,17 +40,16 @@ class Tool {
   /// What the program ends with: 1, when something was wrong.
   int status() const { return status_; }
   void fail(int status = 1) { status_ = status; }
-  /// How much was told to be wrong.
-  int wrongs() const { return wrongs_; }
 
   /// An object of its own on a line.
   void print(const nlohmann::json& object);
 
  private:
+  Awaitable<Expected<client::Node>> find(const Target& target, bool follow);
+
   std::list<client::Client> clients_;
   std::map<std::string, client::Client*> by_address_;
   int status_ = 0;
-  int wrongs_ = 0;
 };
 
 /// What a command does when it was chosen and its arguments are there.
@@ -73,9 +73,14 @@ inline constexpr const char* kCommand = "COMMAND";       // a program, and its a
 /// Permissions that what the user makes doesn't get (umask(2)).
 U32 mode_mask();
 
+/// A check of options of 64 bits: CLI11 takes -1 for the largest number. What is wrong, or "".
+std::string not_negative(const std::string& number);
+
 /// What a target's text says, or the program ends with 2: for commands' arguments.
 Target target_of(const std::string& text);
 /// The same; the target has to be on a server.
 Target remote_of(const std::string& text);
+/// All of them, before something is done with the first.
+std::vector<Target> remotes_of(const std::vector<std::string>& texts);
 
 }  // namespace ninep::tool

@@ -63,6 +63,26 @@ status 1 "$p" get "$at:/none" "$dir/x"
 status 2 "$p" get
 status 2 "$p" ls /etc
 status 1 "$p" --wait 0 ls unix:/nowhere
+says 'is a local path' "$p" put "$dir/one" "$dir/no-server"
+status 2 "$p" put "$dir/one" "$dir/no-server"
+status 2 "$p" get "$dir/one" "$dir/no-server"
+status 2 "$p" get "$at:/tree/f" "$dir/one" "$dir"
+[ ! -e "$dir/no-server" ] || not_so 'an address that was forgotten became a local file'
+check 'cp on this host' "$p" cp "$dir/one" "$dir/two"
+
+# ---------------------------------------------------------------- all that the server says
+touch -d @1000000000.25 "$dir/export/times"
+mknod "$dir/export/null" c 1 3
+check 'stat' "$p" --json stat "$at:/times"
+for word in $(stat -c '"mtime":%.2Y "atime":%.2X "ctime":%Z. "blocks":%b, "rdev":0,' "$dir/export/times") '"blksize":'; do
+    grep -qF "$word" "$dir/said" || not_so "--json stat doesn't say $word: $(said)"
+done
+says '"rdev":259' "$p" --json stat "$at:/null"
+says 'device 1:3' "$p" stat "$at:/null"
+says "$(date -d @1000000000.25 '+%Y-%m-%d %H:%M:%S.%N %z')" "$p" stat "$at:/times"
+says ' blocks of 512 bytes' "$p" stat "$at:/times"
+says 'link -> f' "$p" stat "$at:/tree/link"
+rm "$dir/export/times" "$dir/export/null"
 
 # ---------------------------------------------------------------- changes
 check mkdir "$p" mkdir -p "$at:/x/y/z"
@@ -76,6 +96,33 @@ check 'chmod' "$p" chmod u+x,go-rwx "$at:/x/f"
 [ "$(readlink "$dir/export/x/s")" = 'any where' ] || not_so "ln -s"
 check touch "$p" touch -t 1000000000.25 "$at:/x/new"
 [ "$(stat -c %.2Y "$dir/export/x/new")" = 1000000000.25 ] || not_so "touch -t"
+for mode in 77777 10000 '' u+q u; do
+    status 2 "$p" chmod "$mode" "$at:/x/f"
+    [ "$(stat -c %a "$dir/export/x/f")" = 700 ] || not_so "chmod '$mode' makes $(stat -c %a "$dir/export/x/f")"
+done
+for mode in +w +x =rw =rwx u+w,+r a+w o=w =t 7777; do
+    chmod 640 "$dir/one" "$dir/export/x/f"
+    (umask 027 && chmod -- "$mode" "$dir/one" && "$p" chmod "$mode" "$at:/x/f") || not_so "chmod $mode"
+    [ "$(stat -c %a "$dir/export/x/f")" = "$(stat -c %a "$dir/one")" ] ||
+        not_so "chmod $mode makes $(stat -c %a "$dir/export/x/f"), not $(stat -c %a "$dir/one")"
+done
+for option in --length --start; do
+    status 2 "$p" lock $option -1 "$at:/x/f"
+    status 2 "$p" lock $option=-1 "$at:/x/f"
+done
+status 2 "$p" bench --seed -1 "$at:/none"
+# A command line that is wrong at its end does nothing at its beginning.
+chmod 640 "$dir/export/x/f"
+for command in rm 'chmod 600' 'touch -t 5' cat ls stat df; do
+    # shellcheck disable=SC2086 # several words
+    status 2 "$p" $command "$at:/x/f" local
+    [ "$(wc -l <"$dir/said")" = 1 ] || not_so "$command has begun: $(said)"
+done
+[ "$(stat -c %a "$dir/export/x/f")" = 640 ] || not_so 'chmod has begun'
+[ "$(stat -c %Y "$dir/export/x/f")" != 5 ] || not_so 'touch has begun'
+status 2 "$p" mkdir "$at:/x/begun" local
+status 2 "$p" cp "$at:/x/f" tcp::::x "$at:/x/y"
+[ ! -e "$dir/export/x/begun" ] && [ ! -e "$dir/export/x/y/f" ] || not_so 'mkdir or cp has begun'
 says 'say -r' "$p" rm "$at:/x"
 check rm "$p" rm -r "$at:/x" "$at:/copy"
 [ ! -e "$dir/export/x" ] && [ ! -e "$dir/export/copy" ] || not_so "rm -r"

@@ -360,6 +360,57 @@ wait $locking && not_so 'a lock that was lost until the end is nothing to tell o
 says free "$p" lock "$at:/c/d"
 says free "$p" lock "unix:$dir/ro:/c/d"
 
+# ---------------------------------------------------------------- links that lead out, and a "/" behind them
+mkdir -p slash/real "$export/slash/real" "$export/slash/to"
+echo 1 >slash/f
+echo 1 >slash/real/g
+ln slash/real/g slash/real/h
+ln -s real slash/link
+cp -a slash/. "$export/slash"
+ln -s /somewhere/else "$export/slash/out"
+for command in "put slash/f" "cp $at:/slash/f" "mv $at:/slash/f" "sync slash/real" "ln $at:/slash/f" "touch"; do
+    # shellcheck disable=SC2086 # several words
+    status 1 "$p" $command "$at:/slash/out"
+    grep -q "which is a path of the server's host" "$dir/said" || not_so "$command says $(said)"
+    [ "$(readlink "$export/slash/out")" = /somewhere/else ] && [ -e "$export/slash/f" ] || not_so "$command has changed a link"
+done
+status 1 "$p" rm -f "$at:/slash/out/f"
+mkdir slash/to
+for from in slash "$at:/slash"; do
+    [ $from = slash ] && target=$at:/slash/to is=$export/slash/to || target=slash/to is=slash/to
+    check 'a link is a link' "$p" cp -r "$from/link" $target
+    [ -L $is/link ] || not_so "$from/link is no link"
+    rm $is/link
+    check 'what a link leads to' "$p" cp -r "$from/link/" $target
+    [ ! -L $is/link ] && [ "$(stat -c %h $is/link/g)" = 2 ] || not_so "$from/link/ is no directory"
+    check 'what a link leads to, by a new name' "$p" cp -r "$from/link/" $target/new
+    same 'what a link leads to, by a new name' slash/real $is/new
+    says 'say -r' "$p" cp "$from/link/" $target/x
+    says 'Not a directory' "$p" cp -r "$from/f/" $target/x
+    says 'No such file' "$p" cp -r "$from/nosuch/" $target/x
+    [ ! -e $is/x ] || not_so "$from/f/ was copied"
+done
+for name in f link; do
+    says 'Not a directory' "$p" mv "$at:/slash/$name/" "$at:/slash/x"
+    [ ! -e "$export/slash/x" ] || not_so "what is no directory was moved as one: $name"
+done
+for command in cat chmod\ 600 touch stat ls; do
+    # shellcheck disable=SC2086 # several words
+    says 'Not a directory' "$p" $command "$at:/slash/f/"
+done
+
+# ---------------------------------------------------------------- what can't be removed keeps nothing else
+mkdir -p "$export/keep/big/a" "$export/keep/big/z"
+(cd "$export/keep/big" && seq -f 'removable-%g' 2000 | xargs touch a/x z/y)
+chown 65534 "$export/keep" "$export/keep/big" "$export/keep/big/z"
+chmod 755 "$export/keep/big/a"
+for again in 1 2; do
+    status 1 as_nobody "$p" --msize 4096 rm -r "unix:$dir/nobody:/keep/big"
+    is=$(cd "$export/keep" && find . | sort | tr '\n' ' ')
+    [ "$is" = '. ./big ./big/a ./big/a/x ' ] || not_so "rm -r, $again, leaves $(find "$export/keep" | wc -l): ${is:0:200}"
+    [ "$(wc -l <"$dir/said")" = 3 ] || not_so "rm -r tells not once of each: $(said)"
+done
+
 # ---------------------------------------------------------------- odds and ends
 check 'mkdir -p of the root' "$p" mkdir -p "$at:/"
 check 'mkdir -p of what is there' "$p" mkdir -p "$at:/c/f"

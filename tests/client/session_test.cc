@@ -647,6 +647,46 @@ TEST_F(ClientSession, ServersThatWaitForLocks) {
   settle();
 }
 
+// Who hangs up at the newest dialect may know the older ones alone, or have been ended just then.
+TEST_F(ClientSession, HungUp) {
+  const auto hangs_up = [](Bytes) { return Frame(); };
+  const auto knows = [](Str dialect) {
+    return [dialect](Bytes f) -> std::optional<Frame> {
+      if (read_header(f).type != Describe<Tversion>::code) return attaches(f);
+      Tversion request{};
+      EXPECT_TRUE(decode(frame_body(f), kDotL, request));
+      return reply(f, Rversion{65536, request.version == dialect ? dialect : "unknown"});
+    };
+  };
+  const auto agreed = [&](std::vector<int> ends) {
+    const auto connect = [&](std::chrono::milliseconds) -> awaitable<Expected<client::Stream>> {
+      if (ends.empty()) co_return client::error(ECONNREFUSED, "connect");
+      const int end = ends.front();
+      ends.erase(ends.begin());
+      co_return stream_to(end);
+    };
+    const auto made = run(context, client::Attachment::make(connect, true, {}));
+    const std::string said =
+        made ? std::string(dialect_name((*made)->dialect())) : made.error().text();
+    if (made) (*made)->end();
+    settle();
+    return said;
+  };
+  {
+    Scripted first(hangs_up), second(knows("9P2000"));
+    EXPECT_EQ(agreed({first.client, second.client}), "9P2000");
+  }
+  {
+    Scripted first(hangs_up), second(knows("9P2000.L")), third(knows("9P2000.L"));
+    EXPECT_EQ(agreed({first.client, second.client, third.client}), "9P2000.L");
+  }
+  {
+    Scripted first(hangs_up), second(knows("none")), third(hangs_up);
+    EXPECT_NE(agreed({first.client, second.client, third.client}).find("closed the connection"),
+              std::string::npos);
+  }
+}
+
 // What is waited for of a server that comes back and says nothing can be ended.
 TEST_F(ClientSession, EndOfAnAttempt) {
   Scripted first(attaches);

@@ -411,6 +411,72 @@ for again in 1 2; do
     [ "$(wc -l <"$dir/said")" = 3 ] || not_so "rm -r tells not once of each: $(said)"
 done
 
+# ---------------------------------------------------------------- what goes, and what comes for it
+nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+mkdir -p whole/from whole/to/x "$export/whole/x"
+echo new >whole/from/x
+echo precious | tee whole/to/x/data >"$export/whole/x/data"
+chown -R 65534 whole/to "$export/whole"
+for target in whole/to "unix:$dir/nobody:/whole"; do
+    # The owner that it would have can't be given to it.
+    status 1 "${nobody[@]}" "$p" sync --delete --owner whole/from "$target"
+done
+for folder in whole/to "$export/whole"; do
+    [ "$(cat $folder/x/data 2>&1)" = precious ] || not_so "what was there has gone for what didn't come: $folder"
+    [ "$(ls -A $folder)" = x ] || not_so "what didn't come stays: $(ls -A $folder)"
+done
+mkdir -p "$export/shut" shut
+mkdir -m 700 "$export/shut/x"
+echo precious >shut/x
+chown -R 65534 shut
+status 1 "${nobody[@]}" "$p" sync --delete "unix:$dir/nobody:/shut" shut
+[ "$(cat shut/x 2>&1)" = precious ] || not_so 'what was there has gone for a directory that nobody lists'
+chmod 755 "$export/shut/x"
+echo 1 >"$export/shut/x/f"
+check 'a directory for a file' "${nobody[@]}" "$p" sync --delete "unix:$dir/nobody:/shut" shut
+[ "$(cd shut && find . | sort | tr '\n' ' ')" = '. ./x ./x/f ' ] || not_so "a directory for a file: $(find shut)"
+check 'a file for a directory' "$p" sync --delete whole/from "$at:/whole"
+[ "$(cat "$export/whole/x")" = new ] || not_so 'a file for a directory'
+
+# A dry run says what the real one will.
+mkdir -p kind/from/d kind/to/f
+touch kind/from/d/x kind/from/f kind/to/d
+status 1 "$p" sync -n kind/from kind/to
+says 'File exists' "$p" sync -n kind/from kind/to
+says 'Is a directory' "$p" sync -n kind/from kind/to
+status 1 "$p" sync kind/from kind/to
+
+# Pipes and devices get no more rights than they had.
+mkdir -p "$export/lists" lists pipes
+mkfifo -m 660 pipes/p
+setfacl -d -m u:65534:rwx "$export/lists"
+setfacl -d -m u:65534:rwx lists
+check 'a pipe' "$p" put -r pipes "$at:/lists"
+check 'a pipe' "$p" get -r "$at:/lists/pipes" lists
+for folder in "$export/lists" lists; do
+    [ "$(getfacl -cp $folder/pipes/p | grep -c nobody)" = 0 ] || not_so "a pipe has a list: $folder"
+    [ "$(stat -c %a $folder/pipes/p)" = 660 ] || not_so "a pipe's mode: $folder"
+done
+
+# A link of a server's doesn't become what the target is called: the next copy would follow it.
+mkdir outside
+ln -s "$PWD/outside" "$export/photos"
+status 1 "$p" get -r "$at:/photos" "$PWD/photos"
+rm "$export/photos"
+echo evil >"$export/photos"
+check 'and once more' "$p" get -r "$at:/photos" "$PWD/photos"
+[ -z "$(ls -A outside)" ] && [ ! -L photos ] || not_so 'a server chose where its file is'
+
+# Times that differ by less than a second.
+mkdir seconds
+echo aaa >seconds/f
+touch -d '2020-01-01 00:00:00' seconds/f
+check 'whole seconds' "$p" sync seconds "$at:/seconds"
+echo bbb >seconds/f
+touch -d '2020-01-01 00:00:00.7' seconds/f
+check 'and some more' "$p" sync seconds "$at:/seconds"
+[ "$(cat "$export/seconds/f")" = bbb ] || not_so 'a second that is not whole'
+
 # ---------------------------------------------------------------- odds and ends
 check 'mkdir -p of the root' "$p" mkdir -p "$at:/"
 check 'mkdir -p of what is there' "$p" mkdir -p "$at:/c/f"

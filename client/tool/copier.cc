@@ -237,7 +237,8 @@ Awaitable<Expected<void>> Copier::way_for(Item& item, const Attributes& is) {
 Awaitable<Expected<bool>> Copier::make_way(Item& item) {
   if (item.in_the_way == DT_UNKNOWN) co_return false;
   const U8 type = std::exchange(item.in_the_way, U8{DT_UNKNOWN});
-  const auto removed = co_await removal_.tree(*item.to, item.to_name, type);
+  const Found there{item.to_name, type};
+  const auto removed = co_await removal_.tree(*item.to, there);
   NINEP_CO_RETURN_IF_WRONG(removed);
   co_return true;
 }
@@ -250,7 +251,8 @@ Awaitable<Expected<void>> Copier::put(Item& item, const Make& make, bool is_dire
   const std::string part = part_name(item.to_name, item.to_name, 0);
   made = co_await make(part);
   if (!made && client::is(made.error(), EEXIST)) {
-    const auto removed = co_await removal_.tree(*item.to, part, DT_UNKNOWN);
+    const Found left{part, DT_UNKNOWN};
+    const auto removed = co_await removal_.tree(*item.to, left);
     NINEP_CO_RETURN_IF_WRONG(removed);
     made = co_await make(part);
   }
@@ -261,7 +263,7 @@ Awaitable<Expected<void>> Copier::put(Item& item, const Make& make, bool is_dire
     placed = co_await item.to->rename(part, item.to_name);
   else
     placed = std::unexpected(way.error());
-  (void)co_await item.to->remove(part, is_directory);  // it stays where both are one file
+  (void)co_await item.to->remove(part, is_directory, {});  // it stays where both are one file
   co_return placed;
 }
 

@@ -331,7 +331,8 @@ class LocalPlace final : public Place {
       co_return failed("rename to", path_of(to_name));
     co_return Expected<void>();
   }
-  Awaitable<Expected<void>> remove(std::string name, bool is_directory) override {
+  Awaitable<Expected<void>> remove(std::string name, bool is_directory,
+                                   std::optional<U64>) override {
     if (::unlinkat(fd_.get(), name.c_str(), is_directory ? AT_REMOVEDIR : 0) != 0)
       co_return failed("remove", path_of(name));
     co_return Expected<void>();

@@ -75,7 +75,8 @@ struct Rm {
 /// What has that name, and goes.
 struct Doomed {
   std::string name;
-  U8 type = 0;  // DT_*
+  U8 type = 0;                     // DT_*
+  std::optional<U64> number = {};  // its qid.path
 };
 
 /// Removes files, as many at once as there are places: whoever meets one that is free has it done
@@ -146,7 +147,7 @@ Awaitable<void> Remover::remove_all(Node& directory) {
       for (client::Entry& entry : *entries) {
         if (content.left.contains(entry.name)) continue;
         size += sizeof(Doomed) + entry.name.size();
-        some.push_back({std::move(entry.name), entry.type});
+        some.push_back({std::move(entry.name), entry.type, entry.qid.path});
       }
       entries->clear();
       entries->shrink_to_fit();
@@ -195,7 +196,7 @@ Awaitable<bool> Remover::remove(Node& in, Doomed what) {
     if (what.type == DT_DIR) co_await remove_all(*node);
     if (given_up_) co_return false;
   }
-  const auto removed = co_await in.remove(what.name, what.type == DT_DIR);
+  const auto removed = co_await in.remove(what.name, what.type == DT_DIR, what.number);
   if (removed || is(removed.error(), ENOENT)) co_return true;
   // Lost with its connection, and gone: that is what was asked for.
   if (is(removed.error(), EIO)) {

@@ -67,7 +67,8 @@ struct Identity {
 
 struct Found {
   std::string name;
-  U8 type = 0;  // DT_*
+  U8 type = 0;                     // DT_*
+  std::optional<U64> number = {};  // qid.path, of a server's
 };
 
 class Place {
@@ -106,7 +107,9 @@ class Place {
   virtual Awaitable<Expected<void>> link(std::string name, std::string other) = 0;
   /// What has the other name is gone, unless both are names of one file: then they are as before.
   virtual Awaitable<Expected<void>> rename(std::string name, std::string to_name) = 0;
-  virtual Awaitable<Expected<void>> remove(std::string name, bool is_directory) = 0;
+  /// `number`: client::Node::remove().
+  virtual Awaitable<Expected<void>> remove(std::string name, bool is_directory,
+                                           std::optional<U64> number) = 0;
   virtual Awaitable<Expected<void>> change(std::string name, Change change) = 0;
   virtual Awaitable<Expected<void>> set_xattrs(std::string name, Xattrs xattrs) = 0;
   /// Errors: ENODATA.

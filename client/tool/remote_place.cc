@@ -143,7 +143,8 @@ class RemotePlace final : public Place {
     auto entries = co_await listing_->next();
     NINEP_CO_RETURN_IF_WRONG(entries);
     std::vector<Found> some;
-    for (client::Entry& entry : *entries) some.push_back({std::move(entry.name), entry.type});
+    for (client::Entry& entry : *entries)
+      some.push_back({std::move(entry.name), entry.type, entry.qid.path});
     if (some.empty()) listing_.reset();
     co_return some;
   }
@@ -263,8 +264,9 @@ class RemotePlace final : public Place {
     NINEP_CO_RETURN_IF_WRONG(file);
     co_return co_await node_.rename(name, node_, to_name, &*file);
   }
-  Awaitable<Expected<void>> remove(std::string name, bool is_directory) override {
-    return node_.remove(name, is_directory);
+  Awaitable<Expected<void>> remove(std::string name, bool is_directory,
+                                   std::optional<U64> number) override {
+    return node_.remove(name, is_directory, number);
   }
   Awaitable<Expected<void>> change(std::string name, Change change) override {
     auto node = co_await node_.walk(name);

@@ -29,17 +29,18 @@ Awaitable<void> Removal::others(Place& in, const std::set<std::string>& names) {
     if (progress_.has_given_up()) co_return;
     // What isn't whole goes on where it is when the copy is said again.
     if (progress_.errors() != 0 && is_part_name(one.name)) continue;
-    const auto removed = co_await tree(in, one.name, one.type);
+    const auto removed = co_await tree(in, one);
     if (!removed) progress_.wrong(removed.error());
   }
 }
 
-Awaitable<Expected<void>> Removal::tree(Place& in, std::string name, U8 type) {
+Awaitable<Expected<void>> Removal::tree(Place& in, Found what) {
+  const auto& [name, type, number] = what;
   if (type == DT_UNKNOWN) {
     const auto is = co_await in.stat(name);
     if (!is && client::is(is.error(), ENOENT)) co_return Expected<void>();
     NINEP_CO_RETURN_IF_WRONG(is);
-    type = static_cast<U8>(IFTODT(is->attr.mode));
+    what.type = static_cast<U8>(IFTODT(is->attr.mode));
   }
   if (type == DT_DIR) {
     auto inner = co_await in.enter(name);
@@ -54,7 +55,7 @@ Awaitable<Expected<void>> Removal::tree(Place& in, std::string name, U8 type) {
   }
   if (progress_.has_given_up()) co_return Expected<void>();
   if (!dry_) {
-    const auto removed = co_await in.remove(name, type == DT_DIR);
+    const auto removed = co_await in.remove(name, type == DT_DIR, number);
     const bool is_gone = removed || client::is(removed.error(), ENOENT);
     if (!is_gone) co_return removed;
   }

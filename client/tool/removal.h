@@ -18,8 +18,8 @@ class Removal {
 
   /// All that is in `in`, but for these. What goes wrong is told to `progress`.
   Awaitable<void> others(Place& in, const std::set<std::string>& names);
-  /// A file, or a directory with all that is in it; `type`: DT_*. What is there no more is removed.
-  Awaitable<Expected<void>> tree(Place& in, std::string name, U8 type);
+  /// A file, or a directory with all that is in it. What is there no more is removed.
+  Awaitable<Expected<void>> tree(Place& in, Found what);
 
  private:
   const bool dry_;

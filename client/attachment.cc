@@ -85,9 +85,7 @@ Handle::Handle(std::shared_ptr<Attachment> attachment, Fid fid, Names::Place pla
       connection_(attachment_->connection_),
       place_(std::move(place)),
       moved_(place_.moved()),
-      qid_(qid) {
-  place_.has(qid_.path);
-}
+      qid_(qid) {}
 
 Handle::Handle(Handle&& other) noexcept = default;
 
@@ -115,7 +113,16 @@ asio::awaitable<void> Attachment::clunk(std::shared_ptr<Attachment> self, Ready 
 
 void Attachment::rest(Handle& handle) {
   if (!handle.attachment_ || handle.is_open_ || handle.restoring_ || !handle.place_.path()) return;
-  drop(std::exchange(handle.fid_, kNoFid), std::exchange(handle.connection_, 0));
+  const U64 connection = handle.connection_;
+  forget_fid(handle);
+  drop(std::exchange(handle.fid_, kNoFid), connection);
+}
+
+// What others have seen of the file while it had its fid holds for it too.
+void Attachment::forget_fid(Handle& handle) {
+  const auto seen = handle.place_.mark(handle.qid_.path, handle.connection_);
+  if (seen && !handle.mark_.is_none()) handle.mark_ = *seen;
+  handle.connection_ = 0;
 }
 
 asio::awaitable<Expected<void>> Attachment::closing(Handle& handle) {
@@ -303,8 +310,8 @@ asio::awaitable<Expected<Attachment::Ready>> Attachment::ready(Handle& handle) {
       restoring->set();
     });
     const U64 moved = handle.place_.moved();
+    forget_fid(handle);
     if (is_known) {
-      handle.connection_ = 0;
       (void)co_await (*operations)->clunk(handle.fid_);
     }
     const auto restored = co_await restore(handle, **operations);
@@ -349,12 +356,16 @@ asio::awaitable<Expected<void>> Attachment::restore(Handle& handle, Operations& 
   Expected<void> result;
   if (qid.path != handle.qid_.path || qid.type != handle.qid_.type)
     result = error(ESTALE, doing, "another file has its name");
-  if (result && handle.identity_) {
+  // The root is what the server says it is.
+  if (result && is_identified(handle) && !is_root) {
     const auto is = co_await operations.stat(handle.fid_);
+    const Same same = is ? compare(handle.mark_, mark_of(*is)) : Same::kYes;
     if (!is)
       result = std::unexpected(is.error());
-    else if (!is_same_file(*handle.identity_, *is))
+    else if (same == Same::kNo)
       result = error(ESTALE, doing, "another file has its name and number");
+    else if (same == Same::kUnknown)
+      handle.mark_ = Mark();
   }
   if (result && handle.is_open_) {
     const auto opened = co_await operations.open(handle.fid_, handle.flags_);
@@ -408,7 +419,7 @@ asio::awaitable<Expected<Handle>> Attachment::another(Handle& handle) {
   const auto taken = fids_->take();
   NINEP_CO_RETURN_IF_WRONG(taken);
   Handle other(shared_from_this(), *taken, handle.place_, handle.qid_);
-  other.identity_ = handle.identity_;
+  other.mark_ = handle.mark_;
   co_return co_await made(std::move(other));
 }
 
@@ -448,10 +459,10 @@ asio::awaitable<Expected<Handle>> Attachment::walking(Handle& from,
     if (walked) {
       Handle handle(shared_from_this(), *taken, place, names.empty() ? from.qid_ : *walked);
       handle.connection_ = connection;
-      if (names.empty()) {
-        handle.was_found_again_ = from.was_found_again_;
-        handle.identity_ = from.identity_;
-      }
+      if (names.empty())
+        handle.mark_ = from.mark_;
+      else
+        handle.place_.has(walked->path);
       co_return handle;
     }
     fids_->give_back(*taken);
@@ -471,16 +482,18 @@ asio::awaitable<void> Attachment::open_only(Handle& handle, U32 flags, Expected<
   handle.flags_ = flags_again(flags);
   handle.opened_ = *opened;
   handle.qid_ = opened->qid;
-  handle.place_.has(handle.qid_.path);
 }
 
 asio::awaitable<Expected<void>> Attachment::opening(Handle& handle, U32 flags) {
   Expected<Opened> opened;
   std::vector<asio::awaitable<void>> both;
   both.push_back(open_only(handle, flags, opened));
-  if (wants_identity(handle)) both.push_back(identify(handle));
+  // What is opened to be written to may have another time of birth from then on.
+  const bool writes = (flags & lopen::kAccessMode) != lopen::kReadOnly;
+  if (!writes && wants_identity(handle)) both.push_back(identify(handle));
   co_await together(std::move(both));
   NINEP_CO_RETURN_IF_WRONG(opened);
+  if (writes && again_) co_await identify(handle);
   co_return Expected<void>();
 }
 
@@ -505,7 +518,7 @@ asio::awaitable<Expected<void>> Attachment::create(Handle& directory, std::strin
   directory.place_.has(directory.qid_.path);
   // Whatever the directory was: this is another file.
   directory.was_found_again_ = false;
-  directory.identity_.reset();
+  directory.mark_ = Mark();
   co_return Expected<void>();
 }
 
@@ -513,13 +526,11 @@ asio::awaitable<void> Attachment::identify(Handle& handle) { (void)co_await stat
 
 asio::awaitable<Expected<Attributes>> Attachment::stat(Handle& handle) {
   auto is = co_await repeat(handle, [](Operations& o, Fid fid) { return o.stat(fid); });
-  if (is && wants_identity(handle)) handle.identity_ = *is;
+  if (!is || !again_) co_return is;
+  const Mark mark = mark_of(*is);
+  if (is_identified(handle) || !handle.was_found_again_) handle.mark_ = mark;
+  handle.place_.has(handle.qid_.path, handle.connection_, mark);
   co_return is;
-}
-
-bool Attachment::is_identified(const Handle& handle) const {
-  return handle.identity_ &&
-         (handle.identity_->has(getattr::kGen) || handle.identity_->has(getattr::kBtime));
 }
 
 asio::awaitable<Expected<U8>> Attachment::unlocking(Handle& handle, Lock lock) {

@@ -61,9 +61,9 @@ class Handle {
   U32 flags_ = 0;  // ninep::lopen: to open it again
   Opened opened_;
   bool was_found_again_ = false;
-  std::optional<Attributes> identity_;  // what tells it from another file of its qid.path
-  std::vector<Lock> locks_;             // that it has
-  std::vector<Lock> lost_locks_;        // and had
+  Mark mark_;                     // as far as it is known to be this file's
+  std::vector<Lock> locks_;       // that it has
+  std::vector<Lock> lost_locks_;  // and had
   std::shared_ptr<Signal> restoring_;
 };
 
@@ -150,12 +150,14 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   asio::awaitable<void> identify(Handle& handle);
   /// `same` is a handle of the same file.
   void learn(Handle& handle, const Handle& same) const {
-    if (wants_identity(handle)) handle.identity_ = same.identity_;
+    if (wants_identity(handle)) handle.mark_ = same.mark_;
   }
   bool wants_identity(const Handle& handle) const {
-    return again_ && !handle.identity_ && !handle.was_found_again_;
+    return again_ && handle.mark_.is_none() && !handle.was_found_again_;
   }
-  bool is_identified(const Handle& handle) const;
+  bool is_identified(const Handle& handle) const { return !handle.mark_.is_none(); }
+  /// What was lost with its connection is done again on another one.
+  bool goes_on() const { return again_; }
   /// What came of it: ninep::lock; it is taken again on the next connection. `wait`: the server may
   /// answer when it has it. ENOLCK: the file has too many. A lost connection's locks are gone with
   /// it: to give one up then needs no other one.
@@ -221,6 +223,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   }
   asio::awaitable<Expected<Handle>> making(Handle handle);
   asio::awaitable<Expected<void>> restore(Handle& handle, Operations& operations);
+  void forget_fid(Handle& handle);
   static bool is_forgotten(const Handle& handle, const Operations& operations);
   static std::unexpected<Error> unknown(const Error& lost, const std::string& why) {
     return std::unexpected(
@@ -235,7 +238,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   bool again(const Error& error, unsigned tries) const {
     // A server that doesn't answer has had its time.
     constexpr unsigned kTimeoutsMax = 2;
-    return error.fate != Fate::kKnown && again_ && !is(error, ECANCELED) &&
+    return error.fate >= Fate::kUnsent && again_ && !is(error, ECANCELED) &&
            tries < (is(error, ETIMEDOUT) ? kTimeoutsMax : kTriesMax);
   }
 

@@ -13,11 +13,19 @@ bool Attributes::is_directory() const { return S_ISDIR(attr.mode); }
 bool Attributes::is_symlink() const { return S_ISLNK(attr.mode); }
 bool Attributes::is_regular() const { return S_ISREG(attr.mode); }
 
-bool is_same_file(const Attributes& a, const Attributes& b) {
-  using namespace getattr;
-  if (a.has(kGen) && (!b.has(kGen) || a.attr.gen != b.attr.gen)) return false;
-  return !a.has(kBtime) || (b.has(kBtime) && a.attr.btime_sec == b.attr.btime_sec &&
-                            a.attr.btime_nsec == b.attr.btime_nsec);
+Mark mark_of(const Attributes& is) {
+  Mark mark;
+  if (is.has(getattr::kGen)) mark.generation = is.attr.gen;
+  if (is.has(getattr::kBtime)) mark.born = {is.attr.btime_sec, is.attr.btime_nsec};
+  return mark;
+}
+
+Same compare(const Mark& a, const Mark& b) {
+  const bool both_generation = a.generation && b.generation;
+  const bool both_born = a.born && b.born;
+  if ((both_generation && a.generation != b.generation) || (both_born && a.born != b.born))
+    return Same::kNo;
+  return both_generation || both_born ? Same::kYes : Same::kUnknown;
 }
 
 namespace {

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <time.h>
@@ -32,8 +33,17 @@ struct Attributes {
 /// From Rstat, and an old directory's entries.
 Attributes attributes_of(const Stat& stat, Dialects dialect);
 
-/// By generation or time of birth, where the server has one. Files of one qid.path are meant.
-bool is_same_file(const Attributes& a, const Attributes& b);
+/// What tells a file from others of its qid.path, as far as the server has told it.
+struct Mark {
+  std::optional<U64> generation;
+  std::optional<std::pair<U64, U64>> born;  // seconds, nanoseconds
+  bool is_none() const { return !generation && !born; }
+};
+Mark mark_of(const Attributes& is);
+
+enum class Same { kYes, kNo, kUnknown };
+/// By what both have; kUnknown: that is nothing.
+Same compare(const Mark& a, const Mark& b);
 
 /// What is to be changed of a file: what is given. Times: as utimensat(2), UTIME_NOW included: the
 /// server's now.

@@ -322,7 +322,9 @@ class NodeOf : public Of<T> {
   template <class Same>
   void learn_from(const NodeOf<Same>& same) {
     const auto its = this->held_of(&same);
-    if (its) this->ask([&](T& n) { n.learn_from(its->what); });
+    const auto ours = this->held_of(this);
+    if (its && ours && its->worker == ours->worker)
+      this->ask([&](T& n) { n.learn_from(its->what); });
   }
   void rest() {
     this->ask([](T& n) { n.rest(); });

@@ -21,7 +21,12 @@ std::vector<std::string> split(Str path) {
 /// Where a look says that something was done, or was not.
 using Done = Expected<bool>;
 
-asio::awaitable<Done> is_not_done() { co_return false; }
+asio::awaitable<Done> is_not_done(bool is_same) {
+  if (!is_same)
+    co_return error(ESTALE, "find a file again",
+                    "the server tells nothing that only this file has");
+  co_return false;
+}
 
 asio::awaitable<Done> is_gone(Operations& operations, Fid directory, std::string name,
                               std::optional<U64> path) {
@@ -95,7 +100,10 @@ asio::awaitable<Expected<Attributes>> Node::stat() {
 
 asio::awaitable<Expected<void>> Node::change(Change change) {
   const auto set = [&](Operations& o, Fid fid) { return changing(o, fid, change); };
-  const auto look = [](Operations&, Fid) { return is_not_done(); };
+  // A size is content: of what was found again that has to be the same file.
+  const auto look = [&](Operations&, Fid) {
+    return is_not_done(!change.size || attachment_->is_identified(handle_));
+  };
   co_return told(co_await attachment_->once(handle_, set, look), "change");
 }
 
@@ -162,7 +170,7 @@ asio::awaitable<Expected<Qid>> Node::mkdir(std::string name, U32 mode, std::opti
     return o.mkdir(fid, name, mode, gid.value_or(::getegid()));
   };
   const auto look = [&](Operations& o, Fid fid) { return is_absent<Qid>(o, fid, name); };
-  co_return told(co_await attachment_->once(handle_, make, look), "mkdir", name);
+  co_return told(is_new(co_await attachment_->once(handle_, make, look), name), "mkdir", name);
 }
 
 asio::awaitable<Expected<Qid>> Node::symlink(std::string name, std::string target,
@@ -171,7 +179,7 @@ asio::awaitable<Expected<Qid>> Node::symlink(std::string name, std::string targe
     return o.symlink(fid, name, target, gid.value_or(::getegid()));
   };
   const auto look = [&](Operations& o, Fid fid) { return is_absent<Qid>(o, fid, name); };
-  co_return told(co_await attachment_->once(handle_, make, look), "symlink", name);
+  co_return told(is_new(co_await attachment_->once(handle_, make, look), name), "symlink", name);
 }
 
 asio::awaitable<Expected<Qid>> Node::mknod(std::string name, U32 mode, U64 rdev,
@@ -180,7 +188,7 @@ asio::awaitable<Expected<Qid>> Node::mknod(std::string name, U32 mode, U64 rdev,
     return o.mknod(fid, name, mode, rdev, gid.value_or(::getegid()));
   };
   const auto look = [&](Operations& o, Fid fid) { return is_absent<Qid>(o, fid, name); };
-  co_return told(co_await attachment_->once(handle_, make, look), "mknod", name);
+  co_return told(is_new(co_await attachment_->once(handle_, make, look), name), "mknod", name);
 }
 
 asio::awaitable<Expected<void>> Node::link(std::string name, Node& file) {
@@ -188,12 +196,18 @@ asio::awaitable<Expected<void>> Node::link(std::string name, Node& file) {
   const auto look = [&](Operations& o, Fid fid) {
     return is_linked(o, fid, name, file.qid().path);
   };
-  co_return told(co_await attachment_->once(handle_, link, look, &file.handle_), "link", name);
+  const auto linked = co_await attachment_->once(handle_, link, look, &file.handle_);
+  co_return told(is_new(linked, name), "link", name);
 }
 
 asio::awaitable<Expected<void>> Node::remove(std::string name, bool is_directory,
                                              std::optional<U64> number) {
-  const auto path = number ? number : Names::number(handle_.place(), name);
+  return told_by_result(removing(std::move(name), is_directory, number));
+}
+
+asio::awaitable<Expected<void>> Node::removing(std::string name, bool is_directory,
+                                               std::optional<U64> number) {
+  const auto path = co_await number_of(name, number);
   const auto remove = [&](Operations& o, Fid fid) { return o.remove(fid, name, is_directory); };
   const auto look = [&](Operations& o, Fid fid) { return is_gone(o, fid, name, path); };
   const auto removed = co_await attachment_->once(handle_, remove, look);
@@ -201,12 +215,29 @@ asio::awaitable<Expected<void>> Node::remove(std::string name, bool is_directory
   co_return told(removed, "remove", name);
 }
 
+// What the caller doesn't know is asked for, while it can be.
+asio::awaitable<std::optional<U64>> Node::number_of(const std::string& name,
+                                                    std::optional<U64> number) {
+  if (!number) number = Names::number(handle_.place(), name);
+  if (number || !attachment_->goes_on()) co_return number;
+  const auto find = [&](Operations& o, Fid fid) { return o.find(fid, name); };
+  const auto found = co_await attachment_->repeat(handle_, find);
+  if (found && *found) number = (*found)->path;
+  co_return number;
+}
+
 asio::awaitable<Expected<void>> Node::rename(std::string name, Node& to, std::string to_name,
                                              const Node* what) {
+  return told_by_result(renaming(std::move(name), to, std::move(to_name), what));
+}
+
+asio::awaitable<Expected<void>> Node::renaming(std::string name, Node& to, std::string to_name,
+                                               const Node* what) {
   const auto rename = [&](Operations& o, Fid fid) {
     return o.rename(fid, name, to.handle_.fid(), to_name);
   };
-  const auto path = what ? std::optional(what->qid().path) : Names::number(handle_.place(), name);
+  const auto given = what ? std::optional(what->qid().path) : std::nullopt;
+  const auto path = co_await number_of(name, given);
   const auto look = [&](Operations& o, Fid fid) {
     return is_renamed(o, fid, name, to.handle_.fid(), to_name, path);
   };

@@ -65,9 +65,9 @@ class Node {
                                        std::optional<U32> gid = {});
   /// `file`: of the same Client, here and of rename(); otherwise EXDEV.
   asio::awaitable<Expected<void>> link(std::string name, Node& file);
-  /// `number`: the file's qid.path, if the caller knows it, or has a Node of it: then a request
-  /// that was lost with its connection can be told from one that was not done, here and of
-  /// rename().
+  /// `number`: the file's qid.path, by which a request that was lost with its connection can be
+  /// told from one that was not done. If the caller doesn't know it, nor has a Node of the file,
+  /// the server is asked first, here and of rename().
   asio::awaitable<Expected<void>> remove(std::string name, bool is_directory = false,
                                          std::optional<U64> number = {});
   /// What has that name there is gone. `what`: the file that is renamed, if the caller has it.
@@ -83,7 +83,7 @@ class Node {
   /// Tells the server now, and what it says of it: of a file that was written, that is when a
   /// server may know that it didn't work.
   asio::awaitable<Expected<void>> close();
-  /// `same` is this file too: what tells it from others is known of both now, if of one.
+  /// `same` is this file too, and what tells it from others is known of that.
   void learn_from(const Node& same) { attachment_->learn(handle_, same.handle_); }
   /// The server may have its fid back until the node is used again, which finds the file by its
   /// name as after a lost connection. Nothing, where it has no name any more. Not of what is open,
@@ -101,6 +101,17 @@ class Node {
   }
   std::string path_of(Str name) const;
   asio::awaitable<Expected<void>> changing(Operations& operations, Fid fid, Change change);
+  asio::awaitable<std::optional<U64>> number_of(const std::string& name, std::optional<U64> number);
+  asio::awaitable<Expected<void>> removing(std::string name, bool is_directory,
+                                           std::optional<U64> number);
+  asio::awaitable<Expected<void>> renaming(std::string name, Node& to, std::string to_name,
+                                           const Node* what);
+  /// What `name` was before is no more.
+  template <class T>
+  Expected<T> is_new(Expected<T> made, Str name) const {
+    if (made) Names::removed(handle_.place(), name);
+    return made;
+  }
   asio::awaitable<Expected<void>> setting_xattr(std::string name, std::string value, U32 flags);
   /// An open file or directory.
   template <class Open>
@@ -142,7 +153,8 @@ class File : public Node {
   asio::awaitable<Expected<bool>> lock(Lock lock, bool wait) {
     return told_by_result(locking(std::move(lock), wait));
   }
-  /// `lock`: its owner and range; what it has of that.
+  /// `lock`: its owner and range; what it has of that. A lock() of the same owner that is under way
+  /// is not given up: what waits for it is cancelled instead.
   asio::awaitable<Expected<void>> unlock(Lock lock);
   /// Whether it has, or had, locks of anybody's.
   bool has_locks() const { return handle_.has_locks(); }

@@ -13,6 +13,7 @@ namespace ninep::client {
 /// What became of a request when its connection was lost.
 enum class Fate {
   kKnown,    // the connection was not lost
+  kNotSent,  // nor was it, and nothing of it went out: it had no time, or was cancelled before
   kUnsent,   // nothing of it went out
   kUnknown,  // it may have been done
 };

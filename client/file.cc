@@ -229,8 +229,12 @@ asio::awaitable<Expected<bool>> File::locking(Lock lock, bool wait) {
 asio::awaitable<Expected<void>> File::unlock(Lock lock) {
   lock.type = lock::kUnlock;
   const auto status = co_await attachment_->lock(handle_, std::move(lock), false);
-  if (!status) co_return told(Expected<void>(std::unexpected(status.error())), "unlock");
-  co_return Expected<void>();
+  Expected<void> result;
+  if (!status)
+    result = std::unexpected(status.error());
+  else if (*status != lock::kSuccess)
+    result = error(ENOLCK, "");
+  co_return told(std::move(result), "unlock");
 }
 
 asio::awaitable<Expected<Lock>> File::test_lock(Lock lock) {

@@ -18,6 +18,8 @@ struct Names::Name : std::enable_shared_from_this<Name> {
   std::string name;
   std::map<std::string, Name*, std::less<>> children;
   std::optional<U64> number;  // its qid.path
+  U64 connection = 0;         // on which the mark was seen
+  Mark mark;
   bool is_gone = false;
   U64 moved = 0;  // in the tree's which rename; of the root: how many there were
 };
@@ -34,7 +36,23 @@ Names::Place Names::Place::child(Str name) const {
 
 Names::Place Names::Place::parent() const { return name_->parent ? Place(name_->parent) : *this; }
 
-void Names::Place::has(U64 number) const { name_->number = number; }
+void Names::Place::has(U64 number) const {
+  if (name_->number == number) return;
+  name_->number = number;
+  name_->connection = 0;
+}
+
+void Names::Place::has(U64 number, U64 connection, const Mark& mark) const {
+  if (name_->number != number) return;
+  name_->connection = connection;
+  name_->mark = mark;
+}
+
+std::optional<Mark> Names::Place::mark(U64 number, U64 connection) const {
+  if (connection == 0 || name_->number != number || name_->connection != connection)
+    return std::nullopt;
+  return name_->mark;
+}
 
 std::optional<std::vector<std::string>> Names::Place::path() const {
   std::vector<std::string> path;

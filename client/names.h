@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "proto/types.h"
+#include "client/attributes.h"
 
 namespace ninep::client {
 
@@ -29,6 +29,11 @@ class Names {
     Place parent() const;
     /// What is there has this qid.path.
     void has(U64 number) const;
+    /// What is there on that connection has it, and this mark: the newest that anybody has seen.
+    /// Some file systems give a file another time of birth when it is changed first (overlayfs).
+    void has(U64 number, U64 connection, const Mark& mark) const;
+    /// That of the file that had it on that connection; none: nobody has seen one.
+    std::optional<Mark> mark(U64 number, U64 connection) const;
     /// From the root; none: the file is gone from there, or a directory above it.
     std::optional<std::vector<std::string>> path() const;
     /// Tells whether it, or a directory above it, was renamed meanwhile: then it is another number.

@@ -40,7 +40,9 @@ class FidNumbers {
 
 /// A request that was flushed: some servers have done it all the same, and the fid that it makes
 /// may be there.
-inline bool is_given_up(const Error& wrong) { return is(wrong, ECANCELED) || is(wrong, ETIMEDOUT); }
+inline bool is_given_up(const Error& wrong) {
+  return wrong.fate != Fate::kNotSent && (is(wrong, ECANCELED) || is(wrong, ETIMEDOUT));
+}
 
 /// What an opened fid is.
 struct Opened {

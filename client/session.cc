@@ -193,6 +193,7 @@ asio::awaitable<Expected<void>> Session::exchange(std::vector<std::byte> head, B
     co_return std::unexpected(error_in(call.awaited.bytes(), std::move(call.doing)));
   }
   Error wrong = error(ends_by_cancel ? ECANCELED : ETIMEDOUT, std::move(call.doing)).error();
+  if (!has_tag) wrong.fate = Fate::kNotSent;
   if (lost_) {
     if (!ends_by_cancel) wrong.code = lost_->code;
     wrong.why = lost_->why;

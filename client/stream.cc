@@ -166,7 +166,9 @@ asio::awaitable<Expected<Stream>> Stream::connect(Address address,
   const int fd = socket.release();
   (void)::fcntl(fd, F_SETFD, FD_CLOEXEC);
   transport::prepare_connection(fd);
-  co_return of(executor, fd, fd, doing);
+  auto stream = of(executor, fd, fd, doing);
+  if (stream) stream->is_ours_ = true;
+  co_return stream;
 }
 
 asio::awaitable<Expected<std::vector<Endpoint>>> endpoints_of(Address address) {
@@ -220,6 +222,7 @@ std::size_t Stream::unsent() {
 }
 
 void Stream::forget_unsent() {
+  if (!is_ours_) return;
   const linger at_once{.l_onoff = 1, .l_linger = 0};
   (void)::setsockopt((out_ ? *out_ : in_).native_handle(), SOL_SOCKET, SO_LINGER, &at_once,
                      sizeof at_once);

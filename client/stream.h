@@ -49,7 +49,8 @@ class Stream {
     (out_ ? *out_ : in_)
         .async_wait(asio::posix::stream_descriptor::wait_write, std::forward<Handler>(handler));
   }
-  /// What the system hasn't sent when it is closed is not sent any more, where there is a way.
+  /// What the system hasn't sent when it is closed is not sent any more, where there is a way: of
+  /// connections that connect() has made.
   void forget_unsent();
   /// Ends what waits, with an error. Nothing is to be asked of it after that.
   void close();
@@ -62,6 +63,7 @@ class Stream {
   asio::posix::stream_descriptor in_;
   std::optional<asio::posix::stream_descriptor> out_;  // if it isn't in_
   bool socket_ = true;
+  bool is_ours_ = false;  // nobody else has it
 };
 
 /// Where an address leads, for who connects by himself: all of a host's; tcp:, unix:, vsock:.

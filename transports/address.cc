@@ -447,8 +447,11 @@ void prepare_connection(int fd) {
   // Those that don't apply to the socket's family fail, which is fine.
   const int one = 1;
   const unsigned lost_ms = 5 * 60 * 1000;  // a peer that takes nothing for so long is gone
+  const int idle_s = 30, interval_s = 10;  // so are those that went before anybody says something
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
   ::setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost_ms, sizeof lost_ms);
 }
 

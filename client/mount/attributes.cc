@@ -110,7 +110,11 @@ Work get_xattr(Tree& tree, Request& request, InodeRef inode, std::string name, s
   if (is_capability && Inode::Clock::now() < inode->no_capability_until)
     co_return error(ENODATA, "read an attribute");
   const NodeRef node = inode->node;
-  const auto value = co_await of_inode(tree, [&] { return node->xattr(name); });
+  auto value = co_await of_inode(tree, [&] { return node->xattr(name); });
+  // To the kernel, where it goes by lists, anything else is an error of whatever is done.
+  const bool is_list = name.starts_with("system.posix_acl_");
+  if (tree.options.allow_other && is_list && !value && is(value.error(), EOPNOTSUPP))
+    value = error(ENODATA, "read an attribute");
   if (is_capability && !value && (is(value.error(), ENODATA) || is(value.error(), EOPNOTSUPP)))
     inode->no_capability_until = until(tree.options.attribute_timeout);
   NINEP_CO_RETURN_IF_WRONG(value);
@@ -126,6 +130,7 @@ void listxattr(fuse_req_t request, fuse_ino_t number, std::size_t size) {
 /// An access list changes the mode, of which the kernel knows nothing then.
 void forget_mode(const Tree& tree, Inode& inode, Str xattr) {
   inode.list_until = {};
+  ++inode.lists_set;
   constexpr off_t kAttributesAlone = -1;
   if (xattr == "system.posix_acl_access")
     fuse_lowlevel_notify_inval_inode(tree.session, inode.number, kAttributesAlone, 0);

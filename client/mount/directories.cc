@@ -21,7 +21,7 @@ constexpr std::size_t kEntryLeast = 152;  // an entry with attributes takes no l
 
 Work open_directory(Tree& tree, Request& request, InodeRef inode, fuse_file_info info) {
   const NodeRef node = inode->node;
-  auto directory = co_await with_room(tree, [&] { return node->open_directory(); });
+  auto directory = co_await of_inode(tree, [&] { return node->open_directory(); });
   NINEP_CO_RETURN_IF_WRONG(directory);
   info.fh = tree.next_handle++;
   tree.directories[info.fh] = std::make_shared<OpenDirectory>(std::move(*directory), inode);

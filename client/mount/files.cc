@@ -104,9 +104,9 @@ void read(fuse_req_t request, fuse_ino_t, std::size_t size, off_t offset, fuse_f
 }
 /// Whether it is appended is said of each write: a program may change its mind (F_SETFL), and the
 /// kernel writes mapped pages by any of a file's descriptors.
-Work write_it(Tree&, Request& request, std::shared_ptr<OpenFile> open, std::vector<std::byte> data,
-              U64 offset, bool appends) {
-  auto file = co_await open->for_writes(appends);
+Work write_it(Tree& tree, Request& request, std::shared_ptr<OpenFile> open,
+              std::vector<std::byte> data, U64 offset, bool appends) {
+  auto file = co_await of_inode(tree, [&] { return open->for_writes(appends); });
   NINEP_CO_RETURN_IF_WRONG(file);
   if (!appends) {
     const auto written = co_await (*file)->write(offset, data);

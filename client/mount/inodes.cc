@@ -26,6 +26,11 @@ InodeRef Inodes::find(U64 number) {
   return inode;
 }
 
+InodeRef Inodes::known(U64 path) const {
+  const auto at = by_qid_.find(path);
+  return at == by_qid_.end() ? nullptr : by_number_.at(at->second);
+}
+
 InodeRef Inodes::looked_up(client::Node node, const client::Attributes& is) {
   const U32 type = is.attr.mode & S_IFMT;
   const U64 path = node.qid().path;
@@ -33,9 +38,8 @@ InodeRef Inodes::looked_up(client::Node node, const client::Attributes& is) {
   if (const auto known = by_qid_.find(path); known != by_qid_.end()) {
     inode = by_number_.at(known->second);
     // Another file may have the number of one that is gone.
-    const bool is_same =
-        inode->type == type && (inode->number == 1 || client::is_same_file(inode->identity, is));
-    if (!is_same) inode = nullptr;
+    const client::Same same = client::compare(inode->mark, client::mark_of(is));
+    if (inode->type != type || (same == client::Same::kNo && inode->number != 1)) inode = nullptr;
   }
   if (inode) {
     if (inode->number != 1) inode->node = std::make_shared<client::Node>(std::move(node));
@@ -43,7 +47,7 @@ InodeRef Inodes::looked_up(client::Node node, const client::Attributes& is) {
     inode = std::make_shared<Inode>();
     inode->number = next_++;
     inode->type = type;
-    inode->identity = is;
+    inode->mark = client::mark_of(is);
     inode->node = std::make_shared<client::Node>(std::move(node));
     by_qid_[path] = inode->number;
     by_number_[inode->number] = inode;

@@ -22,7 +22,7 @@ struct Inode {
   std::shared_ptr<client::Node> node;  // the last one that was looked up
   U32 type = 0;                        // S_IFMT
   U64 lookups = 0;                     // that the kernel has not forgotten
-  client::Attributes identity;         // by which it is told from others of its qid.path
+  client::Mark mark;                   // by which it is told from others of its qid.path
   std::optional<U32> cached_version;   // qid.version of what the kernel's cache has
   std::list<OpenFile*> files;          // that are open
 
@@ -32,6 +32,7 @@ struct Inode {
   Clock::time_point group_until{};
   bool hands_list_on = false;
   Clock::time_point list_until{};
+  unsigned lists_set = 0;  // by us: what was asked before says nothing
   // The kernel asks for this attribute before each write.
   Clock::time_point no_capability_until{};
 
@@ -59,6 +60,8 @@ class Inodes {
 
   /// Null: the kernel asks for what it has forgotten. What is found isn't the next that rests.
   InodeRef find(U64 number);
+  /// What is known of that qid.path; null: nothing.
+  InodeRef known(U64 path) const;
   /// The file's inode, told to the kernel once more. What has one already (it is the same file)
   /// keeps it, and is reached by the newer node from now on.
   InodeRef looked_up(client::Node node, const client::Attributes& is);

@@ -1,4 +1,6 @@
 // Files by name.
+#include <algorithm>
+
 #include <sys/stat.h>
 
 #include "client/mount/handlers.h"
@@ -138,11 +140,29 @@ void rename(fuse_req_t request, fuse_ino_t parent, const char* name, fuse_ino_t 
 
 }  // namespace
 
+namespace {
+
+/// A file that is known may be born anew: by overlayfs, when it is changed first. By the fid that
+/// we have of it, it is the same one.
+asio::awaitable<void> look_again(Tree& tree, const Node& node, const client::Attributes& is) {
+  const InodeRef known = tree.inodes.known(node.qid().path);
+  const client::Mark mark = client::mark_of(is);
+  if (!known || client::compare(known->mark, mark) != client::Same::kNo) co_return;
+  const NodeRef before = known->node;
+  const auto was = co_await with_room(tree, [&] { return before->stat(); });
+  const bool is_same = was && was->attr.nlink > 0 && was->attr.qid.path == node.qid().path &&
+                       client::compare(client::mark_of(*was), mark) == client::Same::kYes;
+  if (is_same) known->mark = mark;
+}
+
+}  // namespace
+
 asio::awaitable<Expected<fuse_entry_param>> entry_of(Tree& tree, Node node) {
   const auto is = co_await node.stat();
   NINEP_CO_RETURN_IF_WRONG(is);
   auto checked = check(*is);
   NINEP_CO_RETURN_IF_WRONG(checked);
+  co_await look_again(tree, node, *is);
   const InodeRef inode = tree.inodes.looked_up(std::move(node), *is);
   learn(tree, *inode, *is);
   fuse_entry_param entry{};
@@ -161,10 +181,15 @@ asio::awaitable<Expected<Heritage>> heritage(Tree& tree, Request& request, Inode
   }
   if (mode != 0 && Clock::now() >= in->list_until) {
     const NodeRef node = in->node;
+    const unsigned set_before = in->lists_set;
     const auto list =
         co_await with_room(tree, [&] { return node->xattr("system.posix_acl_default"); });
+    const bool has_none = !list && (is(list.error(), ENODATA) || is(list.error(), EOPNOTSUPP));
+    if (!list && !has_none) co_return std::unexpected(list.error());
     in->hands_list_on = list && !list->empty();
-    in->list_until = until(tree.options.attribute_timeout);
+    constexpr double kLongest = 1;  // seconds: it decides who may do what
+    if (in->lists_set == set_before)
+      in->list_until = until(std::min(tree.options.attribute_timeout, kLongest));
   }
   if (!in->hands_list_on) mode &= ~request.umask();
   co_return Heritage{in->group.value_or(request.gid()), mode};

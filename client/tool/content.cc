@@ -99,15 +99,10 @@ Awaitable<Expected<void>> Content::once(const What& what, const Ready& ready, bo
     else
       done = std::unexpected(finished.error());
   }
-  bool is_needed = false;
-  if (done) {
-    const auto removed = co_await ready();
-    is_needed = !removed || *removed;
-    if (!removed) done = std::unexpected(removed.error());
-  }
+  if (done) done = co_await ready();
   if (done) done = co_await (*sink)->take_name();
-  // Where some of what was there has gone for it, it stays, under whatever name.
-  if (!done && !is_needed && is_of_no_use(transfer, is_whole, done.error()))
+  // It stays, under whatever name, where it is all that there is.
+  if (!done && !what.is_needed && is_of_no_use(transfer, is_whole, done.error()))
     co_await (*sink)->discard();
   if (done && lacks) progress_.wrong(*lacks);
   co_return done;

@@ -25,8 +25,9 @@ class Content {
     const std::string& path;  // for people
     const Attributes& is;     // in `from`
     const Change& change;     // what it gets of that
+    const bool& is_needed;    // by now: what it replaces has gone, or some of it
   };
-  using Ready = std::function<Awaitable<Expected<bool>>()>;
+  using Ready = std::function<Awaitable<Expected<void>>()>;
 
   Content(asio::any_io_executor executor, const Options& options, Progress& progress);
 

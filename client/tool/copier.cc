@@ -25,7 +25,7 @@ std::string joined(const std::string& path, const std::string& name) {
 
 /// The older dialects have whole seconds, and so have some file systems, in all of their times.
 bool has_nanoseconds(const Attributes& is) {
-  return (is.attr.mtime_nsec | is.attr.ctime_nsec | is.attr.btime_nsec) != 0;
+  return (is.attr.mtime_nsec | is.attr.ctime_nsec) != 0;
 }
 bool is_same(const Attributes& a, const Attributes& b) {
   const bool is_device = S_ISCHR(a.attr.mode) || S_ISBLK(a.attr.mode);
@@ -193,6 +193,8 @@ Awaitable<Expected<void>> Copier::any(Item& item, std::optional<Turn>* turn) {
     progress_.skipped(is->attr.size);
     co_return co_await attributes(item, *is, *target);
   }
+  const auto may = may_be_copied(item, *is);
+  NINEP_CO_RETURN_IF_WRONG(may);
   if (options_.dry) {
     const auto way = co_await way_for(item, *is);
     if (way) progress_.file_done(item.path);
@@ -223,9 +225,7 @@ Awaitable<std::optional<Attributes>> Copier::there(Item& item, const Attributes&
 Awaitable<Expected<void>> Copier::way_for(Item& item, const Attributes& is) {
   if (!item.to) co_return Expected<void>();
   if (options_.remove) {
-    const auto removed = co_await make_way(item);
-    NINEP_CO_RETURN_IF_WRONG(removed);
-    co_return Expected<void>();
+    co_return co_await make_way(item);
   }
   const auto there = co_await item.to->stat(item.to_name);
   if (there && there->is_directory() != is.is_directory())
@@ -234,13 +234,14 @@ Awaitable<Expected<void>> Copier::way_for(Item& item, const Attributes& is) {
   co_return Expected<void>();
 }
 
-Awaitable<Expected<bool>> Copier::make_way(Item& item) {
-  if (item.in_the_way == DT_UNKNOWN) co_return false;
+Awaitable<Expected<void>> Copier::make_way(Item& item) {
+  if (item.in_the_way == DT_UNKNOWN) co_return Expected<void>();
   const U8 type = std::exchange(item.in_the_way, U8{DT_UNKNOWN});
   const Found there{item.to_name, type};
+  const std::size_t before = removal_.count();
   const auto removed = co_await removal_.tree(*item.to, there);
-  NINEP_CO_RETURN_IF_WRONG(removed);
-  co_return true;
+  if (removal_.count() != before) item.has_made_way = true;
+  co_return removed;
 }
 
 // Where the name is taken, it is made under another one first: what is there goes when what comes
@@ -472,24 +473,31 @@ Awaitable<Expected<void>> Copier::regular(Item& item, const Attributes& is) {
 Awaitable<Expected<void>> Copier::content(Item& item, const Attributes& is) {
   const Change change = change_of(is);
   const auto ready = [&] { return make_way(item); };
-  const Content::What what{*item.from, item.name, *item.to, item.to_name, item.path, is, change};
+  const Content::What what{*item.from, item.name, *item.to, item.to_name,
+                           item.path,  is,        change,   item.has_made_way};
   co_return co_await content_.copy(what, ready);
 }
 
-// Links, devices, pipes. A device may be any of this host's, and is made for who keeps owners
-// alone.
-Awaitable<Expected<void>> Copier::other(Item& item, const Attributes& is) {
+Expected<void> Copier::may_be_copied(const Item& item, const Attributes& is) const {
   const U32 type = is.attr.mode & S_IFMT;
-  if (type != S_IFLNK && type != S_IFIFO && type != S_IFSOCK && type != S_IFCHR && type != S_IFBLK)
-    co_return error(EINVAL, "copy " + item.path, "it is of no type");
-  if ((type == S_IFCHR || type == S_IFBLK) && !options_.owner)
-    co_return error(EPERM, "copy " + item.path, "devices are copied with --owner");
+  const bool is_device = type == S_IFCHR || type == S_IFBLK;
+  if (!is.is_regular() && type != S_IFLNK && type != S_IFIFO && type != S_IFSOCK && !is_device)
+    return error(EINVAL, "copy " + item.path, "it is of no type");
+  // It may be any of this host's.
+  if (is_device && !options_.owner)
+    return error(EPERM, "copy " + item.path, "devices are copied with --owner");
   // Whoever says the same once more means what it is called, and not what it leads to: that may be
   // anywhere, and the server chooses.
   if (is.is_symlink() && !item.takes_links)
-    co_return error(ELOOP, "copy " + item.path,
-                    "it is a symbolic link: say a directory to put it in, or \"" + item.name +
-                        "/\" for the directory that it leads to");
+    return error(ELOOP, "copy " + item.path,
+                 "it is a symbolic link: say a directory to put it in, or \"" + item.name +
+                     "/\" for the directory that it leads to");
+  return {};
+}
+
+// Links, devices, pipes.
+Awaitable<Expected<void>> Copier::other(Item& item, const Attributes& is) {
+  const U32 type = is.attr.mode & S_IFMT;
   std::string target;
   if (is.is_symlink()) {
     auto got = co_await item.from->readlink(item.name);

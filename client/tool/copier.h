@@ -56,6 +56,7 @@ class Copier {
     U8 type = 0;  // DT_*
     bool is_top = false;
     bool takes_links = true;     // as what they are
+    bool has_made_way = false;   // something has gone for it
     U8 in_the_way = DT_UNKNOWN;  // what is there, if it is of another kind and may be removed
   };
   /// Of a directory, what is being copied: a server may name it twice.
@@ -81,9 +82,9 @@ class Copier {
   Awaitable<std::optional<Attributes>> there(Item& item, const Attributes& is);
   /// Of a dry run: what would go, or would be in the way.
   Awaitable<Expected<void>> way_for(Item& item, const Attributes& is);
-  /// What is of another kind goes: as late as may be, for what comes may not be to be had. Whether
-  /// there was something.
-  Awaitable<Expected<bool>> make_way(Item& item);
+  /// What is of another kind goes: as late as may be, for what comes may not be to be had.
+  Awaitable<Expected<void>> make_way(Item& item);
+  Expected<void> may_be_copied(const Item& item, const Attributes& is) const;
   /// What is no regular file gets its name.
   Awaitable<Expected<void>> put(Item& item, const Make& make, bool is_directory);
   static Awaitable<Expected<void>> make_directory(Place& in, std::string name);

@@ -86,14 +86,15 @@ class Remover {
   Remover(Tool& tool, const asio::any_io_executor& executor)
       : tool_(tool), executor_(executor), places_(executor, tool.jobs) {}
 
-  /// Whether it is gone. Otherwise that was told.
-  Awaitable<bool> remove(Node& in, Doomed what);
+  enum class Gone { kNo, kYes, kBefore };
+  /// kNo: that was told.
+  Awaitable<Gone> remove(Node& in, Doomed what);
 
  private:
   /// What becomes of a directory's content.
   struct Content {
     explicit Content(Budget& budget) : share(budget) {}
-    std::set<std::string> left;  // they would not be removed
+    std::set<std::string> left;  // they would not be removed, or were listed and aren't there
     Budget::Share share;         // for their names
     std::size_t removed = 0;
   };
@@ -171,8 +172,8 @@ Awaitable<void> Remover::remove_some(Node& directory, std::vector<Doomed> some, 
 
 Awaitable<void> Remover::remove_one(Node& directory, Doomed what, Content& of) {
   constexpr std::size_t kOfSet = 80;  // bytes of a name in it, the name apart
-  const bool is_gone = co_await remove(directory, what);
-  if (is_gone) {
+  const Gone gone = co_await remove(directory, what);
+  if (gone == Gone::kYes) {
     ++of.removed;
   } else if (!given_up_) {
     if (!of.share.take(kOfSet + what.name.size())) give_up(too_much(directory));
@@ -180,28 +181,29 @@ Awaitable<void> Remover::remove_one(Node& directory, Doomed what, Content& of) {
   }
 }
 
-Awaitable<bool> Remover::remove(Node& in, Doomed what) {
+Awaitable<Remover::Gone> Remover::remove(Node& in, Doomed what) {
   const auto told = [this](const client::Error& error) {
     tool_.wrong(error);
-    return false;
+    return Gone::kNo;
   };
   if (what.type == DT_DIR || what.type == DT_UNKNOWN) {
     auto node = co_await in.walk(what.name);
     if (!node && is(node.error(), ENAMETOOLONG)) {
       give_up(node.error());
-      co_return false;
+      co_return Gone::kNo;
     }
     if (!node) co_return told(node.error());
     what.type = node->is_directory() ? DT_DIR : DT_REG;
     if (what.type == DT_DIR) co_await remove_all(*node);
-    if (given_up_) co_return false;
+    if (given_up_) co_return Gone::kNo;
   }
   const auto removed = co_await in.remove(what.name, what.type == DT_DIR, what.number);
-  if (removed || is(removed.error(), ENOENT)) co_return true;
+  if (removed) co_return Gone::kYes;
+  if (is(removed.error(), ENOENT)) co_return Gone::kBefore;
   // Lost with its connection, and gone: that is what was asked for.
   if (is(removed.error(), EIO)) {
     const auto node = co_await in.walk(what.name);
-    if (!node && is(node.error(), ENOENT)) co_return true;
+    if (!node && is(node.error(), ENOENT)) co_return Gone::kYes;
   }
   co_return told(removed.error());
 }
@@ -257,7 +259,9 @@ Awaitable<Expected<Tool::Named>> place_for(Tool& tool, const Target& to, const s
     Tool::Named in{std::move(*node), name};
     co_return Expected<Tool::Named>(std::move(in));
   }
-  if (!node && !is(node.error(), ENOENT)) co_return std::unexpected(node.error());
+  // What an old server says of a name that isn't there is known of some.
+  const bool is_there = node || !(is(node.error(), ENOENT) || is(node.error(), EREMOTEIO));
+  if (!node && is_there) co_return std::unexpected(node.error());
   if (to.says_directory() && !is_directory) co_return error(ENOTDIR, "find " + to.text());
   co_return co_await tool.named(to);
 }

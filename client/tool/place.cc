@@ -30,9 +30,10 @@ Awaitable<bool> Directories::have(Place& directory) {
     const auto here = co_await directory.stat("");
     const auto after = co_await one->stat("");
     if (!before || !here || !after) continue;
-    const bool is_told = before->has(getattr::kBtime) || before->has(getattr::kGen);
-    if (is_told ? client::is_same_file(*before, *here)
-                : changed(*before) <= changed(*here) && changed(*here) <= changed(*after))
+    const client::Same same = client::compare(client::mark_of(*before), client::mark_of(*here));
+    const bool changed_between =
+        changed(*before) <= changed(*here) && changed(*here) <= changed(*after);
+    if (same == client::Same::kYes || (same == client::Same::kUnknown && changed_between))
       co_return true;
   }
   co_return false;

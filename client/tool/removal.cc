@@ -58,6 +58,7 @@ Awaitable<Expected<void>> Removal::tree(Place& in, Found what) {
     const auto removed = co_await in.remove(name, type == DT_DIR, number);
     const bool is_gone = removed || client::is(removed.error(), ENOENT);
     if (!is_gone) co_return removed;
+    ++count_;
   }
   progress_.removed(in.path_of(name));
   co_return Expected<void>();

@@ -20,12 +20,15 @@ class Removal {
   Awaitable<void> others(Place& in, const std::set<std::string>& names);
   /// A file, or a directory with all that is in it. What is there no more is removed.
   Awaitable<Expected<void>> tree(Place& in, Found what);
+  /// Files and directories that it has removed so far.
+  std::size_t count() const { return count_; }
 
  private:
   const bool dry_;
   Directories& kept_;
   Budget& budget_;
   Progress& progress_;
+  std::size_t count_ = 0;
 };
 
 }  // namespace ninep::tool

@@ -438,6 +438,16 @@ check 'a directory for a file' "${nobody[@]}" "$p" sync --delete "unix:$dir/nobo
 check 'a file for a directory' "$p" sync --delete whole/from "$at:/whole"
 [ "$(cat "$export/whole/x")" = new ] || not_so 'a file for a directory'
 
+# What can't be removed: nothing of what came for it gathers there.
+mkdir -p stuck/from stuck/to/x/d
+touch stuck/to/x/d/f
+chown 65534 stuck/to
+for i in 1 2 3; do
+    echo "$i" >stuck/from/x
+    status 1 "${nobody[@]}" "$p" sync --delete stuck/from stuck/to
+done
+[ "$(ls -A stuck/to)" = x ] || not_so "what came for what stays: $(ls -A stuck/to)"
+
 # A dry run says what the real one will.
 mkdir -p kind/from/d kind/to/f
 touch kind/from/d/x kind/from/f kind/to/d
@@ -462,6 +472,7 @@ done
 mkdir outside
 ln -s "$PWD/outside" "$export/photos"
 status 1 "$p" get -r "$at:/photos" "$PWD/photos"
+status 1 "$p" get -rn "$at:/photos" "$PWD/photos"
 rm "$export/photos"
 echo evil >"$export/photos"
 check 'and once more' "$p" get -r "$at:/photos" "$PWD/photos"

@@ -267,7 +267,6 @@ part_data() {
     unmount a
 }
 
-# waits PID [WHAT]: whether a process waits for the mount, as the kernel says: in a function of that name.
 # What the server is asked, and how much of it at once.
 part_wire() {
     local m=$dir/at/a i asked
@@ -311,6 +310,7 @@ rest_server() {
 # So many bytes, or more, wait to be read in a connection of the server's.
 waiting_bytes_are() { ss -xH | awk -v least="$1" -v path="$dir/s" '$5 == path && $3 >= least { found = 1 } END { exit !found }'; }
 
+# waits PID [WHAT]: whether a process waits for the mount, as the kernel says: in a function of that name.
 waits() { grep -q "fuse.*${2:-}" "/proc/$1/stack" 2>/dev/null; }
 
 part_locks() {
@@ -474,7 +474,6 @@ part_restarts() {
     echo >&8
     until_so waits "$started_pid"
     sleep 0.3
-    kill -9 "$server_pid"
     kill_server
     serve
     finish 'a file that was just made'
@@ -489,7 +488,7 @@ part_restarts() {
 
 # The server stays away: an error at the end of the wait, and the mount is of use when it is back.
 part_gone() {
-    local m=$dir/at/a number
+    local m=$dir/at/a
     serve
     echo text >"$dir/export/file"
     general=(--wait 2)
@@ -524,7 +523,7 @@ part_gone() {
     kill -KILL $!
     wait $! 2>/dev/null
     is 'an open that is given up at last' $? 137
-    sleep 6; cp $log /tmp/h/wire.log; kill -CONT "$server_pid"
+    kill -CONT "$server_pid"
     unmount a
 }
 
@@ -671,7 +670,7 @@ part_many() {
 
 # Files of several file systems, which have the same inode numbers.
 part_odd() {
-    local m=$dir/at/a number
+    local m=$dir/at/a number asking
     mkdir "$dir/export"/{one,two,folder}
     serve
     mount -t tmpfs one "$dir/export/one"
@@ -711,6 +710,42 @@ part_odd() {
     else
         echo 'not shown: files of one number; no number came again'
     fi
+    # overlayfs gives a file another time of birth when it is changed first: it is the same one.
+    mkdir -p "$dir/export/over" "$dir/lower/d" "$dir/upper"
+    echo one >"$dir/lower/d/f"
+    mount -t tmpfs upper "$dir/upper"
+    mkdir "$dir/upper"/{upper,work}
+    if mount -t overlay -o "lowerdir=$dir/lower,upperdir=$dir/upper/upper,workdir=$dir/upper/work" over "$dir/export/over"; then
+        exec 7<"$m/over/d/f"
+        is 'in a folder that is copied up' "$(cd "$m/over/d" && stat . f >/dev/null && echo two >>f && touch new && sleep 1.2 && stat . f >/dev/null && env pwd)" "$m/over/d"
+        is 'a file that is copied up' "$(cat <&7)" $'one\ntwo'
+        exec 6<>"$m/over/d/f"
+        kill_server
+        serve
+        check 'a file that is copied up, on another connection' bash -c 'echo 1 >&6'
+        is 'a file that is copied up, on another connection' "$(head -1 "$m/over/d/f")" 1
+        exec 6<&- 7<&-
+        umount -l "$dir/export/over"
+    else
+        echo 'not shown: overlayfs; it can'\''t be mounted here'
+    fi
+    umount -l "$dir/upper"
+    # A name of several is removed just when the server ends; a link was the last that was looked at.
+    for i in unlink 'mv -T'; do
+        echo x >"$m/first"
+        ln "$m/first" "$m/second"
+        rest_server
+        if [ "$i" = unlink ]; then unlink "$m/first" & else mv -T "$m/first" "$m/third" & fi
+        asking=$!
+        until_so waits $asking
+        sleep 0.2
+        kill_server
+        serve
+        wait $asking || fail "$i of one of two names at a restart"
+        [ ! -e "$dir/export/first" ] || fail "$i of one of two names at a restart: it is there"
+        rm -f "$dir/export"/{first,second,third}
+        until_so fails ls "$m/second"
+    done
     # A name becomes another kind of file.
     for kind in 'touch' 'mkdir' 'ln -s x' 'mkfifo' 'touch'; do
         rm -rf "$dir/export/folder/name"
@@ -794,6 +829,17 @@ part_users() {
     is 'files of root that another wrote to' \
         "$(find "$dir/export/folder" -name 'race*' -user 0 -exec grep -l nobody {} + | wc -l)" 0
     unmount b
+    # Where the server's file system has no such lists.
+    mkdir "$dir/export/plain-fs"
+    mount -t ramfs plain "$dir/export/plain-fs"
+    chmod 755 "$dir/export/plain-fs"
+    echo text >"$dir/export/plain-fs/file"
+    mounted d -o allow_other
+    is 'without lists' "$("${nobody[@]}" cat "$dir/at/d/plain-fs/file")" text
+    chown 65534 "$dir/export/plain-fs/file"
+    is 'without lists, root' "$(cat "$dir/at/d/plain-fs/file")" text
+    unmount d
+    umount -l "$dir/export/plain-fs"
 
     # Access lists, and what they do to modes.
     mounted c -o timeout=600

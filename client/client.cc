@@ -219,7 +219,7 @@ asio::awaitable<Expected<void>> Node::removing(std::string name, bool is_directo
 asio::awaitable<std::optional<U64>> Node::number_of(const std::string& name,
                                                     std::optional<U64> number) {
   if (!number) number = Names::number(handle_.place(), name);
-  if (number || !attachment_->goes_on()) co_return number;
+  if (number || !attachment_->goes_on() || !is_name(name)) co_return number;
   const auto find = [&](Operations& o, Fid fid) { return o.find(fid, name); };
   const auto found = co_await attachment_->repeat(handle_, find);
   if (found && *found) number = (*found)->path;

@@ -120,9 +120,13 @@ void Attachment::rest(Handle& handle) {
 
 // What others have seen of the file while it had its fid holds for it too.
 void Attachment::forget_fid(Handle& handle) {
-  const auto seen = handle.place_.mark(handle.qid_.path, handle.connection_);
-  if (seen && !handle.mark_.is_none()) handle.mark_ = *seen;
+  handle.mark_ = mark_of_file(handle);
   handle.connection_ = 0;
+}
+
+Mark Attachment::mark_of_file(const Handle& handle) {
+  const auto seen = handle.place_.mark(handle.qid_.path, handle.connection_);
+  return seen && !handle.mark_.is_none() ? *seen : handle.mark_;
 }
 
 asio::awaitable<Expected<void>> Attachment::closing(Handle& handle) {
@@ -419,7 +423,7 @@ asio::awaitable<Expected<Handle>> Attachment::another(Handle& handle) {
   const auto taken = fids_->take();
   NINEP_CO_RETURN_IF_WRONG(taken);
   Handle other(shared_from_this(), *taken, handle.place_, handle.qid_);
-  other.mark_ = handle.mark_;
+  other.mark_ = mark_of_file(handle);
   co_return co_await made(std::move(other));
 }
 
@@ -460,7 +464,7 @@ asio::awaitable<Expected<Handle>> Attachment::walking(Handle& from,
       Handle handle(shared_from_this(), *taken, place, names.empty() ? from.qid_ : *walked);
       handle.connection_ = connection;
       if (names.empty())
-        handle.mark_ = from.mark_;
+        handle.mark_ = mark_of_file(from);
       else
         handle.place_.has(walked->path);
       co_return handle;
@@ -493,7 +497,10 @@ asio::awaitable<Expected<void>> Attachment::opening(Handle& handle, U32 flags) {
   if (!writes && wants_identity(handle)) both.push_back(identify(handle));
   co_await together(std::move(both));
   NINEP_CO_RETURN_IF_WRONG(opened);
-  if (writes && again_) co_await identify(handle);
+  // As one of several, for whose caller a cancellation stays his own.
+  std::vector<asio::awaitable<void>> then;
+  if (writes && again_) then.push_back(identify(handle));
+  co_await together(std::move(then));
   co_return Expected<void>();
 }
 
@@ -548,7 +555,7 @@ asio::awaitable<Expected<U8>> Attachment::unlocking(Handle& handle, Lock lock) {
   const Ready operations = operations_;
   if (handle.connection_ != connection_ || operations->session().lost()) co_return lock::kSuccess;
   const auto status = co_await operations->lock(handle.fid_, lock, 0);
-  if (!status && status.error().fate != Fate::kKnown) co_return lock::kSuccess;
+  if (!status && status.error().fate >= Fate::kUnsent) co_return lock::kSuccess;
   co_return status;
 }
 

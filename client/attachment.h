@@ -224,6 +224,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   asio::awaitable<Expected<Handle>> making(Handle handle);
   asio::awaitable<Expected<void>> restore(Handle& handle, Operations& operations);
   void forget_fid(Handle& handle);
+  /// The newest.
+  static Mark mark_of_file(const Handle& handle);
   static bool is_forgotten(const Handle& handle, const Operations& operations);
   static std::unexpected<Error> unknown(const Error& lost, const std::string& why) {
     return std::unexpected(

@@ -170,7 +170,9 @@ asio::awaitable<Expected<Qid>> Node::mkdir(std::string name, U32 mode, std::opti
     return o.mkdir(fid, name, mode, gid.value_or(::getegid()));
   };
   const auto look = [&](Operations& o, Fid fid) { return is_absent<Qid>(o, fid, name); };
-  co_return told(is_new(co_await attachment_->once(handle_, make, look), name), "mkdir", name);
+  const auto made = co_await attachment_->once(handle_, make, look);
+  if (made) is_new(name, made->path);
+  co_return told(made, "mkdir", name);
 }
 
 asio::awaitable<Expected<Qid>> Node::symlink(std::string name, std::string target,
@@ -179,7 +181,9 @@ asio::awaitable<Expected<Qid>> Node::symlink(std::string name, std::string targe
     return o.symlink(fid, name, target, gid.value_or(::getegid()));
   };
   const auto look = [&](Operations& o, Fid fid) { return is_absent<Qid>(o, fid, name); };
-  co_return told(is_new(co_await attachment_->once(handle_, make, look), name), "symlink", name);
+  const auto made = co_await attachment_->once(handle_, make, look);
+  if (made) is_new(name, made->path);
+  co_return told(made, "symlink", name);
 }
 
 asio::awaitable<Expected<Qid>> Node::mknod(std::string name, U32 mode, U64 rdev,
@@ -188,7 +192,9 @@ asio::awaitable<Expected<Qid>> Node::mknod(std::string name, U32 mode, U64 rdev,
     return o.mknod(fid, name, mode, rdev, gid.value_or(::getegid()));
   };
   const auto look = [&](Operations& o, Fid fid) { return is_absent<Qid>(o, fid, name); };
-  co_return told(is_new(co_await attachment_->once(handle_, make, look), name), "mknod", name);
+  const auto made = co_await attachment_->once(handle_, make, look);
+  if (made) is_new(name, made->path);
+  co_return told(made, "mknod", name);
 }
 
 asio::awaitable<Expected<void>> Node::link(std::string name, Node& file) {
@@ -197,7 +203,8 @@ asio::awaitable<Expected<void>> Node::link(std::string name, Node& file) {
     return is_linked(o, fid, name, file.qid().path);
   };
   const auto linked = co_await attachment_->once(handle_, link, look, &file.handle_);
-  co_return told(is_new(linked, name), "link", name);
+  if (linked) is_new(name, file.qid().path);
+  co_return told(linked, "link", name);
 }
 
 asio::awaitable<Expected<void>> Node::remove(std::string name, bool is_directory,
@@ -208,20 +215,28 @@ asio::awaitable<Expected<void>> Node::remove(std::string name, bool is_directory
 asio::awaitable<Expected<void>> Node::removing(std::string name, bool is_directory,
                                                std::optional<U64> number) {
   const auto path = co_await number_of(name, number);
+  if (!path) co_return told(Expected<void>(std::unexpected(path.error())), "remove", name);
   const auto remove = [&](Operations& o, Fid fid) { return o.remove(fid, name, is_directory); };
-  const auto look = [&](Operations& o, Fid fid) { return is_gone(o, fid, name, path); };
+  const auto look = [&](Operations& o, Fid fid) { return is_gone(o, fid, name, *path); };
   const auto removed = co_await attachment_->once(handle_, remove, look);
   if (removed) Names::removed(handle_.place(), name);
   co_return told(removed, "remove", name);
 }
 
+void Node::is_new(const std::string& name, U64 number) const {
+  const auto known = Names::number(handle_.place(), name);
+  if (known && *known != number) Names::removed(handle_.place(), name);
+}
+
 // What the caller doesn't know is asked for, while it can be.
-asio::awaitable<std::optional<U64>> Node::number_of(const std::string& name,
-                                                    std::optional<U64> number) {
+asio::awaitable<Expected<std::optional<U64>>> Node::number_of(const std::string& name,
+                                                              std::optional<U64> number) {
   if (!number) number = Names::number(handle_.place(), name);
   if (number || !attachment_->goes_on() || !is_name(name)) co_return number;
   const auto find = [&](Operations& o, Fid fid) { return o.find(fid, name); };
   const auto found = co_await attachment_->repeat(handle_, find);
+  if (!found && (found.error().fate != Fate::kKnown || is_given_up(found.error())))
+    co_return std::unexpected(found.error());
   if (found && *found) number = (*found)->path;
   co_return number;
 }
@@ -238,8 +253,9 @@ asio::awaitable<Expected<void>> Node::renaming(std::string name, Node& to, std::
   };
   const auto given = what ? std::optional(what->qid().path) : std::nullopt;
   const auto path = co_await number_of(name, given);
+  if (!path) co_return told(Expected<void>(std::unexpected(path.error())), "rename", name);
   const auto look = [&](Operations& o, Fid fid) {
-    return is_renamed(o, fid, name, to.handle_.fid(), to_name, path);
+    return is_renamed(o, fid, name, to.handle_.fid(), to_name, *path);
   };
   const auto renamed = co_await attachment_->once(handle_, rename, look, &to.handle_);
   if (renamed) Names::renamed(handle_.place(), name, to.handle_.place(), to_name);

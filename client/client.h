@@ -101,17 +101,15 @@ class Node {
   }
   std::string path_of(Str name) const;
   asio::awaitable<Expected<void>> changing(Operations& operations, Fid fid, Change change);
-  asio::awaitable<std::optional<U64>> number_of(const std::string& name, std::optional<U64> number);
+  /// None: it isn't there, as far as the server tells.
+  asio::awaitable<Expected<std::optional<U64>>> number_of(const std::string& name,
+                                                          std::optional<U64> number);
   asio::awaitable<Expected<void>> removing(std::string name, bool is_directory,
                                            std::optional<U64> number);
   asio::awaitable<Expected<void>> renaming(std::string name, Node& to, std::string to_name,
                                            const Node* what);
-  /// What `name` was before is no more.
-  template <class T>
-  Expected<T> is_new(Expected<T> made, Str name) const {
-    if (made) Names::removed(handle_.place(), name);
-    return made;
-  }
+  /// What `name` was before, if it was another one, is no more.
+  void is_new(const std::string& name, U64 number) const;
   asio::awaitable<Expected<void>> setting_xattr(std::string name, std::string value, U32 flags);
   /// An open file or directory.
   template <class Open>

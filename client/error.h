@@ -13,7 +13,7 @@ namespace ninep::client {
 /// What became of a request when its connection was lost.
 enum class Fate {
   kKnown,    // the connection was not lost
-  kNotSent,  // nor was it, and nothing of it went out: it had no time, or was cancelled before
+  kNotSent,  // nor was it, and it was not sent: its caller had no time to wait for a tag
   kUnsent,   // nothing of it went out
   kUnknown,  // it may have been done
 };
@@ -47,6 +47,14 @@ inline std::unexpected<Error> error(int host_errno, std::string doing, std::stri
 /// `if (is(result.error(), ENOENT))`
 inline bool is(const Error& error, int host_errno) {
   return error.code == Errno{static_cast<U32>(host_errno)};
+}
+
+/// The server's answer is that there is no such thing, by whatever errno: not that the file
+/// couldn't be asked for it.
+inline bool says_no(const Error& error) {
+  for (const int other : {ECANCELED, ETIMEDOUT, EMFILE, ENFILE, ESTALE, ENOENT, EIO, ENOMEM})
+    if (is(error, other)) return false;
+  return error.fate == Fate::kKnown;
 }
 
 /// Passes an error on, from a coroutine; `r` is an Expected that has a name.

@@ -1,6 +1,7 @@
 #include "client/names.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 namespace ninep::client {
@@ -18,8 +19,11 @@ struct Names::Name : std::enable_shared_from_this<Name> {
   std::string name;
   std::map<std::string, Name*, std::less<>> children;
   std::optional<U64> number;  // its qid.path
-  U64 connection = 0;         // on which the mark was seen
-  Mark mark;
+  struct Seen {
+    U64 connection = 0;
+    Mark mark;
+  };
+  std::array<Seen, 2> seen;  // on the last connections; the newer one first
   bool is_gone = false;
   U64 moved = 0;  // in the tree's which rename; of the root: how many there were
 };
@@ -39,19 +43,21 @@ Names::Place Names::Place::parent() const { return name_->parent ? Place(name_->
 void Names::Place::has(U64 number) const {
   if (name_->number == number) return;
   name_->number = number;
-  name_->connection = 0;
+  name_->seen = {};
 }
 
 void Names::Place::has(U64 number, U64 connection, const Mark& mark) const {
   if (name_->number != number) return;
-  name_->connection = connection;
-  name_->mark = mark;
+  auto& seen = name_->seen;
+  if (seen[0].connection != connection) seen[1] = std::exchange(seen[0], {});
+  seen[0] = {connection, mark};
 }
 
 std::optional<Mark> Names::Place::mark(U64 number, U64 connection) const {
-  if (connection == 0 || name_->number != number || name_->connection != connection)
-    return std::nullopt;
-  return name_->mark;
+  if (connection == 0 || name_->number != number) return std::nullopt;
+  for (const auto& one : name_->seen)
+    if (one.connection == connection) return one.mark;
+  return std::nullopt;
 }
 
 std::optional<std::vector<std::string>> Names::Place::path() const {

@@ -32,7 +32,8 @@ class Names {
     /// What is there on that connection has it, and this mark: the newest that anybody has seen.
     /// Some file systems give a file another time of birth when it is changed first (overlayfs).
     void has(U64 number, U64 connection, const Mark& mark) const;
-    /// That of the file that had it on that connection; none: nobody has seen one.
+    /// That of the file that had it on that connection, one of the last few; none: nobody has seen
+    /// one.
     std::optional<Mark> mark(U64 number, U64 connection) const;
     /// From the root; none: the file is gone from there, or a directory above it.
     std::optional<std::vector<std::string>> path() const;

@@ -183,7 +183,9 @@ asio::awaitable<Expected<void>> Operations::remove_by_fid(Fid directory, std::st
   } else {
     const auto removed = co_await call(Tremove{*spare});
     if (!removed) result = std::unexpected(removed.error());
-    is_gone = removed || !is_given_up(removed.error());
+    // It clunks, whatever comes of it, once the server has it.
+    const bool is_sent = removed || removed.error().fate != Fate::kNotSent;
+    is_gone = is_sent && (removed || !is_given_up(removed.error()));
   }
   if (!is_gone) (void)co_await clunk(*spare);
   fids_->give_back(*spare);

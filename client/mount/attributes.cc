@@ -113,7 +113,7 @@ Work get_xattr(Tree& tree, Request& request, InodeRef inode, std::string name, s
   auto value = co_await of_inode(tree, [&] { return node->xattr(name); });
   // To the kernel, where it goes by lists, anything else is an error of whatever is done.
   const bool is_list = name.starts_with("system.posix_acl_");
-  if (tree.options.allow_other && is_list && !value && is(value.error(), EOPNOTSUPP))
+  if (tree.options.allow_other && is_list && !value && client::says_no(value.error()))
     value = error(ENODATA, "read an attribute");
   if (is_capability && !value && (is(value.error(), ENODATA) || is(value.error(), EOPNOTSUPP)))
     inode->no_capability_until = until(tree.options.attribute_timeout);

@@ -114,6 +114,12 @@ void remember_owner(const std::shared_ptr<OpenFile>& open, U64 owner, U32 pid) {
   });
   if (!is_known) owners.push_back({owner, pid, open});
 }
+/// Nothing is to be given up by him.
+void forget_owner(const std::shared_ptr<OpenFile>& open, U64 owner) {
+  std::erase_if(open->inode->lock_owners, [&](const Inode::LockOwner& one) {
+    return one.owner == owner && one.file.lock() == open;
+  });
+}
 Work lock_range(Tree& tree, Request& request, std::shared_ptr<OpenFile> open, Lock wanted,
                 U64 owner, bool waits) {
   const U32 pid = process_of(*open->inode, owner, wanted.proc_id);
@@ -121,6 +127,7 @@ Work lock_range(Tree& tree, Request& request, std::shared_ptr<OpenFile> open, Lo
   remember_owner(open, owner, pid);
   const Owner whose{owner, false, pid};
   const auto taken = co_await take(tree, open, wanted, whose, waits);
+  if (!taken && !open->file.has_locks()) forget_owner(open, owner);
   // Another thread may have closed the file meanwhile, and given up what there was then.
   if (taken) remember_owner(open, owner, pid);
   NINEP_CO_RETURN_IF_WRONG(taken);

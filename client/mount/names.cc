@@ -184,8 +184,7 @@ asio::awaitable<Expected<Heritage>> heritage(Tree& tree, Request& request, Inode
     const unsigned set_before = in->lists_set;
     const auto list =
         co_await with_room(tree, [&] { return node->xattr("system.posix_acl_default"); });
-    const bool has_none = !list && (is(list.error(), ENODATA) || is(list.error(), EOPNOTSUPP));
-    if (!list && !has_none) co_return std::unexpected(list.error());
+    if (!list && !client::says_no(list.error())) co_return std::unexpected(list.error());
     in->hands_list_on = list && !list->empty();
     constexpr double kLongest = 1;  // seconds: it decides who may do what
     if (in->lists_set == set_before)

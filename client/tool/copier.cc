@@ -238,10 +238,7 @@ Awaitable<Expected<void>> Copier::make_way(Item& item) {
   if (item.in_the_way == DT_UNKNOWN) co_return Expected<void>();
   const U8 type = std::exchange(item.in_the_way, U8{DT_UNKNOWN});
   const Found there{item.to_name, type};
-  const std::size_t before = removal_.count();
-  const auto removed = co_await removal_.tree(*item.to, there);
-  if (removal_.count() != before) item.has_made_way = true;
-  co_return removed;
+  co_return co_await removal_.tree(*item.to, there, item.has_made_way);
 }
 
 // Where the name is taken, it is made under another one first: what is there goes when what comes
@@ -253,7 +250,8 @@ Awaitable<Expected<void>> Copier::put(Item& item, const Make& make, bool is_dire
   made = co_await make(part);
   if (!made && client::is(made.error(), EEXIST)) {
     const Found left{part, DT_UNKNOWN};
-    const auto removed = co_await removal_.tree(*item.to, left);
+    bool ignored = false;
+    const auto removed = co_await removal_.tree(*item.to, left, ignored);
     NINEP_CO_RETURN_IF_WRONG(removed);
     made = co_await make(part);
   }

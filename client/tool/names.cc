@@ -96,7 +96,7 @@ class Remover {
     explicit Content(Budget& budget) : share(budget) {}
     std::set<std::string> left;  // they would not be removed, or were listed and aren't there
     Budget::Share share;         // for their names
-    std::size_t removed = 0;
+    std::size_t removed = 0;     // in this pass; or by somebody else
   };
   Awaitable<void> remove_all(Node& directory);
   Awaitable<void> remove_some(Node& directory, std::vector<Doomed> some, Content& of);
@@ -173,9 +173,8 @@ Awaitable<void> Remover::remove_some(Node& directory, std::vector<Doomed> some, 
 Awaitable<void> Remover::remove_one(Node& directory, Doomed what, Content& of) {
   constexpr std::size_t kOfSet = 80;  // bytes of a name in it, the name apart
   const Gone gone = co_await remove(directory, what);
-  if (gone == Gone::kYes) {
-    ++of.removed;
-  } else if (!given_up_) {
+  if (gone != Gone::kNo) ++of.removed;
+  if (gone != Gone::kYes && !given_up_) {
     if (!of.share.take(kOfSet + what.name.size())) give_up(too_much(directory));
     of.left.insert(std::move(what.name));
   }

@@ -10,7 +10,7 @@ namespace ninep::tool {
 using client::error;
 
 // All are listed before one is removed: there are servers whose listing goes on by counting.
-Awaitable<void> Removal::others(Place& in, const std::set<std::string>& names) {
+Awaitable<void> Removal::others(Place& in, const std::set<std::string>& names, bool& has_gone) {
   constexpr std::size_t kNamesMax = 1 << 24;
   Budget::Share share(budget_);
   if (!share.take(Budget::kLevel)) co_return progress_.give_up(too_much(in));
@@ -29,12 +29,12 @@ Awaitable<void> Removal::others(Place& in, const std::set<std::string>& names) {
     if (progress_.has_given_up()) co_return;
     // What isn't whole goes on where it is when the copy is said again.
     if (progress_.errors() != 0 && is_part_name(one.name)) continue;
-    const auto removed = co_await tree(in, one);
+    const auto removed = co_await tree(in, one, has_gone);
     if (!removed) progress_.wrong(removed.error());
   }
 }
 
-Awaitable<Expected<void>> Removal::tree(Place& in, Found what) {
+Awaitable<Expected<void>> Removal::tree(Place& in, Found what, bool& has_gone) {
   const auto& [name, type, number] = what;
   if (type == DT_UNKNOWN) {
     const auto is = co_await in.stat(name);
@@ -51,14 +51,14 @@ Awaitable<Expected<void>> Removal::tree(Place& in, Found what) {
     const bool is_kept = co_await kept_.have(**inner);
     if (is_kept)
       co_return error(EINVAL, "remove " + in.path_of(name), "it is what is being copied");
-    if (!dry_) co_await others(**inner, std::set<std::string>());
+    if (!dry_) co_await others(**inner, std::set<std::string>(), has_gone);
   }
   if (progress_.has_given_up()) co_return Expected<void>();
   if (!dry_) {
     const auto removed = co_await in.remove(name, type == DT_DIR, number);
     const bool is_gone = removed || client::is(removed.error(), ENOENT);
     if (!is_gone) co_return removed;
-    ++count_;
+    if (removed) has_gone = true;
   }
   progress_.removed(in.path_of(name));
   co_return Expected<void>();

@@ -17,18 +17,21 @@ class Removal {
       : dry_(dry), kept_(kept), budget_(budget), progress_(progress) {}
 
   /// All that is in `in`, but for these. What goes wrong is told to `progress`.
-  Awaitable<void> others(Place& in, const std::set<std::string>& names);
-  /// A file, or a directory with all that is in it. What is there no more is removed.
-  Awaitable<Expected<void>> tree(Place& in, Found what);
-  /// Files and directories that it has removed so far.
-  std::size_t count() const { return count_; }
+  Awaitable<void> others(Place& in, const std::set<std::string>& names) {
+    bool ignored = false;
+    co_await others(in, names, ignored);
+  }
+  /// A file, or a directory with all that is in it. What is there no more is removed. `has_gone`:
+  /// becomes true if something has.
+  Awaitable<Expected<void>> tree(Place& in, Found what, bool& has_gone);
 
  private:
+  Awaitable<void> others(Place& in, const std::set<std::string>& names, bool& has_gone);
+
   const bool dry_;
   Directories& kept_;
   Budget& budget_;
   Progress& progress_;
-  std::size_t count_ = 0;
 };
 
 }  // namespace ninep::tool

@@ -716,7 +716,7 @@ part_odd() {
     mount -t tmpfs upper "$dir/upper"
     mkdir "$dir/upper"/{upper,work}
     if mount -t overlay -o "lowerdir=$dir/lower,upperdir=$dir/upper/upper,workdir=$dir/upper/work" over "$dir/export/over"; then
-        exec 7<"$m/over/d/f"
+        exec 7<"$m/over/d/f" 9<"$m/over/d/f"
         is 'in a folder that is copied up' "$(cd "$m/over/d" && stat . f >/dev/null && echo two >>f && touch new && sleep 1.2 && stat . f >/dev/null && env pwd)" "$m/over/d"
         is 'a file that is copied up' "$(cat <&7)" $'one\ntwo'
         exec 6<>"$m/over/d/f"
@@ -724,7 +724,10 @@ part_odd() {
         serve
         check 'a file that is copied up, on another connection' bash -c 'echo 1 >&6'
         is 'a file that is copied up, on another connection' "$(head -1 "$m/over/d/f")" 1
-        exec 6<&- 7<&-
+        ls -l "$m/over/d" >/dev/null
+        echo 1 >/proc/sys/vm/drop_caches
+        is 'a file that was opened before it was copied up' "$(head -1 <&9)" 1
+        exec 6<&- 7<&- 9<&-
         umount -l "$dir/export/over"
     else
         echo 'not shown: overlayfs; it can'\''t be mounted here'

@@ -477,7 +477,7 @@ asio::awaitable<Expected<Handle>> Attachment::walking(Handle& from,
 asio::awaitable<void> Attachment::open_only(Handle& handle, U32 flags, Expected<Opened>& opened) {
   const auto open = [flags](Operations& o, Fid fid) { return o.open(fid, flags); };
   if (flags & lopen::kTruncate)
-    opened = co_await once(handle, open, may_be_repeated<Opened>);
+    opened = co_await once(handle, open, may_be_repeated<std::optional<Opened>>);
   else
     opened = co_await repeat(handle, open);
   if (!opened) co_return;
@@ -513,7 +513,7 @@ asio::awaitable<Expected<void>> Attachment::create(Handle& directory, std::strin
     const auto look = [&](Operations& o, Fid fid) { return is_absent<Opened>(o, fid, name); };
     created = co_await once(directory, create, look);
   } else {
-    created = co_await once(directory, create, may_be_repeated<Opened>);
+    created = co_await once(directory, create, may_be_repeated<std::optional<Opened>>);
   }
   NINEP_CO_RETURN_IF_WRONG(created);
   directory.place_ = directory.place_.child(name);

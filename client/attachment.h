@@ -78,10 +78,10 @@ asio::awaitable<Expected<std::optional<T>>> is_absent(Operations& operations, Fi
 }
 
 /// For Attachment::once(): nothing to look for, it may be done twice on one file, if there is
-/// nobody left who does it later.
-template <class T>
-asio::awaitable<Expected<std::optional<T>>> may_be_repeated(Operations&, Fid) {
-  co_return Expected<std::optional<T>>(std::nullopt);
+/// nobody left who does it later. `Answer`: of a look.
+template <class Answer>
+asio::awaitable<Expected<Answer>> may_be_repeated(Operations&, Fid) {
+  co_return Expected<Answer>(Answer());
 }
 
 class Attachment : public std::enable_shared_from_this<Attachment> {
@@ -156,6 +156,15 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
     return again_ && handle.mark_.is_none() && !handle.was_found_again_;
   }
   bool is_identified(const Handle& handle) const { return !handle.mark_.is_none(); }
+  /// For once(): of what may be done twice on that file alone. What is found again has been
+  /// compared, if it was told from others before.
+  template <class Answer>
+  asio::awaitable<Expected<Answer>> is_the_same(const Handle& handle) const {
+    if (!is_identified(handle))
+      co_return error(ESTALE, "find a file again",
+                      "the server tells nothing that only this file has");
+    co_return Expected<Answer>(Answer());
+  }
   /// What was lost with its connection is done again on another one.
   bool goes_on() const { return again_; }
   /// What came of it: ninep::lock; it is taken again on the next connection. `wait`: the server may

@@ -21,13 +21,6 @@ std::vector<std::string> split(Str path) {
 /// Where a look says that something was done, or was not.
 using Done = Expected<bool>;
 
-asio::awaitable<Done> is_not_done(bool is_same) {
-  if (!is_same)
-    co_return error(ESTALE, "find a file again",
-                    "the server tells nothing that only this file has");
-  co_return false;
-}
-
 asio::awaitable<Done> is_gone(Operations& operations, Fid directory, std::string name,
                               std::optional<U64> path) {
   const auto found = co_await operations.find(directory, name);
@@ -101,8 +94,8 @@ asio::awaitable<Expected<Attributes>> Node::stat() {
 asio::awaitable<Expected<void>> Node::change(Change change) {
   const auto set = [&](Operations& o, Fid fid) { return changing(o, fid, change); };
   // A size is content: of what was found again that has to be the same file.
-  const auto look = [&](Operations&, Fid) {
-    return is_not_done(!change.size || attachment_->is_identified(handle_));
+  const auto look = [&](Operations& o, Fid fid) {
+    return change.size ? attachment_->is_the_same<bool>(handle_) : may_be_repeated<bool>(o, fid);
   };
   co_return told(co_await attachment_->once(handle_, set, look), "change");
 }

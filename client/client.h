@@ -170,7 +170,6 @@ class File : public Node {
   asio::awaitable<Expected<U32>> read_one(U64 offset, Room into);
   asio::awaitable<Expected<U32>> write_one(U64 offset, Bytes data);
   asio::awaitable<Expected<U32>> with_its_locks(asio::awaitable<Expected<U32>> calling);
-  asio::awaitable<Expected<std::optional<U32>>> is_the_same();
   asio::awaitable<Expected<std::optional<U32>>> is_appended(U64 before, Bytes data);
   bool is_append_only() const;
 };

@@ -107,16 +107,10 @@ asio::awaitable<Expected<U32>> File::write_one(U64 offset, Bytes data) {
   const auto write = [offset, data, this](Operations& o, Fid fid) {
     return with_its_locks(o.write(fid, offset, data));
   };
-  const auto look = [this](Operations&, Fid) { return is_the_same(); };
+  const auto look = [this](Operations&, Fid) {
+    return attachment_->is_the_same<std::optional<U32>>(handle_);
+  };
   return attachment_->once(handle_, write, look);
-}
-
-// What is found again has been compared: Attachment::restore().
-asio::awaitable<Expected<std::optional<U32>>> File::is_the_same() {
-  if (!attachment_->is_identified(handle_))
-    co_return error(ESTALE, "find a file again",
-                    "the server tells nothing that only this file has");
-  co_return Expected<std::optional<U32>>(std::nullopt);
 }
 
 // An append that was lost with its connection is done if the file has grown by as much, and ends

@@ -184,8 +184,9 @@ asio::awaitable<Expected<void>> Operations::remove_by_fid(Fid directory, std::st
     const auto removed = co_await call(Tremove{*spare});
     if (!removed) result = std::unexpected(removed.error());
     // It clunks, whatever comes of it, once the server has it.
-    const bool is_sent = removed || removed.error().fate != Fate::kNotSent;
-    is_gone = is_sent && (removed || !is_given_up(removed.error()));
+    const bool may_be_there =
+        !removed && (removed.error().fate == Fate::kNotSent || is_given_up(removed.error()));
+    is_gone = !may_be_there;
   }
   if (!is_gone) (void)co_await clunk(*spare);
   fids_->give_back(*spare);

@@ -224,9 +224,7 @@ Awaitable<std::optional<Attributes>> Copier::there(Item& item, const Attributes&
 
 Awaitable<Expected<void>> Copier::way_for(Item& item, const Attributes& is) {
   if (!item.to) co_return Expected<void>();
-  if (options_.remove) {
-    co_return co_await make_way(item);
-  }
+  if (options_.remove) co_return co_await make_way(item);
   const auto there = co_await item.to->stat(item.to_name);
   if (there && there->is_directory() != is.is_directory())
     co_return error(is.is_directory() ? EEXIST : EISDIR,

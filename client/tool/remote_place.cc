@@ -310,10 +310,7 @@ class RemotePlace final : public Place {
     const client::Turn turn(asking_);
     if (!inherits_) {
       const auto list = co_await node_.xattr(kDefaultList);
-      // Whatever else is wrong says nothing of the directory.
-      if (!list && (list.error().fate != client::Fate::kKnown || is(list.error(), ECANCELED) ||
-                    is(list.error(), ETIMEDOUT) || is(list.error(), EMFILE)))
-        co_return std::unexpected(list.error());
+      if (!list && !client::says_no(list.error())) co_return std::unexpected(list.error());
       inherits_ = list.has_value();
     }
     co_return *inherits_;

@@ -1,8 +1,11 @@
 // Running coroutines of the client to their end, for tests that are none.
 #pragma once
 
+#include <atomic>
 #include <optional>
 
+#include <asio/bind_cancellation_slot.hpp>
+#include <asio/cancellation_signal.hpp>
 #include <asio/co_spawn.hpp>
 #include <asio/io_context.hpp>
 #include <gtest/gtest.h>
@@ -24,6 +27,22 @@ T run(asio::io_context& context, asio::awaitable<T> work) {
     context.run_one();
   }
   return std::move(*result);
+}
+
+/// Runs `work` to its end; it is cancelled when `is_there`.
+inline void run_cancelled(asio::io_context& context, asio::awaitable<void> work,
+                          const std::atomic<bool>& is_there) {
+  bool is_over = false;
+  asio::cancellation_signal cancel;
+  asio::co_spawn(context, std::move(work),
+                 asio::bind_cancellation_slot(cancel.slot(), [&](const std::exception_ptr& thrown) {
+                   EXPECT_FALSE(thrown);
+                   is_over = true;
+                 }));
+  context.restart();
+  while (!is_there) context.poll();
+  cancel.emit(asio::cancellation_type::terminal);
+  while (!is_over) context.run_one();
 }
 
 /// What is there without an error, or the test ends.

@@ -11,11 +11,32 @@
 #include <unistd.h>
 
 #include "proto/check.h"
-#include "proto/types.h"
+#include "proto/codec.h"
+#include "tests/bytes.h"
 
 namespace ninep::test {
 
 using Frame = std::vector<std::byte>;
+
+/// `r` as the answer to `frame`.
+template <Message R>
+Frame reply(Bytes frame, const R& r, Dialects d = kDotL) {
+  return frame_of(read_header(frame).tag, r, d);
+}
+inline Frame agrees(Bytes f) { return reply(f, Rversion{8192, "9P2000.L"}); }
+/// Lets a client have the root, and closes at whatever else it wants.
+inline std::optional<Frame> attaches(Bytes f) {
+  switch (read_header(f).type) {
+    case Describe<Tversion>::code:
+      return agrees(f);
+    case Describe<Tattach>::code:
+      return reply(f, Rattach{});
+    case Describe<Twalk>::code:
+      return reply(f, Rwalk{});
+    default:
+      return Frame();
+  }
+}
 
 class Scripted {
  public:

@@ -23,7 +23,6 @@ namespace {
 using namespace std::chrono_literals;
 using asio::awaitable;
 using client::Expected;
-using client::Lock;
 using client::Session;
 using Opened = std::shared_ptr<Session>;
 
@@ -171,12 +170,6 @@ TEST_F(ClientSession, GivesUp) {
   later.join();
 }
 
-template <Message R>
-std::vector<std::byte> reply(Bytes frame, const R& r, Dialects d = kDotL) {
-  return frame_of(read_header(frame).tag, r, d);
-}
-const auto agrees = [](Bytes f) { return reply(f, Rversion{8192, "9P2000.L"}); };
-
 TEST_F(ClientSession, OtherDialects) {
   const auto unknown = [](Bytes f) { return reply(f, Rversion{8192, "unknown"}); };
   const auto refuses = [](Bytes f) { return reply(f, Rlerror{EIO}); };
@@ -296,17 +289,7 @@ template <Message T>
 std::vector<std::string> cancelled_calls(asio::io_context& context, Session& s, const T& request,
                                          const std::atomic<bool>& is_there) {
   std::vector<std::string> said;
-  bool is_over = false;
-  asio::cancellation_signal cancel;
-  asio::co_spawn(context, call_thrice(s, request, said),
-                 asio::bind_cancellation_slot(cancel.slot(), [&](const std::exception_ptr& thrown) {
-                   EXPECT_FALSE(thrown);
-                   is_over = true;
-                 }));
-  context.restart();
-  while (!is_there) context.poll();
-  cancel.emit(asio::cancellation_type::terminal);
-  while (!is_over) context.run_one();
+  run_cancelled(context, call_thrice(s, request, said), is_there);
   return said;
 }
 
@@ -381,202 +364,6 @@ TEST_F(ClientSession, ClunksAreNotCancelled) {
               testing::ElementsAre("done", "done", "done"));
 }
 
-/// Lets a client have the root, and closes at whatever else it wants.
-std::optional<Frame> attaches(Bytes f) {
-  switch (read_header(f).type) {
-    case Describe<Tversion>::code:
-      return agrees(f);
-    case Describe<Tattach>::code:
-      return reply(f, Rattach{});
-    case Describe<Twalk>::code:
-      return reply(f, Rwalk{});
-    default:
-      return Frame();
-  }
-}
-
-// A server that has done what was flushed has the fid.
-TEST_F(ClientSession, FidsOfWhatIsGivenUp) {
-  std::vector<U32> made, clunked;
-  {
-    Scripted server([&](Bytes f) -> std::optional<Frame> {
-      switch (read_header(f).type) {
-        case Describe<Tflush>::code:
-          return reply(f, Rflush{});
-        case Describe<Txattrwalk>::code: {
-          Txattrwalk request{};
-          EXPECT_TRUE(decode(frame_body(f), kDotL, request));
-          made.push_back(static_cast<U32>(request.newfid));
-          return std::nullopt;
-        }
-        case Describe<Tclunk>::code: {
-          Tclunk request{};
-          EXPECT_TRUE(decode(frame_body(f), kDotL, request));
-          clunked.push_back(static_cast<U32>(request.fid));
-          return reply(f, Rclunk{});
-        }
-        default:
-          return attaches(f);
-      }
-    });
-    client::Options options;
-    options.session.patience = 1000ms;
-    auto client = get(client::Client::on(stream_to(server.client), options));
-    EXPECT_NE(error(client.root().xattr("user.a")).find("timed out"), std::string::npos);
-    EXPECT_NE(error(client.root().xattr("user.a")).find("timed out"), std::string::npos);
-    client = client::Client();
-    settle();
-  }
-  ASSERT_EQ(made.size(), 2u);
-  EXPECT_NE(made[0], made[1]) << "one that may still be in use is taken again at once";
-  ASSERT_GE(clunked.size(), 2u);
-  EXPECT_EQ(clunked[0], made[0]);
-  EXPECT_EQ(clunked[1], made[1]);
-}
-
-// A file of the same name and qid.path that was born at another time is another file.
-TEST_F(ClientSession, FilesOfOneNumber) {
-  constexpr U64 kPath = 5;
-  const Qid qid{kQtFile, 0, kPath};
-  // What is written at 1 or read there is lost: with the connection, or by a server that says
-  // nothing any more.
-  const auto serves = [&](U64 born, U64 gen, bool is_silent) {
-    return [&, born, gen, is_silent](Bytes f) -> std::optional<Frame> {
-      const std::optional<Frame> lost = is_silent ? std::nullopt : std::optional(Frame());
-      switch (read_header(f).type) {
-        case Describe<Tversion>::code:
-          return agrees(f);
-        case Describe<Tattach>::code:
-          return reply(f, Rattach{{kQtDir, 0, 1}});
-        case Describe<Twalk>::code: {
-          Twalk request{};
-          EXPECT_TRUE(decode(frame_body(f), kDotL, request));
-          Rwalk r{};
-          if (request.wname.size() != 0) r.wqid.push_back(qid);
-          return reply(f, r);
-        }
-        case Describe<Tgetattr>::code: {
-          Rgetattr r{};
-          r.valid = getattr::kBasic | (born ? getattr::kBtime : 0) | (gen ? getattr::kGen : 0);
-          r.attr.qid = qid;
-          r.attr.mode = S_IFREG | 0600;
-          r.attr.btime_sec = born;
-          r.attr.gen = gen;
-          return reply(f, r);
-        }
-        case Describe<Tlopen>::code:
-          return reply(f, Rlopen{qid, 0});
-        case Describe<Twrite>::code: {
-          Twrite request{};
-          EXPECT_TRUE(decode(frame_body(f), kDotL, request));
-          if (request.offset == 1) return lost;
-          return reply(f, Rwrite{static_cast<U32>(request.data.size())});
-        }
-        case Describe<Tread>::code: {
-          Tread request{};
-          EXPECT_TRUE(decode(frame_body(f), kDotL, request));
-          if (request.offset == 1) return lost;
-          return reply(f, Rread{as_bytes(Str("x"))});
-        }
-        case Describe<Tflush>::code:
-          return lost;
-        case Describe<Tclunk>::code:
-          return reply(f, Rclunk{});
-        default:
-          return Frame();
-      }
-    };
-  };
-  const auto used = [&](U32 flags, bool is_silent, std::pair<U64, U64> before,
-                        std::pair<U64, U64> behind) {
-    Scripted first(serves(before.first, before.second, is_silent));
-    Scripted second(serves(behind.first, behind.second, is_silent));
-    std::vector<int> ends{second.client, first.client};
-    const auto connect = [&](std::chrono::milliseconds) -> awaitable<Expected<client::Stream>> {
-      if (ends.empty()) co_return client::error(ECONNREFUSED, "connect");
-      const int end = ends.back();
-      ends.pop_back();
-      co_return stream_to(end);
-    };
-    client::Options options;
-    options.reconnect_patience = 2s;
-    if (is_silent) options.session.patience = options.session.flush_patience = 200ms;
-    std::string said;
-    {
-      const auto attachment = get(client::Attachment::make(connect, true, options));
-      client::Node root(attachment, get(attachment->root()));
-      client::File file = get(get(root.walk("f")).open(flags));
-      const std::string data = "x";
-      std::array<std::byte, 1> room;
-      if (flags == lopen::kReadOnly) {
-        get(file.read(0, room));
-        said = error(file.read(1, room));
-      } else {
-        get(file.write(0, as_bytes(data)));
-        said = error(file.write(1, as_bytes(data)));
-      }
-    }
-    settle();
-    return said;
-  };
-  const auto written = [&](std::pair<U64, U64> before, std::pair<U64, U64> behind) {
-    return used(lopen::kReadWrite, false, before, behind);
-  };
-  const std::string same = written({7, 0}, {7, 0});
-  EXPECT_NE(same.find("gone for"), std::string::npos) << "it was not written again: " << same;
-  EXPECT_NE(written({7, 0}, {8, 0}).find("another file"), std::string::npos);
-  EXPECT_NE(written({0, 3}, {0, 4}).find("another file"), std::string::npos);
-  EXPECT_NE(written({0, 0}, {0, 0}).find("tells nothing that only"), std::string::npos);
-  // What is read on has to be the same file as well.
-  EXPECT_NE(used(lopen::kReadOnly, false, {7, 0}, {8, 0}).find("another file"), std::string::npos);
-  // A server that only said nothing may do later what it was asked: it isn't asked again, and what
-  // comes after that is.
-  const std::string late = used(lopen::kReadWrite, true, {7, 0}, {7, 0});
-  EXPECT_NE(late.find("may do it yet"), std::string::npos) << late;
-}
-
-awaitable<void> open_it(client::Node& node, std::string& said) {
-  const auto opened = co_await node.open(lopen::kReadOnly);
-  said = opened ? "opened" : opened.error().text();
-}
-
-// What is made of several requests tells by its result that it was cancelled, wherever it was.
-TEST_F(ClientSession, CancelledBetweenTwoRequests) {
-  std::atomic<bool> is_there = false;
-  std::optional<Frame> walk;
-  int walks = 0;  // the first is the root's
-  Scripted server([&](Bytes f) -> std::optional<Frame> {
-    if (read_header(f).type == Describe<Twalk>::code && ++walks == 2) {
-      walk = reply(f, Rwalk{});
-      is_there = true;
-      return std::nullopt;
-    }
-    if (read_header(f).type != Describe<Tflush>::code) return attaches(f);
-    Frame both = *walk;
-    const Frame flushed = reply(f, Rflush{});
-    both.insert(both.end(), flushed.begin(), flushed.end());
-    return both;
-  });
-  {
-    auto c = get(client::Client::on(stream_to(server.client), {}));
-    std::string said;
-    bool is_over = false;
-    asio::cancellation_signal cancel;
-    asio::co_spawn(
-        context, open_it(c.root(), said),
-        asio::bind_cancellation_slot(cancel.slot(), [&](const std::exception_ptr& thrown) {
-          EXPECT_FALSE(thrown);
-          is_over = true;
-        }));
-    context.restart();
-    while (!is_there) context.poll();
-    cancel.emit(asio::cancellation_type::terminal);
-    while (!is_over) context.run_one();
-    EXPECT_EQ(said, "open /: Operation canceled");
-  }
-  settle();
-}
-
 // Who waits behind others' requests waits no longer than he wants to.
 TEST_F(ClientSession, PatienceInLine) {
   Scripted server({agrees}, Scripted::Then::kSayNothing);
@@ -595,116 +382,6 @@ TEST_F(ClientSession, PatienceInLine) {
   EXPECT_EQ(first, "");
   (*s)->close();
   settle();
-}
-
-// A server that waits itself answers when it likes.
-TEST_F(ClientSession, ServersThatWaitForLocks) {
-  std::optional<Frame> granted;
-  Scripted server([&](Bytes f) -> std::optional<Frame> {
-    switch (read_header(f).type) {
-      case Describe<Tlopen>::code:
-        return reply(f, Rlopen{});
-      case Describe<Tlock>::code: {
-        Tlock request{};
-        EXPECT_TRUE(decode(frame_body(f), kDotL, request));
-        EXPECT_EQ(request.flags, lock::kBlock);
-        granted = reply(f, Rlock{lock::kSuccess});
-        return std::nullopt;
-      }
-      case Describe<Tgetlock>::code: {
-        Frame both = reply(f, Rgetlock{});
-        both.insert(both.end(), granted->begin(), granted->end());
-        return both;
-      }
-      case Describe<Tgetattr>::code:
-        return reply(f, Rgetattr{});
-      default:
-        return attaches(f);
-    }
-  });
-  {
-    client::Options options;
-    options.session.patience = options.session.flush_patience = 100ms;
-    auto c = get(client::Client::on(stream_to(server.client), options));
-    client::File file = get(c.root().open(lopen::kReadWrite));
-    std::string said;
-    const auto lock_it = [](client::File& of, std::string& what) -> awaitable<void> {
-      const Lock wanted{lock::kWrite, 0, 0, 1, "me"};
-      const auto locked = co_await of.lock(wanted, true);
-      what = locked ? (*locked ? "locked" : "not locked") : locked.error().text();
-    };
-    asio::co_spawn(context, lock_it(file, said), asio::detached);
-    asio::steady_timer timer(context, 500ms);  // longer than an answer may take else
-    bool is_late = false;
-    timer.async_wait([&](std::error_code) { is_late = true; });
-    context.restart();
-    while (!is_late) context.run_one();
-    EXPECT_EQ(said, "");
-    get(file.test_lock({lock::kWrite, 0, 0, 2, "other"}));
-    while (said.empty()) context.run_one();
-    EXPECT_EQ(said, "locked");
-  }
-  settle();
-}
-
-// Who hangs up at the newest dialect may know the older ones alone, or have been ended just then.
-TEST_F(ClientSession, HungUp) {
-  const auto hangs_up = [](Bytes) { return Frame(); };
-  const auto knows = [](Str dialect) {
-    return [dialect](Bytes f) -> std::optional<Frame> {
-      if (read_header(f).type != Describe<Tversion>::code) return attaches(f);
-      Tversion request{};
-      EXPECT_TRUE(decode(frame_body(f), kDotL, request));
-      return reply(f, Rversion{65536, request.version == dialect ? dialect : "unknown"});
-    };
-  };
-  const auto agreed = [&](std::vector<int> ends) {
-    const auto connect = [&](std::chrono::milliseconds) -> awaitable<Expected<client::Stream>> {
-      if (ends.empty()) co_return client::error(ECONNREFUSED, "connect");
-      const int end = ends.front();
-      ends.erase(ends.begin());
-      co_return stream_to(end);
-    };
-    const auto made = run(context, client::Attachment::make(connect, true, {}));
-    const std::string said =
-        made ? std::string(dialect_name((*made)->dialect())) : made.error().text();
-    if (made) (*made)->end();
-    settle();
-    return said;
-  };
-  {
-    Scripted first(hangs_up), second(knows("9P2000"));
-    EXPECT_EQ(agreed({first.client, second.client}), "9P2000");
-  }
-  {
-    Scripted first(hangs_up), second(knows("9P2000.L")), third(knows("9P2000.L"));
-    EXPECT_EQ(agreed({first.client, second.client, third.client}), "9P2000.L");
-  }
-  {
-    Scripted first(hangs_up), second(knows("none")), third(hangs_up);
-    EXPECT_NE(agreed({first.client, second.client, third.client}).find("closed the connection"),
-              std::string::npos);
-  }
-}
-
-// What is waited for of a server that comes back and says nothing can be ended.
-TEST_F(ClientSession, EndOfAnAttempt) {
-  Scripted first(attaches);
-  Scripted silent(std::vector<std::function<Frame(Bytes)>>(), Scripted::Then::kSayNothing);
-  std::vector<int> ends{silent.client, first.client};
-  const auto connect = [&](std::chrono::milliseconds) -> awaitable<Expected<client::Stream>> {
-    if (ends.empty()) co_return client::error(ECONNREFUSED, "connect");
-    const int end = ends.back();
-    ends.pop_back();
-    co_return stream_to(end);
-  };
-  client::Options options;
-  options.session.patience = options.reconnect_patience = 5s;
-  const auto attachment = get(client::Attachment::make(connect, true, options));
-  client::Node root(attachment, get(attachment->root()));
-  asio::steady_timer timer(context, 200ms);
-  timer.async_wait([&](std::error_code) { attachment->end(); });
-  EXPECT_NE(error(root.stat()).find("closed"), std::string::npos);
 }
 
 // What is before Tflush on a slow link takes longer than an answer may.

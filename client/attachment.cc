@@ -7,6 +7,7 @@
 #include <asio/this_coro.hpp>
 #include <unistd.h>
 
+#include "client/finally.h"
 #include "client/together.h"
 
 namespace ninep::client {
@@ -21,59 +22,12 @@ U32 flags_again(U32 flags) {
   return flags & ~(lopen::kCreate | lopen::kExclusive | lopen::kTruncate);
 }
 
-bool overlaps(const Lock& a, const Lock& b) {
-  const auto end = [](const Lock& l) { return l.length == 0 ? ~U64{0} : l.start + l.length - 1; };
-  return a.start <= end(b) && b.start <= end(a);
-}
-
-bool same_owner(const Lock& a, const Lock& b) {
-  return a.proc_id == b.proc_id && a.client_id == b.client_id;
-}
-
-// What is left of `held` when `gone` is taken out of it; fcntl(2).
-void take_out(std::vector<Lock>& held, const Lock& gone) {
-  std::vector<Lock> left;
-  const auto end = [](const Lock& l) { return l.length == 0 ? ~U64{0} : l.start + l.length; };
-  for (const Lock& lock : held) {
-    if (!same_owner(lock, gone) || !overlaps(lock, gone)) {
-      left.push_back(lock);
-      continue;
-    }
-    if (lock.start < gone.start) {
-      left.push_back(lock);
-      left.back().length = gone.start - lock.start;
-    }
-    if (end(gone) < end(lock)) {
-      left.push_back(lock);
-      left.back().start = end(gone);
-      left.back().length = lock.length == 0 ? 0 : end(lock) - end(gone);
-    }
-  }
-  held = std::move(left);
-}
-
 Dialects without_newest(Dialects dialects) {
   for (const Dialects newest : {kDotL, kDotU, k9P2000})
     if (has(dialects, newest))
       return Dialects{static_cast<U8>(static_cast<U8>(dialects) & ~static_cast<U8>(newest))};
   return kNone;
 }
-
-constexpr std::size_t kLocksMax = 4096;  // of one file, that are taken again
-constexpr std::chrono::milliseconds kGracePause{500};
-
-/// Does something at the end of its scope, however that comes.
-template <class What>
-class Finally {
- public:
-  explicit Finally(What what) : what_(std::move(what)) {}
-  Finally(const Finally&) = delete;
-  Finally& operator=(const Finally&) = delete;
-  ~Finally() { what_(); }
-
- private:
-  const What what_;
-};
 
 }  // namespace
 
@@ -87,16 +41,10 @@ Handle::Handle(std::shared_ptr<Attachment> attachment, Fid fid, Names::Place pla
       moved_(place_.moved()),
       qid_(qid) {}
 
-Handle::Handle(Handle&& other) noexcept = default;
-
-Handle& Handle::operator=(Handle&& other) noexcept {
-  if (this == &other) return *this;
-  this->~Handle();
-  return *new (this) Handle(std::move(other));
-}
-
 Handle::~Handle() {
-  if (attachment_) attachment_->drop(fid_, connection_);
+  if (!attachment_) return;
+  attachment_->forget_locks(*this);
+  attachment_->drop(fid_, connection_);
 }
 
 void Attachment::drop(Fid fid, U64 connection) {
@@ -129,9 +77,15 @@ Mark Attachment::mark_of_file(const Handle& handle) {
   return seen && !handle.mark_.is_none() ? *seen : handle.mark_;
 }
 
+void Attachment::take_mark(Handle& handle, const Handle& same) {
+  handle.mark_ = mark_of_file(same);
+  handle.was_asked_ = same.was_asked_;
+}
+
 asio::awaitable<Expected<void>> Attachment::closing(Handle& handle) {
   const auto self = std::exchange(handle.attachment_, nullptr);
   if (!self) co_return error(EBADF, "close", "it is closed already");
+  forget_locks(handle);
   while (const auto restoring = handle.restoring_) (void)co_await restoring->wait();
   const Fid fid = std::exchange(handle.fid_, kNoFid);
   if (fid == kNoFid) co_return Expected<void>();
@@ -219,13 +173,19 @@ asio::awaitable<Expected<void>> Attachment::connect(Clock::time_point end) {
   dialect_ = operations->session().dialect();
   root_qid_ = *qid;
   ++connection_;
+  operations->session().when_lost([of = weak_from_this()] {
+    if (const auto self = of.lock()) self->find_locked();
+  });
+  find_locked();
   co_return Expected<void>();
 }
 
 asio::awaitable<void> Attachment::connect_once(Clock::time_point end, Attempt& attempt,
                                                Expected<void>& connected) {
   const Finally over([&attempt] { attempt.under_way = nullptr; });  // before its signal goes
-  if (!is_over_) connected = co_await connect(end);
+  const auto cancellation = co_await asio::this_coro::cancellation_state;
+  const bool is_cancelled = cancellation.cancelled() != asio::cancellation_type::none;
+  if (!is_over_ && !is_cancelled) connected = co_await connect(end);
 }
 
 asio::awaitable<Expected<void>> Attachment::reconnect(Attempt& attempt) {
@@ -264,6 +224,7 @@ asio::awaitable<Expected<void>> Attachment::reconnect(Attempt& attempt) {
 void Attachment::end() {
   is_over_ = true;
   if (attempt_ && attempt_->under_way) attempt_->under_way->emit(asio::cancellation_type::terminal);
+  stop_finding_.emit(asio::cancellation_type::terminal);
   operations_->session().close();
 }
 
@@ -271,10 +232,12 @@ asio::awaitable<Expected<Attachment::Ready>> Attachment::connected() {
   for (;;) {
     Session& session = operations_->session();
     if (!session.lost()) co_return operations_;
-    if (is_over_) co_return error(ECONNABORTED, "connect again", "closed");
-    if (!again_ || is(session.why_lost(), EPROTO)) co_return std::unexpected(session.why_lost());
+    Error lost = session.why_lost();
+    lost.fate = Fate::kNotSent;
+    if (is_over_) lost = {Errno{ECONNABORTED}, "connect again", "closed", Fate::kNotSent};
+    if (is_over_ || !again_ || is(lost, EPROTO)) co_return std::unexpected(std::move(lost));
     if (const auto attempt = attempt_) {  // somebody else's
-      if (!co_await attempt->done.wait()) co_return error(ECANCELED, "connect again");
+      if (!co_await wait_for(attempt->done)) co_return error(ECANCELED, "connect again");
       // One that gave up because its caller did says nothing of the server.
       if (attempt->failed && !is(*attempt->failed, ECANCELED))
         co_return std::unexpected(*attempt->failed);
@@ -303,7 +266,7 @@ asio::awaitable<Expected<Attachment::Ready>> Attachment::ready(Handle& handle) {
     const bool is_known = handle.connection_ == connection;
     if (is_known && !is_forgotten(handle, **operations)) co_return *operations;
     if (const auto restoring = handle.restoring_) {
-      if (!co_await restoring->wait()) co_return error(ECANCELED, "find a file again");
+      if (!co_await wait_for(*restoring)) co_return error(ECANCELED, "find a file again");
       continue;
     }
     if (tries > kTriesMax)
@@ -339,7 +302,8 @@ asio::awaitable<Expected<Attachment::Ready>> Attachment::ready(Handle& handle, H
 }
 
 bool Attachment::is_forgotten(const Handle& handle, const Operations& operations) {
-  return operations.forgets_renamed() && handle.moved_ != handle.place_.moved();
+  return operations.forgets_renamed() && handle.moved_ != handle.place_.moved() &&
+         handle.place_.path();
 }
 
 asio::awaitable<Expected<void>> Attachment::restore(Handle& handle, Operations& operations) {
@@ -378,65 +342,46 @@ asio::awaitable<Expected<void>> Attachment::restore(Handle& handle, Operations& 
     else
       result = std::unexpected(opened.error());
   }
-  const std::vector<Lock> locks = handle.locks_;
-  const auto grace_ends = Clock::now() + options_.reconnect_patience;
-  for (std::size_t i = 0; result && i < locks.size(); ++i) {
-    auto status = co_await operations.lock(handle.fid_, locks[i], 0);
-    // The server waits for those who had locks before it began anew.
-    while (status && *status == lock::kGrace && Clock::now() < grace_ends) {
-      const bool has_waited = co_await pause_for(kGracePause);
-      status = error(ECANCELED, doing);
-      if (has_waited) status = co_await operations.lock(handle.fid_, locks[i], 0);
-    }
-    if (status && *status == lock::kSuccess) continue;
-    // What ends for the caller's sake says nothing of the lock.
-    if (!status && (status.error().fate != Fate::kKnown || is(status.error(), ECANCELED) ||
-                    is(status.error(), ETIMEDOUT))) {
-      result = std::unexpected(status.error());
-      break;
-    }
-    take_out(handle.locks_, locks[i]);
-    handle.lost_locks_.push_back(locks[i]);
+  if (result) {
+    const auto taken = co_await take_again(handle, operations);
+    if (!taken) result = taken;
   }
   if (!result) (void)co_await operations.clunk(handle.fid_);
   if (result) handle.was_found_again_ = true;
   co_return result;
 }
 
-Expected<void> Attachment::has_its_locks(const Handle& handle) const {
-  if (handle.lost_locks_.empty()) return {};
-  return error(EIO, "use " + handle.place_.text(),
-               "a lock on it was lost with the connection, and somebody else may have had it");
-}
-
 // ------------------------------------------------------------------ fids
 
-asio::awaitable<Expected<Handle>> Attachment::root() {
+asio::awaitable<Expected<HandleRef>> Attachment::root() {
   const auto taken = fids_->take();
   NINEP_CO_RETURN_IF_WRONG(taken);
-  co_return co_await made(Handle(shared_from_this(), *taken, names_.root(), root_qid_));
+  const auto handle =
+      std::make_shared<Handle>(shared_from_this(), *taken, names_.root(), root_qid_);
+  co_return co_await made(handle);
 }
 
 // An open fid can't be walked from: walk(5).
-asio::awaitable<Expected<Handle>> Attachment::another(Handle& handle) {
+asio::awaitable<Expected<HandleRef>> Attachment::another(Handle& handle) {
   if (!handle.is_open_) co_return co_await walk(handle, std::vector<std::string>());
   const auto taken = fids_->take();
   NINEP_CO_RETURN_IF_WRONG(taken);
-  Handle other(shared_from_this(), *taken, handle.place_, handle.qid_);
-  other.mark_ = mark_of_file(handle);
-  co_return co_await made(std::move(other));
+  const auto other =
+      std::make_shared<Handle>(shared_from_this(), *taken, handle.place_, handle.qid_);
+  take_mark(*other, handle);
+  co_return co_await made(other);
 }
 
-asio::awaitable<Expected<Handle>> Attachment::making(Handle handle) {
-  handle.connection_ = 0;
-  const auto made = co_await ready(handle);
+asio::awaitable<Expected<HandleRef>> Attachment::making(HandleRef handle) {
+  handle->connection_ = 0;
+  const auto made = co_await ready(*handle);
   NINEP_CO_RETURN_IF_WRONG(made);
-  handle.was_found_again_ = false;
+  handle->was_found_again_ = false;
   co_return handle;
 }
 
-asio::awaitable<Expected<Handle>> Attachment::walking(Handle& from,
-                                                      std::vector<std::string> names) {
+asio::awaitable<Expected<HandleRef>> Attachment::walking(Handle& from,
+                                                         std::vector<std::string> names) {
   if (names.size() > kDepthMax) co_return error(ENAMETOOLONG, "walk");
   Names::Place place = from.place_;
   for (const std::string& name : names) {
@@ -451,7 +396,7 @@ asio::awaitable<Expected<Handle>> Attachment::walking(Handle& from,
   if (from.is_open_) {
     auto closed = co_await another(from);
     NINEP_CO_RETURN_IF_WRONG(closed);
-    co_return co_await walk(*closed, std::move(names));
+    co_return co_await walk(**closed, std::move(names));
   }
   for (unsigned tries = 1;; ++tries) {
     const auto operations = co_await ready(from);
@@ -459,14 +404,17 @@ asio::awaitable<Expected<Handle>> Attachment::walking(Handle& from,
     const auto taken = fids_->take();
     NINEP_CO_RETURN_IF_WRONG(taken);
     const U64 connection = connection_;
+    const U64 moved = place.moved();
     const auto walked = co_await (*operations)->walk(from.fid_, *taken, names);
     if (walked) {
-      Handle handle(shared_from_this(), *taken, place, names.empty() ? from.qid_ : *walked);
-      handle.connection_ = connection;
+      const Qid qid = names.empty() ? from.qid_ : *walked;
+      const auto handle = std::make_shared<Handle>(shared_from_this(), *taken, place, qid);
+      handle->connection_ = connection;
+      handle->moved_ = moved;
       if (names.empty())
-        handle.mark_ = mark_of_file(from);
+        take_mark(*handle, from);
       else
-        handle.place_.has(walked->path);
+        handle->place_.has(walked->path);
       co_return handle;
     }
     fids_->give_back(*taken);
@@ -497,10 +445,7 @@ asio::awaitable<Expected<void>> Attachment::opening(Handle& handle, U32 flags) {
   if (!writes && wants_identity(handle)) both.push_back(identify(handle));
   co_await together(std::move(both));
   NINEP_CO_RETURN_IF_WRONG(opened);
-  // As one of several, for whose caller a cancellation stays his own.
-  std::vector<asio::awaitable<void>> then;
-  if (writes && again_) then.push_back(identify(handle));
-  co_await together(std::move(then));
+  if (writes && again_) co_await identify(handle);
   co_return Expected<void>();
 }
 
@@ -526,55 +471,28 @@ asio::awaitable<Expected<void>> Attachment::create(Handle& directory, std::strin
   // Whatever the directory was: this is another file.
   directory.was_found_again_ = false;
   directory.mark_ = Mark();
+  directory.was_asked_ = false;
   co_return Expected<void>();
 }
 
-asio::awaitable<void> Attachment::identify(Handle& handle) { (void)co_await stat(handle); }
+// As one of several, for whose caller a cancellation stays his own.
+asio::awaitable<void> Attachment::identify(Handle& handle) {
+  const auto ask = [](Attachment& self, Handle& of) -> asio::awaitable<void> {
+    (void)co_await self.stat(of);
+  };
+  std::vector<asio::awaitable<void>> one;
+  one.push_back(ask(*this, handle));
+  co_await together(std::move(one));
+}
 
 asio::awaitable<Expected<Attributes>> Attachment::stat(Handle& handle) {
   auto is = co_await repeat(handle, [](Operations& o, Fid fid) { return o.stat(fid); });
   if (!is || !again_) co_return is;
   const Mark mark = mark_of(*is);
+  handle.was_asked_ = true;
   if (is_identified(handle) || !handle.was_found_again_) handle.mark_ = mark;
   handle.place_.has(handle.qid_.path, handle.connection_, mark);
   co_return is;
-}
-
-asio::awaitable<Expected<U8>> Attachment::unlocking(Handle& handle, Lock lock) {
-  // What its owner has given up is not taken again, whatever became of the request.
-  const auto forget = [&] {
-    take_out(handle.locks_, lock);
-    take_out(handle.lost_locks_, lock);
-  };
-  forget();
-  while (const auto restoring = handle.restoring_) {
-    if (!co_await restoring->wait()) co_return error(ECANCELED, "unlock");
-    forget();
-  }
-  if (!handle.attachment_) co_return error(EBADF, "unlock", "it is closed");
-  const Ready operations = operations_;
-  if (handle.connection_ != connection_ || operations->session().lost()) co_return lock::kSuccess;
-  const auto status = co_await operations->lock(handle.fid_, lock, 0);
-  if (!status && status.error().fate >= Fate::kUnsent) co_return lock::kSuccess;
-  co_return status;
-}
-
-asio::awaitable<Expected<U8>> Attachment::lock(Handle& handle, Lock lock, bool wait) {
-  if (lock.type == lock::kUnlock)
-    co_return co_await told_by_result(unlocking(handle, std::move(lock)));
-  if (handle.locks_.size() >= kLocksMax) co_return error(ENOLCK, "lock");
-  // Half of what may be under way is for others: for those who unlock.
-  const bool may_wait = wait && lock_waits_ < options_.session.requests_max / 2;
-  const U32 flags = may_wait ? lock::kBlock : U32{0};
-  lock_waits_ += may_wait ? 1 : 0;
-  const Finally over([this, may_wait] { lock_waits_ -= may_wait ? 1 : 0; });
-  const auto status =
-      co_await repeat(handle, [&](Operations& o, Fid fid) { return o.lock(fid, lock, flags); });
-  if (!status || *status != lock::kSuccess) co_return status;
-  take_out(handle.locks_, lock);
-  take_out(handle.lost_locks_, lock);
-  handle.locks_.push_back(std::move(lock));
-  co_return status;
 }
 
 }  // namespace ninep::client

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 
 #include "client/cancelled.h"
@@ -28,13 +29,13 @@ struct Options {
 class Attachment;
 
 /// A fid, for as long as it is there: the server's, and what is needed to have it again. Its
-/// destructor has it clunked, and waits for nothing. It keeps its attachment.
-class Handle {
+/// destructor has it clunked, and waits for nothing. It keeps its attachment. It has one owner; the
+/// attachment is another one for as long as it finds the file again by itself.
+class Handle : public std::enable_shared_from_this<Handle> {
  public:
-  Handle() = default;  // none
   Handle(std::shared_ptr<Attachment> attachment, Fid fid, Names::Place place, Qid qid);
-  Handle(Handle&& other) noexcept;
-  Handle& operator=(Handle&& other) noexcept;
+  Handle(const Handle&) = delete;
+  Handle& operator=(const Handle&) = delete;
   ~Handle();
 
   const Names::Place& place() const { return place_; }
@@ -51,7 +52,7 @@ class Handle {
  private:
   friend class Attachment;
 
-  std::shared_ptr<Attachment> attachment_;  // null: none, or closed
+  std::shared_ptr<Attachment> attachment_;  // null: closed
   Fid fid_{};                               // kNoFid: none, while it rests
   U64 connection_ = 0;                      // on which the fid is known
   Names::Place place_;
@@ -62,10 +63,12 @@ class Handle {
   Opened opened_;
   bool was_found_again_ = false;
   Mark mark_;                     // as far as it is known to be this file's
+  bool was_asked_ = false;        // for its mark; the server may have none
   std::vector<Lock> locks_;       // that it has
   std::vector<Lock> lost_locks_;  // and had
   std::shared_ptr<Signal> restoring_;
 };
+using HandleRef = std::shared_ptr<Handle>;
 
 /// For Attachment::once(): what has no name yet was not made; what has one tells nothing.
 template <class T>
@@ -128,11 +131,11 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   }
 
   /// The root. A new fid.
-  asio::awaitable<Expected<Handle>> root();
+  asio::awaitable<Expected<HandleRef>> root();
   /// A new fid of the same file, not open, whatever `handle` is.
-  asio::awaitable<Expected<Handle>> another(Handle& handle);
+  asio::awaitable<Expected<HandleRef>> another(Handle& handle);
   /// A new fid: what `names` lead to from there.
-  asio::awaitable<Expected<Handle>> walk(Handle& from, std::vector<std::string> names) {
+  asio::awaitable<Expected<HandleRef>> walk(Handle& from, std::vector<std::string> names) {
     return told_by_result(walking(from, std::move(names)));
   }
   /// `flags`: ninep::lopen, here and of create().
@@ -150,10 +153,10 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   asio::awaitable<void> identify(Handle& handle);
   /// `same` is a handle of the same file.
   void learn(Handle& handle, const Handle& same) const {
-    if (wants_identity(handle)) handle.mark_ = same.mark_;
+    if (wants_identity(handle)) take_mark(handle, same);
   }
   bool wants_identity(const Handle& handle) const {
-    return again_ && handle.mark_.is_none() && !handle.was_found_again_;
+    return again_ && !handle.was_asked_ && !handle.was_found_again_;
   }
   bool is_identified(const Handle& handle) const { return !handle.mark_.is_none(); }
   /// For once(): of what may be done twice on that file alone. What is found again has been
@@ -167,18 +170,25 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   }
   /// What was lost with its connection is done again on another one.
   bool goes_on() const { return again_; }
-  /// What came of it: ninep::lock; it is taken again on the next connection. `wait`: the server may
-  /// answer when it has it. ENOLCK: the file has too many. A lost connection's locks are gone with
-  /// it: to give one up then needs no other one.
+
+  // Locks. What was lost with a connection is taken again on the next one, which is made for that:
+  // before anybody gets a new one of this attachment's.
+
+  /// What came of it: ninep::lock. `wait`: the server may answer when it has it. ENOLCK: the file
+  /// has too many. A lost connection's locks are gone with it: to give one up then needs no other
+  /// one.
   asio::awaitable<Expected<U8>> lock(Handle& handle, Lock lock, bool wait);
+  /// EIO: a lock on the file, by whichever handle, was lost with a connection, and not given back
+  /// yet.
+  Expected<void> has_its_locks(const Handle& handle) const;
+  /// The same, once those that are being taken again have been.
+  asio::awaitable<Expected<void>> has_found_its_locks(const Handle& handle);
+
   /// Clunks, and says what the server says of it. Calls with it are EBADF from now on.
   asio::awaitable<Expected<void>> close(Handle& handle) { return told_by_result(closing(handle)); }
   /// Clunks on the way; the file is found again where the handle is used. Nothing, where it would
   /// not be found: it has no name any more. Not of what is open, nor with a call under way.
   void rest(Handle& handle);
-  /// EIO: a lock that the file had was lost with a connection, and not given back yet.
-  Expected<void> has_its_locks(const Handle& handle) const;
-
   /// There is no connection now.
   bool is_lost() const { return operations_->session().lost(); }
   /// How many replies have come on it, or on the last one.
@@ -223,18 +233,18 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   template <class What, class Look>
   auto doing_once(Handle& handle, What what, Look look, Handle* other)
       -> std::invoke_result_t<What&, Operations&, Fid>;
-  asio::awaitable<Expected<Handle>> walking(Handle& from, std::vector<std::string> names);
+  asio::awaitable<Expected<HandleRef>> walking(Handle& from, std::vector<std::string> names);
   asio::awaitable<Expected<void>> opening(Handle& handle, U32 flags);
-  asio::awaitable<Expected<U8>> unlocking(Handle& handle, Lock lock);
   asio::awaitable<Expected<void>> closing(Handle& handle);
-  asio::awaitable<Expected<Handle>> made(Handle handle) {
+  asio::awaitable<Expected<HandleRef>> made(HandleRef handle) {
     return told_by_result(making(std::move(handle)));
   }
-  asio::awaitable<Expected<Handle>> making(Handle handle);
+  asio::awaitable<Expected<HandleRef>> making(HandleRef handle);
   asio::awaitable<Expected<void>> restore(Handle& handle, Operations& operations);
   void forget_fid(Handle& handle);
   /// The newest.
   static Mark mark_of_file(const Handle& handle);
+  static void take_mark(Handle& handle, const Handle& same);
   static bool is_forgotten(const Handle& handle, const Operations& operations);
   static std::unexpected<Error> unknown(const Error& lost, const std::string& why) {
     return std::unexpected(
@@ -245,6 +255,19 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   asio::awaitable<void> open_only(Handle& handle, U32 flags, Expected<Opened>& opened);
   void drop(Fid fid, U64 connection);
   static asio::awaitable<void> clunk(std::shared_ptr<Attachment> self, Ready operations, Fid fid);
+  // locks.cc
+  asio::awaitable<Expected<U8>> locking(Operations& operations, Fid fid, Lock lock, U32 flags);
+  asio::awaitable<Expected<U8>> unlocking(Handle& handle, Lock lock);
+  void has_or_lacks_locks(Handle& handle);
+  void forget_locks(Handle& handle);
+  void forget_lock(const Handle& by, const Lock& lock);
+  asio::awaitable<Expected<void>> take_again(Handle& handle, Operations& operations);
+  asio::awaitable<Expected<U8>> take_one_again(const Handle& handle, Operations& operations,
+                                               Lock lock);
+  void find_locked();
+  static asio::awaitable<void> finding_locked(std::shared_ptr<Attachment> self);
+  asio::awaitable<void> found_locked();
+  asio::awaitable<void> found(HandleRef handle);
   /// Whether it is worth another try.
   bool again(const Error& error, unsigned tries) const {
     // A server that doesn't answer has had its time.
@@ -267,6 +290,9 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   U64 connection_ = 0;
   std::shared_ptr<Attempt> attempt_;
   bool is_over_ = false;
+  std::multimap<U64, Handle*> locked_;  // that have, or had, locks; by qid.path
+  std::shared_ptr<Signal> finding_;     // those are being found on the next connection
+  asio::cancellation_signal stop_finding_;
   std::size_t lock_waits_ = 0;  // requests under way that the server answers when it likes
   Window reads_;
   Window writes_;

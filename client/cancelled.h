@@ -16,6 +16,7 @@
 #include <asio/use_awaitable.hpp>
 
 #include "client/error.h"
+#include "client/gate.h"
 
 namespace ninep::client {
 
@@ -47,6 +48,13 @@ inline asio::awaitable<bool> pause_for(std::chrono::milliseconds time) {
   std::error_code cancelled;
   co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
   co_return !cancelled;
+}
+
+/// The same, until it is set. A cancellation that was kept is none of Signal::wait()'s.
+inline asio::awaitable<bool> wait_for(Signal& signal) {
+  const auto cancellation = co_await asio::this_coro::cancellation_state;
+  if (cancellation.cancelled() != asio::cancellation_type::none) co_return false;
+  co_return co_await signal.wait();
 }
 
 }  // namespace ninep::client

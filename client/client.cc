@@ -46,7 +46,8 @@ asio::awaitable<Done> is_renamed(Operations& operations, Fid from, std::string n
   if (*before && path && (*before)->path == *path) co_return false;
   const auto after = co_await operations.find(to, to_name);
   NINEP_CO_RETURN_IF_WRONG(after);
-  if (path && *after && (*after)->path == *path) co_return true;
+  // Others may have moved it there, and what has its name now is what was meant.
+  if (!*before && path && *after && (*after)->path == *path) co_return true;
   co_return error(*after ? EEXIST : ENOENT, "look for " + to_name,
                   *after ? "it is there now" : "it isn't there");
 }
@@ -82,51 +83,53 @@ std::string Node::path_of(Str name) const {
 }
 
 asio::awaitable<Expected<Node>> Node::walk(std::string path) {
-  auto walked = co_await attachment_->walk(handle_, split(path));
+  auto walked = co_await attachment_->walk(*handle_, split(path));
   if (!walked) co_return told(Expected<Node>(std::unexpected(walked.error())), "find", path);
   co_return Node(attachment_, std::move(*walked));
 }
 
 asio::awaitable<Expected<Attributes>> Node::stat() {
-  co_return told(co_await attachment_->stat(handle_), "stat");
+  co_return told(co_await attachment_->stat(*handle_), "stat");
 }
 
 asio::awaitable<Expected<void>> Node::change(Change change) {
   const auto set = [&](Operations& o, Fid fid) { return changing(o, fid, change); };
   // A size is content: of what was found again that has to be the same file.
+  if (change.size && attachment_->wants_identity(*handle_))
+    co_await attachment_->identify(*handle_);
   const auto look = [&](Operations& o, Fid fid) {
-    return change.size ? attachment_->is_the_same<bool>(handle_) : may_be_repeated<bool>(o, fid);
+    return change.size ? attachment_->is_the_same<bool>(*handle_) : may_be_repeated<bool>(o, fid);
   };
-  co_return told(co_await attachment_->once(handle_, set, look), "change");
+  co_return told(co_await attachment_->once(*handle_, set, look), "change");
 }
 
 // A file's size is its content, which may be another's by now.
 asio::awaitable<Expected<void>> Node::changing(Operations& operations, Fid fid, Change change) {
   if (change.size) {
-    const auto locked = attachment_->has_its_locks(handle_);
+    const auto locked = co_await attachment_->has_found_its_locks(*handle_);
     NINEP_CO_RETURN_IF_WRONG(locked);
   }
   co_return co_await operations.change(fid, std::move(change));
 }
 
 asio::awaitable<Expected<std::string>> Node::readlink() {
-  co_return told(
-      co_await attachment_->repeat(handle_, [](Operations& o, Fid fid) { return o.readlink(fid); }),
-      "readlink");
+  co_return told(co_await attachment_->repeat(
+                     *handle_, [](Operations& o, Fid fid) { return o.readlink(fid); }),
+                 "readlink");
 }
 
 asio::awaitable<Expected<Rstatfs>> Node::statfs() {
   co_return told(
-      co_await attachment_->repeat(handle_, [](Operations& o, Fid fid) { return o.statfs(fid); }),
+      co_await attachment_->repeat(*handle_, [](Operations& o, Fid fid) { return o.statfs(fid); }),
       "statfs");
 }
 
 template <class Open>
 asio::awaitable<Expected<Open>> Node::opening(U32 flags) {
-  auto handle = co_await attachment_->another(handle_);
+  auto handle = co_await attachment_->another(*handle_);
   Expected<void> opened;
   if (handle)
-    opened = co_await attachment_->open(*handle, flags);
+    opened = co_await attachment_->open(**handle, flags);
   else
     opened = std::unexpected(handle.error());
   if (!opened) co_return told(Expected<Open>(std::unexpected(opened.error())), "open");
@@ -148,10 +151,10 @@ asio::awaitable<Expected<File>> Node::create(std::string name, U32 flags, U32 mo
 
 asio::awaitable<Expected<File>> Node::creating(std::string name, U32 flags, U32 mode,
                                                std::optional<U32> gid) {
-  auto handle = co_await attachment_->another(handle_);
+  auto handle = co_await attachment_->another(*handle_);
   Expected<void> created;
   if (handle)
-    created = co_await attachment_->create(*handle, name, flags, mode, gid.value_or(::getegid()));
+    created = co_await attachment_->create(**handle, name, flags, mode, gid.value_or(::getegid()));
   else
     created = std::unexpected(handle.error());
   if (!created) co_return told(Expected<File>(std::unexpected(created.error())), "create", name);
@@ -163,7 +166,7 @@ asio::awaitable<Expected<Qid>> Node::mkdir(std::string name, U32 mode, std::opti
     return o.mkdir(fid, name, mode, gid.value_or(::getegid()));
   };
   const auto look = [&](Operations& o, Fid fid) { return is_absent<Qid>(o, fid, name); };
-  const auto made = co_await attachment_->once(handle_, make, look);
+  const auto made = co_await attachment_->once(*handle_, make, look);
   if (made) is_new(name, made->path);
   co_return told(made, "mkdir", name);
 }
@@ -174,7 +177,7 @@ asio::awaitable<Expected<Qid>> Node::symlink(std::string name, std::string targe
     return o.symlink(fid, name, target, gid.value_or(::getegid()));
   };
   const auto look = [&](Operations& o, Fid fid) { return is_absent<Qid>(o, fid, name); };
-  const auto made = co_await attachment_->once(handle_, make, look);
+  const auto made = co_await attachment_->once(*handle_, make, look);
   if (made) is_new(name, made->path);
   co_return told(made, "symlink", name);
 }
@@ -185,17 +188,17 @@ asio::awaitable<Expected<Qid>> Node::mknod(std::string name, U32 mode, U64 rdev,
     return o.mknod(fid, name, mode, rdev, gid.value_or(::getegid()));
   };
   const auto look = [&](Operations& o, Fid fid) { return is_absent<Qid>(o, fid, name); };
-  const auto made = co_await attachment_->once(handle_, make, look);
+  const auto made = co_await attachment_->once(*handle_, make, look);
   if (made) is_new(name, made->path);
   co_return told(made, "mknod", name);
 }
 
 asio::awaitable<Expected<void>> Node::link(std::string name, Node& file) {
-  const auto link = [&](Operations& o, Fid fid) { return o.link(fid, name, file.handle_.fid()); };
+  const auto link = [&](Operations& o, Fid fid) { return o.link(fid, name, file.handle_->fid()); };
   const auto look = [&](Operations& o, Fid fid) {
     return is_linked(o, fid, name, file.qid().path);
   };
-  const auto linked = co_await attachment_->once(handle_, link, look, &file.handle_);
+  const auto linked = co_await attachment_->once(*handle_, link, look, file.handle_.get());
   if (linked) is_new(name, file.qid().path);
   co_return told(linked, "link", name);
 }
@@ -211,23 +214,23 @@ asio::awaitable<Expected<void>> Node::removing(std::string name, bool is_directo
   if (!path) co_return told(Expected<void>(std::unexpected(path.error())), "remove", name);
   const auto remove = [&](Operations& o, Fid fid) { return o.remove(fid, name, is_directory); };
   const auto look = [&](Operations& o, Fid fid) { return is_gone(o, fid, name, *path); };
-  const auto removed = co_await attachment_->once(handle_, remove, look);
-  if (removed) Names::removed(handle_.place(), name);
+  const auto removed = co_await attachment_->once(*handle_, remove, look);
+  if (removed) Names::removed(handle_->place(), name);
   co_return told(removed, "remove", name);
 }
 
 void Node::is_new(const std::string& name, U64 number) const {
-  const auto known = Names::number(handle_.place(), name);
-  if (known && *known != number) Names::removed(handle_.place(), name);
+  const auto known = Names::number(handle_->place(), name);
+  if (known && *known != number) Names::removed(handle_->place(), name);
 }
 
 // What the caller doesn't know is asked for, while it can be.
 asio::awaitable<Expected<std::optional<U64>>> Node::number_of(const std::string& name,
                                                               std::optional<U64> number) {
-  if (!number) number = Names::number(handle_.place(), name);
+  if (!number) number = Names::number(handle_->place(), name);
   if (number || !attachment_->goes_on() || !is_name(name)) co_return number;
   const auto find = [&](Operations& o, Fid fid) { return o.find(fid, name); };
-  const auto found = co_await attachment_->repeat(handle_, find);
+  const auto found = co_await attachment_->repeat(*handle_, find);
   if (!found && (found.error().fate != Fate::kKnown || is_given_up(found.error())))
     co_return std::unexpected(found.error());
   if (found && *found) number = (*found)->path;
@@ -242,22 +245,22 @@ asio::awaitable<Expected<void>> Node::rename(std::string name, Node& to, std::st
 asio::awaitable<Expected<void>> Node::renaming(std::string name, Node& to, std::string to_name,
                                                const Node* what) {
   const auto rename = [&](Operations& o, Fid fid) {
-    return o.rename(fid, name, to.handle_.fid(), to_name);
+    return o.rename(fid, name, to.handle_->fid(), to_name);
   };
   const auto given = what ? std::optional(what->qid().path) : std::nullopt;
   const auto path = co_await number_of(name, given);
   if (!path) co_return told(Expected<void>(std::unexpected(path.error())), "rename", name);
   const auto look = [&](Operations& o, Fid fid) {
-    return is_renamed(o, fid, name, to.handle_.fid(), to_name, *path);
+    return is_renamed(o, fid, name, to.handle_->fid(), to_name, *path);
   };
-  const auto renamed = co_await attachment_->once(handle_, rename, look, &to.handle_);
-  if (renamed) Names::renamed(handle_.place(), name, to.handle_.place(), to_name);
+  const auto renamed = co_await attachment_->once(*handle_, rename, look, to.handle_.get());
+  if (renamed) Names::renamed(handle_->place(), name, to.handle_->place(), to_name);
   co_return told(renamed, "rename", name);
 }
 
 asio::awaitable<Expected<std::string>> Node::xattr(std::string name) {
   co_return told(co_await attachment_->repeat(
-                     handle_, [&](Operations& o, Fid fid) { return o.read_xattr(fid, name); }),
+                     *handle_, [&](Operations& o, Fid fid) { return o.read_xattr(fid, name); }),
                  "read an attribute of");
 }
 
@@ -287,24 +290,24 @@ asio::awaitable<Expected<void>> Node::setting_xattr(std::string name, std::strin
   }
   const auto set = [&](Operations& o, Fid fid) { return o.write_xattr(fid, name, value, flags); };
   const auto look = [&](Operations& o, Fid fid) { return has_value(o, fid, name, value, flags); };
-  co_return told(co_await attachment_->once(handle_, set, look), "set an attribute of");
+  co_return told(co_await attachment_->once(*handle_, set, look), "set an attribute of");
 }
 
 asio::awaitable<Expected<void>> Node::remove_xattr(std::string name) {
   const auto remove = [&](Operations& o, Fid fid) { return o.remove_xattr(fid, name); };
   const auto look = [&](Operations& o, Fid fid) { return has_no_value(o, fid, name); };
-  co_return told(co_await attachment_->once(handle_, remove, look), "remove an attribute of");
+  co_return told(co_await attachment_->once(*handle_, remove, look), "remove an attribute of");
 }
 
 asio::awaitable<Expected<void>> Node::close() {
-  co_return told(co_await attachment_->close(handle_), "close");
+  co_return told(co_await attachment_->close(*handle_), "close");
 }
 
 // ------------------------------------------------------------------ Directory
 
 asio::awaitable<Expected<std::vector<Entry>>> Directory::next() {
   auto entries = co_await attachment_->repeat(
-      handle_, [this](Operations& o, Fid fid) { return o.readdir(fid, offset_); });
+      *handle_, [this](Operations& o, Fid fid) { return o.readdir(fid, offset_); });
   if (entries && !entries->empty()) {
     const U64 end = entries->back().offset;
     if (end == offset_ || seen_ == end) entries = error(EPROTO, "", "it doesn't go on");
@@ -320,7 +323,7 @@ asio::awaitable<Expected<std::vector<Entry>>> Directory::next() {
 
 asio::awaitable<Expected<void>> Directory::fsync() {
   co_return told(co_await attachment_->repeat(
-                     handle_, [](Operations& o, Fid fid) { return o.fsync(fid, false); }),
+                     *handle_, [](Operations& o, Fid fid) { return o.fsync(fid, false); }),
                  "fsync");
 }
 

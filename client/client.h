@@ -29,12 +29,12 @@ class File;
 class Node {
  public:
   Node() = default;  // none; to be assigned to
-  explicit Node(std::shared_ptr<Attachment> attachment, Handle handle)
+  explicit Node(std::shared_ptr<Attachment> attachment, HandleRef handle)
       : attachment_(std::move(attachment)), handle_(std::move(handle)) {}
 
-  const Qid& qid() const { return handle_.qid(); }
+  const Qid& qid() const { return handle_->qid(); }
   /// From the root, for people: "a/b"; "/" is the root.
-  std::string path() const { return handle_.place().text(); }
+  std::string path() const { return handle_->place().text(); }
   bool is_directory() const { return (qid().type & kQtDir) != 0; }
   bool is_symlink() const { return (qid().type & kQtSymlink) != 0; }
 
@@ -42,7 +42,7 @@ class Node {
   /// links are not followed. Empty: this file, once more.
   asio::awaitable<Expected<Node>> walk(std::string path);
   asio::awaitable<Expected<Attributes>> stat();
-  /// EIO of an open file's size: a lock on it was lost (File::has_its_locks()).
+  /// EIO of a size: a lock on the file was lost (File::has_its_locks()).
   asio::awaitable<Expected<void>> change(Change change);
   /// As the link has it, which may be any text.
   asio::awaitable<Expected<std::string>> readlink();
@@ -84,11 +84,11 @@ class Node {
   /// server may know that it didn't work.
   asio::awaitable<Expected<void>> close();
   /// `same` is this file too, and what tells it from others is known of that.
-  void learn_from(const Node& same) { attachment_->learn(handle_, same.handle_); }
+  void learn_from(const Node& same) { attachment_->learn(*handle_, *same.handle_); }
   /// The server may have its fid back until the node is used again, which finds the file by its
   /// name as after a lost connection. Nothing, where it has no name any more. Not of what is open,
   /// nor with a call under way.
-  void rest() { attachment_->rest(handle_); }
+  void rest() { attachment_->rest(*handle_); }
 
   const std::shared_ptr<Attachment>& attachment() const { return attachment_; }
 
@@ -118,7 +118,7 @@ class Node {
                                            std::optional<U32> gid);
 
   std::shared_ptr<Attachment> attachment_;
-  Handle handle_;
+  HandleRef handle_;
 };
 
 /// An open file.
@@ -127,7 +127,7 @@ class File : public Node {
   using Node::Node;
 
   /// Bytes that one request carries.
-  U32 iounit() const { return handle_.opened().iounit; }
+  U32 iounit() const { return handle_->opened().iounit; }
 
   /// Fills `into`, with several requests at once where it is larger than one's. Bytes read: fewer
   /// only at the end of the file.
@@ -155,10 +155,11 @@ class File : public Node {
   /// is not given up: what waits for it is cancelled instead.
   asio::awaitable<Expected<void>> unlock(Lock lock);
   /// Whether it has, or had, locks of anybody's.
-  bool has_locks() const { return handle_.has_locks(); }
-  /// EIO: one that it had was lost with a connection, and somebody else has had it since. Known
-  /// when the file has been used on the next connection; until it is unlocked.
-  Expected<void> has_its_locks() const { return attachment_->has_its_locks(handle_); }
+  bool has_locks() const { return handle_->has_locks(); }
+  /// EIO: one that this or another File of the client's had on it was lost with a connection, and
+  /// somebody else has had it since; until it is unlocked. Known as soon as the server is there
+  /// again.
+  Expected<void> has_its_locks() const { return attachment_->has_its_locks(*handle_); }
   /// What is in the way of `lock`; of type lock::kUnlock: nothing.
   asio::awaitable<Expected<Lock>> test_lock(Lock lock);
 

@@ -90,13 +90,13 @@ asio::awaitable<void> into(T& result, asio::awaitable<T> calling) {
 
 // Not begun where a lock was lost, which is known as soon as the file has been found again.
 asio::awaitable<Expected<U32>> File::with_its_locks(asio::awaitable<Expected<U32>> calling) {
-  const auto locked = attachment_->has_its_locks(handle_);
+  const auto locked = co_await attachment_->has_found_its_locks(*handle_);
   NINEP_CO_RETURN_IF_WRONG(locked);
   co_return co_await std::move(calling);
 }
 
 asio::awaitable<Expected<U32>> File::read_one(U64 offset, Room into) {
-  return attachment_->repeat(handle_, [offset, into, this](Operations& o, Fid fid) {
+  return attachment_->repeat(*handle_, [offset, into, this](Operations& o, Fid fid) {
     return with_its_locks(o.read(fid, offset, into));
   });
 }
@@ -108,9 +108,9 @@ asio::awaitable<Expected<U32>> File::write_one(U64 offset, Bytes data) {
     return with_its_locks(o.write(fid, offset, data));
   };
   const auto look = [this](Operations&, Fid) {
-    return attachment_->is_the_same<std::optional<U32>>(handle_);
+    return attachment_->is_the_same<std::optional<U32>>(*handle_);
   };
-  return attachment_->once(handle_, write, look);
+  return attachment_->once(*handle_, write, look);
 }
 
 // An append that was lost with its connection is done if the file has grown by as much, and ends
@@ -142,15 +142,15 @@ asio::awaitable<Expected<std::size_t>> File::reading(U64 offset, Room into) {
 
 asio::awaitable<Expected<void>> File::writing(U64 offset, Bytes data) {
   // Wherever it is written to, it is appended.
-  if (is_append_only() || handle_.appends()) co_return co_await appending(data);
+  if (is_append_only() || handle_->appends()) co_return co_await appending(data);
   const auto one = [&](std::size_t at, std::size_t size) {
     return write_one(offset + at, data.subspan(at, size));
   };
   Expected<std::size_t> written;
-  if (attachment_->wants_identity(handle_)) {
+  if (attachment_->wants_identity(*handle_)) {
     std::vector<asio::awaitable<void>> both;
     both.push_back(into(written, transfer(attachment_->writes(), data.size(), iounit(), one)));
-    both.push_back(attachment_->identify(handle_));
+    both.push_back(attachment_->identify(*handle_));
     co_await together(std::move(both));
   } else {
     written = co_await transfer(attachment_->writes(), data.size(), iounit(), one);
@@ -181,7 +181,7 @@ asio::awaitable<Expected<void>> File::appending(Bytes data) {
       return with_its_locks(o.write(fid, size, part));
     };
     const auto look = [size, part, this](Operations&, Fid) { return is_appended(size, part); };
-    auto written = co_await attachment_->once(handle_, write, look);
+    auto written = co_await attachment_->once(*handle_, write, look);
     if (written && *written == 0) written = error(EIO, "", "nothing was written");
     if (!written) co_return told(Expected<void>(std::unexpected(written.error())), "append to");
     size += *written;
@@ -193,7 +193,7 @@ asio::awaitable<Expected<void>> File::appending(Bytes data) {
 asio::awaitable<Expected<void>> File::fsync(bool data_only) {
   co_return told(
       co_await attachment_->repeat(
-          handle_, [data_only](Operations& o, Fid fid) { return o.fsync(fid, data_only); }),
+          *handle_, [data_only](Operations& o, Fid fid) { return o.fsync(fid, data_only); }),
       "fsync");
 }
 
@@ -202,7 +202,7 @@ asio::awaitable<Expected<void>> File::fsync(bool data_only) {
 asio::awaitable<Expected<bool>> File::locking(Lock lock, bool wait) {
   std::chrono::milliseconds pause{10};
   for (;;) {
-    const auto status = co_await attachment_->lock(handle_, lock, wait);
+    const auto status = co_await attachment_->lock(*handle_, lock, wait);
     if (!status) co_return told(Expected<bool>(std::unexpected(status.error())), "lock");
     if (*status == lock::kSuccess) co_return true;
     if (*status != lock::kBlocked && *status != lock::kGrace)
@@ -222,7 +222,7 @@ asio::awaitable<Expected<bool>> File::locking(Lock lock, bool wait) {
 
 asio::awaitable<Expected<void>> File::unlock(Lock lock) {
   lock.type = lock::kUnlock;
-  const auto status = co_await attachment_->lock(handle_, std::move(lock), false);
+  const auto status = co_await attachment_->lock(*handle_, std::move(lock), false);
   Expected<void> result;
   if (!status)
     result = std::unexpected(status.error());
@@ -233,7 +233,7 @@ asio::awaitable<Expected<void>> File::unlock(Lock lock) {
 
 asio::awaitable<Expected<Lock>> File::test_lock(Lock lock) {
   co_return told(co_await attachment_->repeat(
-                     handle_, [&](Operations& o, Fid fid) { return o.getlock(fid, lock); }),
+                     *handle_, [&](Operations& o, Fid fid) { return o.getlock(fid, lock); }),
                  "test a lock of");
 }
 

@@ -159,6 +159,8 @@ asio::awaitable<Expected<void>> Operations::clunk(Fid fid) {
   // Given up, it may be there still.
   if (!clunked && is(clunked.error(), ETIMEDOUT) && !session_->lost())
     clunked = co_await call(Tclunk{fid});
+  if (!clunked && is(clunked.error(), EBADF))
+    co_return error(EIO, "Tclunk", "it was done, and it is not known what came of it");
   NINEP_CO_RETURN_IF_WRONG(clunked);
   co_return Expected<void>();
 }

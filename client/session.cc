@@ -7,6 +7,9 @@
 #include <asio/post.hpp>
 #include <asio/this_coro.hpp>
 
+#include "client/cancelled.h"
+#include "client/finally.h"
+
 namespace ninep::client {
 namespace {
 
@@ -233,6 +236,10 @@ asio::awaitable<void> Session::give_up(Call& call) {
   [[maybe_unused]] const std::size_t size =
       encode_frame(Tag{static_cast<U16>(kFlushTag | oldtag)}, request, dialect_, head);
   const Shown shown(flushes_[oldtag], flush);
+  ++flushing_;
+  const Finally over([this] {
+    if (--flushing_ == 0 && flushed_) std::exchange(flushed_, nullptr)->set();
+  });
   send({std::move(head), {}, &flush});
   // A slow link has much to carry before it, and before its answer: as long as something moves, it
   // is waited for once more.
@@ -251,6 +258,15 @@ asio::awaitable<void> Session::give_up(Call& call) {
     if (bytes_moved() == moved) break;
   }
   if (!flush.done.is_set()) lose(ETIMEDOUT, "no answer to Tflush");
+}
+
+asio::awaitable<bool> Session::until_flushed() {
+  while (flushing_ > 0) {
+    if (!flushed_) flushed_ = std::make_shared<Signal>(stream_.executor());
+    const auto flushed = flushed_;
+    if (!co_await wait_for(*flushed)) co_return false;
+  }
+  co_return true;
 }
 
 Error Session::error_in(Bytes frame, std::string doing) const {
@@ -384,6 +400,7 @@ void Session::lose(int host_errno, std::string why) {
   for (const auto& calls : {calls_, flushes_, std::vector<Call*>{version_}})
     for (Call* const call : calls)
       if (call) call->done.set();
+  if (when_lost_) when_lost_();
 }
 
 }  // namespace ninep::client

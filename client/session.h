@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -59,7 +60,8 @@ class Session final : public Requests {
   /// Sends `request` and waits for the reply. Errors: what the server says; EOPNOTSUPP: the dialect
   /// lacks the message; EMSGSIZE: it doesn't fit; ECANCELED: the caller was cancelled, and
   /// ETIMEDOUT: `patience` was over: in both cases the server was told (Tflush), has done with the
-  /// request, and sent no reply, or the connection is lost and its fate unknown. Otherwise the
+  /// request, and sent no reply, or the connection is lost and its fate unknown; or it was never
+  /// sent, for want of a tag (Fate::kNotSent). Otherwise the
   /// reply that came after all; a cancellation is the next call's then. Those of lost(). A Tclunk
   /// isn't cancelled: the next call is. Of a Twrite the data are sent from where they are.
   /// `patience` 0: that of the options.
@@ -75,6 +77,10 @@ class Session final : public Requests {
   /// the server broke the protocol; ETIMEDOUT: it doesn't answer even Tflush, or Tversion; ENOMEM.
   bool lost() const { return lost_.has_value(); }
   const Error& why_lost() const { return *lost_; }
+  /// Is called when it is lost, at once.
+  void when_lost(std::function<void()> then) { when_lost_ = std::move(then); }
+  /// Until what was given up (Tflush) is over. False: the caller was cancelled.
+  asio::awaitable<bool> until_flushed();
   /// How many replies have come.
   U64 replies() const { return replies_count_; }
   /// Ends the session: what is under way fails with ECONNABORTED.
@@ -144,6 +150,9 @@ class Session final : public Requests {
   std::size_t sent_ = 0;         // bytes of the first one
   bool send_is_posted_ = false;  // or waits for the stream
   std::optional<Error> lost_;
+  std::function<void()> when_lost_;
+  std::size_t flushing_ = 0;         // requests that are given up
+  std::shared_ptr<Signal> flushed_;  // they are over; null: nobody waits
   U64 replies_count_ = 0;
   U64 bytes_sent_ = 0;
   U64 bytes_received_ = 0;

@@ -45,6 +45,7 @@ Work alter(Tree& tree, Request& request, InodeRef inode, Change change,
            std::shared_ptr<OpenFile> file) {
   // By the open file, if it is one: it may be one that nobody else could change.
   const NodeRef node = inode->node;
+  inode->no_set_id_until = {};
   Done changed;
   if (file)
     changed = co_await file->file.change(change);
@@ -131,9 +132,7 @@ void listxattr(fuse_req_t request, fuse_ino_t number, std::size_t size) {
 void forget_mode(const Tree& tree, Inode& inode, Str xattr) {
   inode.list_until = {};
   ++inode.lists_set;
-  constexpr off_t kAttributesAlone = -1;
-  if (xattr == "system.posix_acl_access")
-    fuse_lowlevel_notify_inval_inode(tree.session, inode.number, kAttributesAlone, 0);
+  if (xattr == "system.posix_acl_access") look_anew(tree, inode);
 }
 Work set_xattr(Tree& tree, Request& request, InodeRef inode, std::string name, std::string value,
                U32 flags) {

@@ -3,11 +3,13 @@
 #include <span>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "client/mount/handlers.h"
 
 namespace ninep::mount {
 
+using client::Change;
 using client::error;
 using client::File;
 using client::is;
@@ -102,10 +104,34 @@ void read(fuse_req_t request, fuse_ino_t, std::size_t size, off_t offset, fuse_f
   start_with(Interrupt::kWhenKilled, request, info, read_it,
              std::min<std::size_t>(size, kTransferMax), static_cast<U64>(offset));
 }
+/// A program's set-id bits go when somebody writes to it. The kernel sees to that, but where it
+/// keeps nothing of the file; and the server doesn't for root, who writes for everybody.
+asio::awaitable<Done> drop_set_id(const Tree& tree, const Request& request, OpenFile& open) {
+  const bool is_ours = tree.options.direct || (open.flags & lopen::kAppend) != 0;
+  Inode& inode = *open.inode;
+  if (!is_ours || !tree.options.gives_away || request.uid() == 0 ||
+      Inode::Clock::now() < inode.no_set_id_until)
+    co_return Done();
+  const auto is = co_await open.file.stat();
+  NINEP_CO_RETURN_IF_WRONG(is);
+  const U32 mode = is->attr.mode & 07777;
+  const U32 dropped = (mode & S_IXGRP) != 0 ? S_ISUID | S_ISGID : S_ISUID;
+  if ((mode & dropped) != 0) {
+    Change change;
+    change.mode = mode & ~dropped;
+    const auto changed = co_await open.file.change(change);
+    NINEP_CO_RETURN_IF_WRONG(changed);
+    look_anew(tree, inode);
+  }
+  inode.no_set_id_until = until_rights_change(tree);
+  co_return Done();
+}
 /// Whether it is appended is said of each write: a program may change its mind (F_SETFL), and the
 /// kernel writes mapped pages by any of a file's descriptors.
 Work write_it(Tree& tree, Request& request, std::shared_ptr<OpenFile> open,
               std::vector<std::byte> data, U64 offset, bool appends) {
+  const auto dropped = co_await drop_set_id(tree, request, *open);
+  NINEP_CO_RETURN_IF_WRONG(dropped);
   auto file = co_await of_inode(tree, [&] { return open->for_writes(appends); });
   NINEP_CO_RETURN_IF_WRONG(file);
   if (!appends) {

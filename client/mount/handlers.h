@@ -2,6 +2,8 @@
 // kernel's only until it returns) and starts a coroutine, whose parts are here.
 #pragma once
 
+#include <algorithm>
+
 #include <asio/post.hpp>
 
 #include "client/mount/tree.h"
@@ -98,6 +100,19 @@ std::invoke_result_t<Call&> of_inode(Tree& tree, Call call) {
   auto result = co_await with_room(tree, std::move(call));
   if (!result && client::is(result.error(), ENOENT)) result.error().code = Errno{ESTALE};
   co_return result;
+}
+
+/// The kernel asks for the file's attributes when it needs them next; if it has changed, what is
+/// kept of it goes then.
+inline void look_anew(const Tree& tree, const Inode& inode) {
+  constexpr off_t kAttributesAlone = -1;
+  fuse_lowlevel_notify_inval_inode(tree.session, inode.number, kAttributesAlone, 0);
+}
+
+/// What decides who may do what isn't taken for true as long as other things.
+inline Inode::Clock::time_point until_rights_change(const Tree& tree) {
+  constexpr double kLongest = 1;  // seconds
+  return until(std::min(tree.options.attribute_timeout, kLongest));
 }
 
 // attributes.cc

@@ -35,6 +35,7 @@ struct Inode {
   unsigned lists_set = 0;  // by us: what was asked before says nothing
   // The kernel asks for this attribute before each write.
   Clock::time_point no_capability_until{};
+  Clock::time_point no_set_id_until{};
 
   /// An owner of record locks, and one of the open files that he has them by.
   struct LockOwner {

@@ -104,6 +104,8 @@ asio::awaitable<Done> take(Tree& tree, std::shared_ptr<OpenFile> open, Lock want
   }
   NINEP_CO_RETURN_IF_WRONG(locked);
   if (!*locked) co_return error(EAGAIN, "lock");
+  // Others may have written while they had it: the kernel looks at the file anew.
+  look_anew(tree, *open->inode);
   co_return Done();
 }
 void remember_owner(const std::shared_ptr<OpenFile>& open, U64 owner, U32 pid) {
@@ -126,7 +128,13 @@ Work lock_range(Tree& tree, Request& request, std::shared_ptr<OpenFile> open, Lo
   // Known from the start, for it may be had before the answer is here.
   remember_owner(open, owner, pid);
   const Owner whose{owner, false, pid};
-  const auto taken = co_await take(tree, open, wanted, whose, waits);
+  auto taken = co_await take(tree, open, wanted, whose, waits);
+  // Whoever is told already that he hasn't got it is about to end.
+  if (taken && request.is_answered()) {
+    wanted.type = lock::kUnlock;
+    (void)co_await unlock(tree, open->inode, wanted, owner);
+    taken = error(EINTR, "lock");
+  }
   if (!taken && !open->file.has_locks()) forget_owner(open, owner);
   // Another thread may have closed the file meanwhile, and given up what there was then.
   if (taken) remember_owner(open, owner, pid);

@@ -186,9 +186,7 @@ asio::awaitable<Expected<Heritage>> heritage(Tree& tree, Request& request, Inode
         co_await with_room(tree, [&] { return node->xattr("system.posix_acl_default"); });
     if (!list && !client::says_no(list.error())) co_return std::unexpected(list.error());
     in->hands_list_on = list && !list->empty();
-    constexpr double kLongest = 1;  // seconds: it decides who may do what
-    if (in->lists_set == set_before)
-      in->list_until = until(std::min(tree.options.attribute_timeout, kLongest));
+    if (in->lists_set == set_before) in->list_until = until_rights_change(tree);
   }
   if (!in->hands_list_on) mode &= ~request.umask();
   co_return Heritage{in->group.value_or(request.gid()), mode};

@@ -11,12 +11,6 @@ std::size_t transfer_max_of(std::size_t payload_max) {
   return std::min<std::size_t>(kTransferMax, payload_max / kPage * kPage);
 }
 
-/// Files are found again when they are used. Those with locks are found now, before others take
-/// them.
-asio::awaitable<void> find_locked(std::shared_ptr<OpenFile> open) {
-  (void)co_await open->file.stat();
-}
-
 }  // namespace
 
 asio::awaitable<void> Tree::run(RequestRef request, Work work) {
@@ -34,10 +28,6 @@ asio::awaitable<void> Tree::run(RequestRef request, Work work) {
   }
   request->is_over();
   if (!done) request->answer(done.error());
-  const U64 now = attachment->connections();
-  if (now == std::exchange(connection, now)) co_return;
-  for (const auto& [handle, open] : files)
-    if (open->file.has_locks()) under_way.spawn(find_locked(open));
 }
 
 Tree::Tree(client::Node root, Options with)

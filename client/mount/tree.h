@@ -45,7 +45,6 @@ struct Tree {
   std::unordered_map<U64, std::shared_ptr<OpenFile>> files;  // by fuse_file_info.fh
   std::unordered_map<U64, std::shared_ptr<OpenDirectory>> directories;
   U64 next_handle = 1;
-  U64 connection = 1;              // on which the locks are
   bool owners_by_proc_id = false;  // of locks: the server doesn't take others (locks.cc)
   client::Group under_way;
   client::Group waiting;  // for what may take forever: locks

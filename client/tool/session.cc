@@ -9,7 +9,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "client/together.h"
 #include "client/tool/text.h"
 #include "client/tool/tool.h"
 
@@ -113,15 +112,6 @@ Awaitable<int> run_command(const std::vector<std::string>& command) {
   }
 }
 
-// What is lost with a connection is taken again where the file is used.
-Awaitable<void> keep(File& file) {
-  constexpr std::chrono::seconds kLookAgain{1};
-  while (co_await client::pause_for(kLookAgain)) {
-    const auto is = co_await file.stat();
-    if (!is && client::is(is.error(), ECANCELED)) co_return;
-  }
-}
-
 // Who has the lock, or would be in its way. Some servers say back what they were asked: diod where
 // it doesn't know who, nfs-ganesha also where nobody has it. Then it is tried.
 Awaitable<Expected<Lock>> who_has(client::Node& node, File& file, const Lock& wanted) {
@@ -181,11 +171,7 @@ Awaitable<Expected<void>> lock(Tool& tool, const LockAnd& what) {
   NINEP_CO_RETURN_IF_WRONG(locked);
   if (!*locked) co_return error(EAGAIN, "lock " + what.file, "somebody else has it");
   const U64 connections = file->attachment()->connections();
-  client::Group keeping(co_await asio::this_coro::executor);
-  keeping.spawn(keep(*file));
   const int status = co_await run_command(what.command);
-  keeping.cancel();
-  co_await keeping.all_done();
   if (status != 0) tool.fail(status);
   const auto is_there = co_await file->stat();
   NINEP_CO_RETURN_IF_WRONG(is_there);

@@ -18,7 +18,58 @@ using asio::awaitable;
 using client::Expected;
 using client::Lock;
 
-class AttachmentTest : public OnLoop {};
+/// Of what was asked.
+template <Message T>
+bool has(const std::vector<U8>& types) {
+  return std::ranges::count(types, U8{Describe<T>::code}) != 0;
+}
+
+class AttachmentTest : public OnLoop {
+ protected:
+  using Work = std::function<awaitable<void>(client::Node& root)>;
+  /// Cancels `work` at the first request of that type that it makes, but for the root's own walk,
+  /// which isn't answered. What was asked.
+  std::vector<U8> cancelled_at(U8 type, const Work& work) {
+    std::atomic<bool> is_there = false;
+    bool has_root = false;
+    std::vector<U8> seen;
+    {
+      Scripted server([&](Bytes f) -> std::optional<Frame> {
+        seen.push_back(read_header(f).type);
+        if (seen.back() == type && has_root && !is_there) {
+          is_there = true;
+          return std::nullopt;
+        }
+        switch (seen.back()) {
+          case Describe<Tflush>::code:
+            return reply(f, Rflush{});
+          case Describe<Tlopen>::code:
+            return reply(f, Rlopen{});
+          case Describe<Tgetattr>::code:
+            return reply(f, Rgetattr{});
+          case Describe<Tclunk>::code:
+            return reply(f, Rclunk{});
+          case Describe<Twalk>::code:
+            has_root = true;
+            [[fallthrough]];
+          default:
+            return attaches(f);
+        }
+      });
+      {
+        const auto connect = [&](std::chrono::milliseconds) -> awaitable<Expected<client::Stream>> {
+          co_return stream_to(server.client);
+        };
+        const auto attachment = get(client::Attachment::make(connect, true, {}));
+        client::Node root(attachment, get(attachment->root()));
+        run_cancelled(context, work(root), is_there);
+        attachment->end();
+      }
+      settle();
+    }
+    return seen;
+  }
+};
 
 // A server that has done what was flushed has the fid.
 TEST_F(AttachmentTest, FidsOfWhatIsGivenUp) {
@@ -189,6 +240,126 @@ TEST_F(AttachmentTest, CancelledBetweenTwoRequests) {
     EXPECT_EQ(said, "open /: Operation canceled");
   }
   settle();
+}
+
+/// Has an answer to Tflush late enough for what stands in line behind the flushed.
+std::optional<Frame> flushes_slowly(Bytes f) {
+  std::this_thread::sleep_for(600ms);
+  return reply(f, Rflush{});
+}
+/// With a server that answers one request at a time.
+client::Options one_at_a_time() {
+  client::Options options;
+  options.session.requests_max = 1;
+  options.session.patience = 200ms;
+  return options;
+}
+awaitable<void> stat_it(client::Node& node, std::string& said) {
+  const auto is = co_await node.stat();
+  said = is ? "done" : is.error().text();
+}
+
+// What never went out, for its time was over in line, wasn't done: of an unlock that is said, and a
+// Tremove's fid is still there.
+TEST_F(AttachmentTest, NeverSent) {
+  Scripted server([&](Bytes f) -> std::optional<Frame> {
+    switch (read_header(f).type) {
+      case Describe<Tlopen>::code:
+        return reply(f, Rlopen{});
+      case Describe<Tlock>::code:
+        return reply(f, Rlock{lock::kSuccess});
+      case Describe<Tgetattr>::code:
+        return std::nullopt;
+      case Describe<Tflush>::code:
+        return flushes_slowly(f);
+      case Describe<Tclunk>::code:
+        return reply(f, Rclunk{});
+      default:
+        return attaches(f);
+    }
+  });
+  {
+    auto c = get(client::Client::on(stream_to(server.client), one_at_a_time()));
+    client::File file = get(c.root().open(lopen::kReadWrite));
+    const Lock lock{lock::kWrite, 0, 0, 1, "me"};
+    EXPECT_TRUE(get(file.lock(lock, false)));
+    std::string first;
+    asio::co_spawn(context, stat_it(c.root(), first), asio::detached);
+    EXPECT_NE(error(file.unlock(lock)).find("timed out"), std::string::npos);
+    while (first.empty()) context.run_one();
+  }
+  settle();
+}
+TEST_F(AttachmentTest, NeverRemoved) {
+  std::vector<U8> seen;
+  {
+    Scripted server([&](Bytes f) -> std::optional<Frame> {
+      seen.push_back(read_header(f).type);
+      switch (seen.back()) {
+        case Describe<Tversion>::code:
+          return reply(f, Rversion{8192, "9P2000"});
+        case Describe<Tattach>::code:
+          return reply(f, Rattach{{kQtDir, 0, 1}}, k9P2000);
+        case Describe<Twalk>::code: {
+          Twalk request{};
+          EXPECT_TRUE(decode(frame_body(f), k9P2000, request));
+          Rwalk r{};
+          if (request.wname.size() != 0) r.wqid.push_back({kQtFile, 0, 5});
+          return reply(f, r, k9P2000);
+        }
+        case Describe<Tstat>::code:
+          return std::nullopt;
+        case Describe<Tflush>::code:
+          return flushes_slowly(f);
+        case Describe<Tclunk>::code:
+          return reply(f, Rclunk{}, k9P2000);
+        default:
+          return Frame();
+      }
+    });
+    {
+      auto c = get(client::Client::on(stream_to(server.client), one_at_a_time()));
+      std::string removed, stat;
+      const auto remove = [](client::Node& root, std::string& said) -> awaitable<void> {
+        const auto done = co_await root.remove("f", false);
+        said = done ? "done" : done.error().text();
+      };
+      asio::co_spawn(context, remove(c.root(), removed), asio::detached);
+      asio::co_spawn(context, stat_it(c.root(), stat), asio::detached);
+      context.restart();
+      while (removed.empty() || stat.empty()) context.run_one();
+      EXPECT_NE(removed.find("timed out"), std::string::npos);
+    }
+    settle();
+  }
+  EXPECT_TRUE(has<Tclunk>(seen));
+  EXPECT_FALSE(has<Tremove>(seen));
+}
+
+// Who asks for a number first, and is cancelled there, goes no further.
+TEST_F(AttachmentTest, CancelledBeforeARemoval) {
+  std::string said;
+  const auto remove = [&](client::Node& root) -> awaitable<void> {
+    const auto done = co_await root.remove("f", false);
+    said = done ? "done" : done.error().text();
+  };
+  EXPECT_FALSE(has<Tunlinkat>(cancelled_at(Describe<Twalk>::code, remove)));
+  EXPECT_NE(said.find("canceled"), std::string::npos) << said;
+}
+// Who has what he wanted, but for what it takes to find it again, has it: it is the next call that
+// is cancelled.
+TEST_F(AttachmentTest, CancelledBehindAnOpen) {
+  std::string said, next;
+  const auto open = [&](client::Node& root) -> awaitable<void> {
+    co_await asio::this_coro::throw_if_cancelled(false);
+    const auto opened = co_await root.open(lopen::kReadWrite);
+    said = opened ? "opened" : opened.error().text();
+    const auto is = co_await root.stat();
+    next = is ? "done" : is.error().text();
+  };
+  EXPECT_TRUE(has<Tlopen>(cancelled_at(Describe<Tgetattr>::code, open)));
+  EXPECT_EQ(said, "opened");
+  EXPECT_NE(next.find("canceled"), std::string::npos) << next;
 }
 
 // A server that waits itself answers when it likes.

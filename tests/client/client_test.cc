@@ -343,7 +343,8 @@ TEST_F(ClientTest, NamesOfOthers) {
     ::close(held);
   }
   proxy->lose_reply(74);
-  EXPECT_EQ(error(r.rename("f", r, "g")), "");
+  EXPECT_NE(error(r.rename("f", r, "g")).find("not known whether this was done"),
+            std::string::npos);
   EXPECT_EQ(content("f"), "another's");
   EXPECT_EQ(content("g"), "another's");
 }
@@ -468,15 +469,107 @@ TEST_F(ClientTest, Locks) {
   restart();
   get(file.fsync());  // finds the file again, and takes the lock again
   EXPECT_FALSE(get(other.lock(theirs, false)));
-  // One that somebody else took meanwhile is lost, and that is said.
-  restart();
-  EXPECT_TRUE(get(other.lock(theirs, false)));
-  std::byte byte{};
-  EXPECT_NE(error(file.read(0, {&byte, 1})).find("lock"), std::string::npos);
-  EXPECT_NE(error(file.write(0, {&byte, 1})).find("lock"), std::string::npos);
-  EXPECT_NE(error(file.change({.size = 0})).find("lock"), std::string::npos);
   get(file.unlock(mine));
+  EXPECT_TRUE(get(other.lock(theirs, false)));
+}
+
+/// Locks as other clients see them.
+class LocksOverConnections : public ClientTest {
+ protected:
+  LocksOverConnections() { write("f", "content"); }
+  File opened(Node& root) { return get(get(root.walk("f")).open(lopen::kReadWrite)); }
+  /// A client that the proxy doesn't part from the server.
+  File others() { return opened(connect_straight().root()); }
+  Client& connect_straight() {
+    return clients.emplace_back(get(Client::connect("unix:" + folder.path() + "/server", {})));
+  }
+  bool can(File& file, Lock lock) { return get(file.lock(lock, false)); }
+
+  const Lock mine{lock::kWrite, 0, 10, 1, "me"};
+  const Lock theirs{lock::kWrite, 5, 1, 2, "other"};
+};
+
+// Who has one, and does nothing with the file, has it again all the same.
+TEST_F(LocksOverConnections, AreTakenAgainAtOnce) {
+  File file = opened(at_root()), other = others();
+  ASSERT_TRUE(can(file, mine));
+  for (int i = 0; i < 20; ++i) {
+    const int before = proxy->connections();
+    proxy->cut();
+    while (proxy->connections() == before) context.run_one();
+    const auto end = std::chrono::steady_clock::now() + 10s;
+    while (get(other.test_lock(theirs)).type == lock::kUnlock)
+      ASSERT_LT(std::chrono::steady_clock::now(), end);
+  }
+  EXPECT_FALSE(can(other, theirs));
+  EXPECT_TRUE(file.has_its_locks());
+}
+
+// Whoever waits for it on the same connection doesn't get it before.
+TEST_F(LocksOverConnections, BeforeOthersOfTheClient) {
+  File file = opened(at_root()), rival = opened(at_root());
+  ASSERT_TRUE(can(file, mine));
+  for (int i = 0; i < 20; ++i) {
+    proxy->cut();
+    EXPECT_FALSE(can(rival, theirs));
+  }
+  get(file.unlock(mine));
+  proxy->cut();
+  EXPECT_TRUE(can(rival, theirs));
+}
+
+// One owner's are those of all his Files: the last one of a range is what he has.
+TEST_F(LocksOverConnections, OfOneOwnerByTwoFiles) {
+  std::list<File> files;
+  for (int i = 0; i < 8; ++i) files.push_back(opened(at_root()));
+  Lock reads = mine;
+  reads.type = lock::kRead;
+  for (File& file : files) ASSERT_TRUE(can(file, reads));
+  ASSERT_TRUE(can(files.front(), mine));
+  restart();
+  File other = others();
+  for (File& file : files) get(file.stat());
+  Lock wanted = theirs;
+  wanted.type = lock::kRead;
+  EXPECT_FALSE(can(other, wanted)) << "the write lock has become one for reading";
+  get(files.front().close());  // which had it
+  EXPECT_TRUE(can(other, wanted));
+}
+
+// One that somebody else took meanwhile is lost, and that is said: of the file, by whatever File.
+TEST_F(LocksOverConnections, AreLost) {
+  File file = opened(at_root()), second = opened(at_root());
+  Node node = get(at_root().walk("f"));
+  ASSERT_TRUE(can(file, mine));
+  proxy.reset();
+  File other = others();
+  const auto end = std::chrono::steady_clock::now() + 10s;
+  while (!can(other, theirs)) ASSERT_LT(std::chrono::steady_clock::now(), end);
+  start_proxy();
+  std::byte byte{};
+  for (File* const one : {&second, &file}) {
+    EXPECT_NE(error(one->read(0, {&byte, 1})).find("lock"), std::string::npos);
+    EXPECT_NE(error(one->write(0, {&byte, 1})).find("lock"), std::string::npos);
+    EXPECT_NE(error(one->change({.size = 0})).find("lock"), std::string::npos);
+  }
+  EXPECT_NE(error(node.change({.size = 0})).find("lock"), std::string::npos);
+  EXPECT_FALSE(file.has_its_locks());
+  EXPECT_FALSE(second.has_its_locks());
+  get(file.unlock(mine));
+  get(second.write(0, {&byte, 1}));
   get(file.write(0, {&byte, 1}));
+}
+
+// Nobody waits for a server because of locks that nobody has any more.
+TEST_F(LocksOverConnections, OfFilesThatAreClosed) {
+  {
+    File file = opened(at_root());
+    ASSERT_TRUE(can(file, mine));
+    kill();
+    proxy.reset();
+  }
+  clients.clear();
+  settle();
 }
 
 awaitable<Expected<void>> one_of_many(Node& root, int number, int& good) {

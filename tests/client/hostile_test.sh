@@ -169,6 +169,9 @@ fresh
 ends "0 1" "$p" get -r "$at" "$dir/target"
 ends "1" "$p" xattr "$at:/f" user.a
 has "1152921504606846976 bytes"
+meet xattrs-invalid
+fresh
+ends "0" "$p" get -r "$at" "$dir/target"
 meet xattrs-long
 ends "0 1" "$p" get -r "$at" "$dir/target"
 meet readlink

@@ -143,6 +143,27 @@ static void lock(char** argument) {
   }
 }
 
+// What one mount's process writes under a lock another's reads under one, whatever is kept of it.
+static void exchange(char** argument) {
+  const int fds[] = {open_it(argument[0], O_RDWR | O_CREAT), open_it(argument[1], O_RDWR)};
+  must(pwrite(fds[0], "00000000", 8, 0));
+  char wanted[9] = "00000000", got[9] = "";
+  for (int round = 1; round < 20; round++) {
+    for (int i = 0; i < 2; i++) {
+      struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+      must(fcntl(fds[i], F_SETLKW, &range));
+      that(pread(fds[i], got, 8, 0) == 8 && strcmp(got, wanted) == 0);
+      if (i == 1) {
+        snprintf(wanted, sizeof wanted, "%08d", round);
+        that(pwrite(fds[i], wanted, 8, 0) == 8);
+      }
+      range.l_type = F_UNLCK;
+      must(fcntl(fds[i], F_SETLK, &range));
+    }
+    usleep(20000);  // for the clock of the server's file system
+  }
+}
+
 // Reads all of an open file of 64 KiB again and again, until FILE2 exists; it is the same each
 // time.
 static void reread(char** argument) {
@@ -317,6 +338,7 @@ int main(int argc, char** argv) {
              {"append_later", append_later, 2},
              {"signals_handled", signals_handled, 1},
              {"lock", lock, 3},
+             {"exchange", exchange, 2},
              {"reread", reread, 2},
              {"unlinked", unlinked, 1},
              {"fill", fill, 2},

@@ -314,9 +314,10 @@ waiting_bytes_are() { ss -xH | awk -v least="$1" -v path="$dir/s" '$5 == path &&
 waits() { grep -q "fuse.*${2:-}" "/proc/$1/stack" 2>/dev/null; }
 
 part_locks() {
-    local kind mode
+    local kind mode first rival
     serve
     mounted a
+    first=$mount_pid
     mounted b
     for kind in fcntl flock; do
         started locked "$helper" lock "$dir/at/a/$kind" $kind try
@@ -359,19 +360,36 @@ part_locks() {
     wait "$started_pid" 2>/dev/null
     exec 8>&-
     serve
-    # Locks are there on the next connection as soon as a mount has it, whatever it has it for.
+    # Locks are there as soon as the server is, though nobody uses the mount.
     for kind in fcntl flock; do
         started locked "$helper" lock "$dir/at/a/idle" $kind try
         kill_server
         serve
-        stat "$dir/at/a/next" >/dev/null 2>&1
-        ls "$dir/at/a" >/dev/null
         until_so fails eval '"$p" lock "unix:$dir/s:/idle" | grep -q free'
         is "$kind, of a file that nobody used meanwhile" "$("$helper" lock "$dir/at/b/idle" $kind try </dev/null)" busy
+        # Nor does whoever waits for it on the same mount get it before.
+        "$helper" lock "$dir/at/a/idle" $kind wait </dev/null >"$dir/waiting" 8>&- &
+        rival=$!
+        until_so waits $rival "l\(oc\)\?k"
+        kill_server
+        serve
+        until_so fails eval '"$p" lock "unix:$dir/s:/idle" | grep -q free'
+        is "$kind, whoever waited for it at a restart" "$(cat "$dir/waiting")" ''
+        is "$kind, of another mount after that" "$("$helper" lock "$dir/at/b/idle" $kind try </dev/null)" busy
         finish "$kind, of a file that nobody used meanwhile"
+        wait $rival
+        is "$kind, whoever waited for it" "$(cat "$dir/waiting")" locked
     done
     unmount b
-    mount_pid=$(pgrep -f "mount -f unix:$dir/s:/ $dir/at/a\$")
+    mount_pid=$first
+    unmount a
+    # What somebody else has written is seen by whoever has the lock then.
+    mounted a -o timeout=3600
+    first=$mount_pid
+    mounted b -o timeout=3600
+    check 'what is written under locks' "$helper" exchange "$dir/at/a/exchange" "$dir/at/b/exchange"
+    unmount b
+    mount_pid=$first
     unmount a
 }
 
@@ -815,6 +833,14 @@ part_users() {
     is 'by an access list' "$("${nobody[@]}" cat "$m/listed")" 'of some'
     is 'not by the mask of one' "$(setpriv --reuid=1234 --regid=2000 --clear-groups cat "$m/listed" 2>&1 | grep -c 'Permission denied')" 1
     is 'nor give away' "$("${nobody[@]}" chown 0 "$m/folder/file" 2>&1 | grep -c 'not permitted')" 1
+    # Whoever writes to a program takes its set-id bits.
+    for what in '>>' '1<>'; do
+        echo text >"$dir/export/program"
+        chown 0:65534 "$dir/export/program"
+        chmod 6775 "$dir/export/program"
+        check "a write by $what" "${nobody[@]}" sh -c "echo more $what'$m/program'"
+        is "set-id bits after a write by $what" "$(stat -c %a "$dir/export/program")" 775
+    done
     # Two at once: one makes a file that the other may not have, while he opens it. They meet.
     for round in 1 2 3 4 5 6 7 8 9 10; do
         (

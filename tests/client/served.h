@@ -19,12 +19,16 @@ class Served {
   Served() {
     std::filesystem::create_directory(tree());
     start();
-    proxy.emplace(folder.path() + "/proxy", folder.path() + "/server");
+    start_proxy();
   }
   void start() {
     server.emplace(std::vector<std::string>{"--listen", "unix:" + folder.path() + "/server",
                                             "--msize", "4194304", tree()});
     NINEP_CHECK(server->says("listening on"));
+  }
+  void start_proxy() {
+    std::filesystem::remove(folder.path() + "/proxy");
+    proxy.emplace(folder.path() + "/proxy", folder.path() + "/server");
   }
   void kill() {
     server->signal(SIGKILL);

@@ -271,6 +271,15 @@ Awaitable<Expected<void>> Copier::make_directory(Place& in, std::string name) {
   co_return Expected<void>();
 }
 
+Awaitable<Expected<void>> Copier::may_become(const Item& item, Place* there) {
+  if (!there || item.is_top) co_return Expected<void>();  // what is copied can't be above itself
+  const bool is_source = co_await sources_.have(*there);
+  if (is_source)
+    co_return error(EINVAL, "copy to " + item.to->path_of(item.to_name),
+                    "it is what is being copied");
+  co_return Expected<void>();
+}
+
 Awaitable<bool> Copier::leads_to_the_same(const Item& item) {
   const auto is = co_await item.from->readlink(item.name);
   const auto there = co_await item.to->readlink(item.to_name);
@@ -379,6 +388,8 @@ Awaitable<Expected<void>> Copier::directory(Item& item) {
     Expected<std::unique_ptr<Place>> to;
     if (target) to = co_await item.to->enter(item.to_name);
     Place* const into = to ? to->get() : nullptr;
+    const auto may = co_await may_become(item, into);
+    NINEP_CO_RETURN_IF_WRONG(may);
     co_await contents(**from, into, item.path);
     co_return Expected<void>();
   }
@@ -394,14 +405,18 @@ Awaitable<Expected<void>> Copier::directory(Item& item) {
   }
   const auto made = co_await item.to->mkdir(item.to_name);
   NINEP_CO_RETURN_IF_WRONG(made);
+  auto to = co_await item.to->enter(item.to_name);
+  Place* const into = to ? to->get() : nullptr;
+  const auto may = co_await may_become(item, into);
+  NINEP_CO_RETURN_IF_WRONG(may);
   // Its mode comes in the end; until then its owner has to be able to work in it.
   constexpr U32 kWorkable = S_IRWXU;
   if (*made && ((*made)->attr.mode & kWorkable) != kWorkable) {
     Change workable;
     workable.mode = ((*made)->attr.mode & 07777) | kWorkable;
     (void)co_await item.to->change(item.to_name, workable);
+    if (!to) to = co_await item.to->enter(item.to_name);
   }
-  auto to = co_await item.to->enter(item.to_name);
   NINEP_CO_RETURN_IF_WRONG(to);
   if (item.is_top) to_stays.emplace(targets_, **to);
   co_await contents(**from, to->get(), item.path);

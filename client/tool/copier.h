@@ -88,6 +88,8 @@ class Copier {
   /// What is no regular file gets its name.
   Awaitable<Expected<void>> put(Item& item, const Make& make, bool is_directory);
   static Awaitable<Expected<void>> make_directory(Place& in, std::string name);
+  /// Whether the directory that is there, if one is, may become like the item: no source may.
+  Awaitable<Expected<void>> may_become(const Item& item, Place* there);
   Awaitable<bool> leads_to_the_same(const Item& link);
   /// Of a file with several names, whether the one that is there is one of the target's as well.
   bool has_its_links(const Item& item, const Attributes& is, const Attributes& there);

@@ -119,6 +119,38 @@ for by in "$at" "unix:$dir/nobody"; do
     rm -rf "$export/del" nested
 done
 
+# Nor by another name of the source: foo/foo/foo would become foo/foo, of which nothing else stays.
+for by in '' "$at" "unix:$dir/nobody"; do
+    if [ -n "$by" ]; then folder=$export/same from=$at:/same/same target=$by:/same; else folder=same from=same/same target=same; fi
+    mkdir -p $folder/same/same
+    echo precious | tee $folder/same/f >$folder/same/same/g
+    chmod 500 $folder/same
+    was=$(facts $folder/same)
+    for option in --dry-run --verbose; do
+        status 1 "$p" sync --delete $option $from $target
+        grep -q 'what is being copied' "$dir/said" || not_so "${by:-here}: of its own source it says $(said)"
+        [ "$(facts $folder/same)" = "$was" ] || not_so "${by:-here}: the source became $(facts $folder/same)"
+        [ "$(stat -c %a $folder/same)" = 500 ] || not_so "${by:-here}: the source became $(stat -c %a $folder/same)"
+    done
+    # Deeper, and without --delete.
+    rm -rf $folder/same
+    mkdir -p $folder/a/same/a/same
+    echo precious | tee $folder/a/same/f >$folder/a/same/a/same/g
+    was=$(cd $folder/a/same && find . | sort)
+    for option in --delete --verbose; do
+        status 1 "$p" sync $option ${from%/same}/a/same $target
+        grep -q 'what is being copied' "$dir/said" || not_so "${by:-here}: of its own source it says $(said)"
+        [ "$(cd $folder/a/same && find . | sort)" = "$was" ] || not_so "${by:-here}: the source has changed"
+    done
+    rm -rf $folder
+done
+# A tree that only looks like that.
+mkdir -p like/like/like "$export/like/like"
+echo 1 >like/like/like/f
+check 'names that are the same' "$p" put -r like/like "$at:/like"
+check 'names that are the same' "$p" get -r "$at:/like/like/like" like
+[ -e "$export/like/like/like/f" ] && [ -e like/like/f ] || not_so 'names that are the same'
+
 # ---------------------------------------------------------------- several of one name
 mkdir -p names/a names/b names/out
 echo a >names/a/n

@@ -39,6 +39,13 @@ bool contains(const Xattrs& all, const Xattrs::value_type& one) {
   return std::ranges::find(all, one) != all.end();
 }
 
+Change owner_of(const Change& all) {
+  Change owner;
+  owner.uid = all.uid;
+  owner.gid = all.gid;
+  return owner;
+}
+
 /// As utimensat(2) takes it, whatever a server says.
 timespec time_of(U64 seconds, U64 nanoseconds) {
   constexpr U64 kMost = 999'999'999;
@@ -329,6 +336,17 @@ Awaitable<Expected<void>> Copier::make_alike(const Item& item, Difference differ
   co_return set ? result : set;
 }
 
+// Its owner has what he has: he may take more at any time, and we may be it.
+Awaitable<Expected<void>> Copier::narrow(const Item& item, const Attributes& is,
+                                         const Change& wanted) {
+  const U32 is_now = is.attr.mode & 07777;
+  const U32 may_stay = is.is_directory() ? 07777 : 01777;
+  Change narrower;
+  narrower.mode = is_now & (*wanted.mode | S_IRWXU) & may_stay;
+  if (*narrower.mode == is_now) co_return Expected<void>();
+  co_return co_await item.to->change(item.to_name, narrower);
+}
+
 Awaitable<Expected<void>> Copier::attributes(const Item& item, const Attributes& is,
                                              const Attributes& there) {
   const Change all = change_of(is);
@@ -346,11 +364,12 @@ Awaitable<Expected<void>> Copier::attributes(const Item& item, const Attributes&
     if (is_theirs || has_another_mode || !differs.is_none()) progress_.file_done(item.path);
     co_return Expected<void>();
   }
+  if (!is.is_symlink() && (is_theirs || differs.removes_list())) {
+    const auto narrowed = co_await narrow(item, there, all);
+    NINEP_CO_RETURN_IF_WRONG(narrowed);
+  }
   if (is_theirs) {
-    Change owner;
-    owner.uid = all.uid;
-    owner.gid = all.gid;
-    const auto changed = co_await item.to->change(item.to_name, owner);
+    const auto changed = co_await item.to->change(item.to_name, owner_of(all));
     NINEP_CO_RETURN_IF_WRONG(changed);
   }
   Change mode;
@@ -358,7 +377,7 @@ Awaitable<Expected<void>> Copier::attributes(const Item& item, const Attributes&
   // Who may not write can't set attributes.
   if (!(there.attr.mode & S_IWUSR) && !differs.is_none()) {
     Change writable;
-    writable.mode = (there.attr.mode & 0777) | S_IWUSR;
+    writable.mode = (there.attr.mode & (*all.mode | S_IRWXU) & 0777) | S_IWUSR;
     const auto changed = co_await item.to->change(item.to_name, writable);
     NINEP_CO_RETURN_IF_WRONG(changed);
     has_another_mode = true;
@@ -432,20 +451,31 @@ Awaitable<Expected<void>> Copier::finish_directory(const Item& item, const Attri
            (client::is(done.error(), EPERM) || client::is(done.error(), EACCES));
   };
   Expected<void> set;
+  Difference differs;
   if (options_.xattrs) {
-    auto differs = co_await difference(item);
-    if (differs)
-      set = co_await make_alike(item, std::move(*differs));
+    auto found = co_await difference(item);
+    if (found)
+      differs = std::move(*found);
     else
-      set = std::unexpected(differs.error());
-    if (differs && may_not(set)) set = {};
+      set = std::unexpected(found.error());
   }
   const Change change = change_of(is);
   const auto there = co_await item.to->stat(item.to_name);
-  if (there && *change.mode == (there->attr.mode & 07777) &&
-      is.attr.mtime_sec == there->attr.mtime_sec && is.attr.mtime_nsec == there->attr.mtime_nsec &&
-      (!change.uid || (*change.uid == there->attr.uid && *change.gid == there->attr.gid)))
-    co_return set;
+  const bool is_theirs =
+      there && change.uid && (*change.uid != there->attr.uid || *change.gid != there->attr.gid);
+  const bool is_alike =
+      there && !is_theirs && !differs.has_list() && *change.mode == (there->attr.mode & 07777) &&
+      is.attr.mtime_sec == there->attr.mtime_sec && is.attr.mtime_nsec == there->attr.mtime_nsec;
+  Expected<void> ready;
+  if (is_theirs || (there && differs.removes_list())) ready = co_await narrow(item, *there, change);
+  if (ready && is_theirs && !differs.is_none())
+    ready = co_await item.to->change(item.to_name, owner_of(change));
+  if (!ready && !may_not(ready)) co_return ready;
+  if (!differs.is_none()) {
+    const auto made = co_await make_alike(item, std::move(differs));
+    if (!made && !may_not(made)) set = made;
+  }
+  if (is_alike) co_return set;
   const auto changed = co_await item.to->change(item.to_name, change);
   co_return changed || may_not(changed) ? set : changed;
 }
@@ -517,18 +547,22 @@ Awaitable<Expected<void>> Copier::other(Item& item, const Attributes& is) {
   }
   const auto make = [&](std::string name) {
     return is.is_symlink() ? item.to->symlink(name, target)
-                           : item.to->mknod(name, type | (is.attr.mode & 0777), is.attr.rdev);
+                           : item.to->mknod(name, type | (is.attr.mode & S_IRWXU), is.attr.rdev);
   };
   const auto made = co_await put(item, make, false);
   NINEP_CO_RETURN_IF_WRONG(made);
+  Change change = change_of(is);
   // The directory may have handed a list on, of which the mode would become the mask.
   if (options_.xattrs && !is.is_symlink()) {
     auto differs = co_await difference(item);
     NINEP_CO_RETURN_IF_WRONG(differs);
+    if (change.uid && !differs->to_set.empty()) {
+      const auto owned = co_await item.to->change(item.to_name, owner_of(change));
+      NINEP_CO_RETURN_IF_WRONG(owned);
+    }
     const auto set = co_await make_alike(item, std::move(*differs));
     NINEP_CO_RETURN_IF_WRONG(set);
   }
-  Change change = change_of(is);
   if (is.is_symlink()) change.mode.reset();
   const auto changed = co_await item.to->change(item.to_name, change);
   // Servers that change what a link leads to, or nothing, are many.

@@ -1,6 +1,7 @@
 // Copier: files and trees from one place to another, many at once.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <set>
@@ -67,6 +68,10 @@ class Copier {
     Xattrs to_set;
     std::vector<std::string> to_remove;
     bool is_none() const { return to_set.empty() && to_remove.empty(); }
+    bool removes_list() const {
+      return std::ranges::find(to_remove, kAccessList) != to_remove.end();
+    }
+    bool has_list() const { return removes_list() || has(to_set, kAccessList); }
   };
   using Make = std::function<Awaitable<Expected<void>>(std::string name)>;
 
@@ -96,6 +101,9 @@ class Copier {
   Awaitable<Expected<Difference>> difference(const Item& item);
   /// All that can be done of it; the error is one of what can't.
   Awaitable<Expected<void>> make_alike(const Item& item, Difference difference);
+  /// Before it gets another owner, or loses an access list, of which its group's permissions would
+  /// be what the list let in at most: it has none then that it won't have in the end.
+  Awaitable<Expected<void>> narrow(const Item& item, const Attributes& is, const Change& wanted);
   /// Permissions and attributes of a file that is left as it is.
   Awaitable<Expected<void>> attributes(const Item& item, const Attributes& is,
                                        const Attributes& there);

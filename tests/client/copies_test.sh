@@ -9,7 +9,8 @@ dir=$(mktemp -d) || exit 1
 chmod 755 "$dir"
 pid=
 ro=
-trap 'kill -9 $pid $ro 2>/dev/null; umount -l "$dir"/t/* 2>/dev/null; rm -rf --one-file-system "$dir"' EXIT
+told=
+trap 'kill -9 $pid $ro $told 2>/dev/null; umount -l "$dir"/t/* 2>/dev/null; rm -rf --one-file-system "$dir"' EXIT
 . "$(dirname "$0")/lib.sh"
 at=unix:$dir/s export=$dir/export
 start() {
@@ -499,6 +500,77 @@ for folder in "$export/lists" lists; do
     [ "$(getfacl -cp $folder/pipes/p | grep -c nobody)" = 0 ] || not_so "a pipe has a list: $folder"
     [ "$(stat -c %a $folder/pipes/p)" = 660 ] || not_so "a pipe's mode: $folder"
 done
+
+# Nobody has more rights for a moment than before or afterwards. asks WANTED COMMAND...: what it asks
+# of a server that has to do with rights, in turn.
+"$server" --trace --listen "unix:$dir/told" "$export" >>"$dir/told.log" 2>&1 &
+told=$!
+until "$p" --wait 0 ls "unix:$dir/told" >/dev/null 2>&1; do kill -0 $told || exit 1; done
+asks() {
+    local wanted=$1 is='' line valid
+    shift
+    : >"$dir/told.log"
+    check "what asks for $wanted" "$@"
+    while read -r line; do
+        if [[ $line =~ Tsetattr.*valid\ (0x[0-9a-f]+)\ mode\ ([0-7]+) ]]; then
+            valid=$((BASH_REMATCH[1]))
+            [ $((valid & 3)) = 0 ] || is+=' '
+            [ $((valid & 1)) = 0 ] || is+=mode:${BASH_REMATCH[2]}
+            [ $((valid & 2)) = 0 ] || is+=owner
+        elif [[ $line =~ Txattrcreate.*posix_acl_access.*attr_size\ ([0-9]+) ]]; then
+            [ "${BASH_REMATCH[1]}" = 0 ] && is+=' no-list' || is+=' list'
+        elif [[ $line =~ Tmknod.*mode\ ([0-7]+) ]]; then
+            is+=" mknod:${BASH_REMATCH[1]}"
+        fi
+    done <"$dir/told.log"
+    [ "${is# }" = "$wanted" ] || not_so "$* asks for ${is# }, not for $wanted"
+    check 'the same, on this host' "${@:1:$#-1}" rights2
+    for folder in "$export/rights" rights2; do
+        check "rights of $folder" diff <(cd rights && getfacl -Rn . && stat -c '%n %a' ./*) \
+            <(cd $folder && getfacl -Rn . && stat -c '%n %a' ./*)
+    done
+}
+mkdir -m 755 rights rights2
+if setfacl -m u:65534:rwx rights2 2>/dev/null; then
+    setfacl -b rights2
+    echo 1 >rights/f
+    chmod 640 rights/f
+    mkdir -m 750 rights/d
+    there=unix:$dir/told:/rights
+    check sync "$p" sync rights "$there"
+    check sync "$p" sync rights rights2
+    # What a list lets in at most is what the group may when the list has gone.
+    lists() { for folder in "$export/rights" rights2; do setfacl -m u:65534:rwx "$folder/$1"; done; }
+    lists f
+    asks 'mode:0640 no-list mode:0640' "$p" sync rights "$there"
+    lists d
+    asks 'mode:0750 no-list mode:0750' "$p" sync rights "$there"
+    chown 1000:100 rights/f
+    chmod 600 rights/f
+    asks 'mode:0600 owner mode:0600' "$p" sync --owner rights "$there"
+    chown 1000:100 rights/d
+    chmod 700 rights/d
+    asks 'mode:0700 mode:0700owner' "$p" sync --owner rights "$there"
+    # No more than that is asked for.
+    chmod 644 rights/f
+    asks 'mode:0644' "$p" sync --owner rights "$there"
+    chown 1001 rights/f
+    asks 'owner mode:0644' "$p" sync --owner rights "$there"
+    chmod 1777 rights/d
+    asks 'mode:01777owner' "$p" sync --owner rights "$there"
+    chown 1001 rights/d
+    asks 'mode:01777owner' "$p" sync --owner rights "$there"
+    # A list is for its file's owner's group.
+    chown 1002 rights/d
+    setfacl -m u:65534:r-x rights/d
+    asks 'owner list mode:01777owner' "$p" sync --owner rights "$there"
+    mknod -m 660 rights/n c 1 3
+    chown 1000:100 rights/n
+    setfacl -m u:65534:r rights/n
+    asks 'mknod:020600 owner list mode:0660owner mode:0755owner' "$p" sync --owner rights "$there"
+else
+    echo 'SKIP rights (the file system has no access control lists)'
+fi
 
 # A link of a server's doesn't become what the target is called: the next copy would follow it.
 mkdir outside

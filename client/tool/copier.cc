@@ -361,7 +361,7 @@ Awaitable<Expected<void>> Copier::attributes(const Item& item, const Attributes&
   // Without its list a file has other permissions than it showed.
   has_another_mode = has_another_mode || !differs.to_remove.empty();
   if (options_.dry) {
-    if (is_theirs || has_another_mode || !differs.is_none()) progress_.file_done(item.path);
+    if (is_theirs || has_another_mode || !differs.is_none()) progress_.named(item.path);
     co_return Expected<void>();
   }
   if (!is.is_symlink() && (is_theirs || differs.removes_list())) {
@@ -403,7 +403,7 @@ Awaitable<Expected<void>> Copier::directory(Item& item) {
   if (options_.dry) {
     const auto way = co_await way_for(item, *is);
     NINEP_CO_RETURN_IF_WRONG(way);
-    if (!target) progress_.file_done(item.path + "/");
+    if (!target) progress_.named(item.path + "/");
     Expected<std::unique_ptr<Place>> to;
     if (target) to = co_await item.to->enter(item.to_name);
     Place* const into = to ? to->get() : nullptr;

@@ -53,7 +53,11 @@ void Progress::clear() {
 void Progress::file_done(const std::string& path) {
   ++files_;
   if (show_ != Show::kFiles) return show();
-  std::fprintf(stderr, "%s\n", shown(path).c_str());
+  named(path);
+}
+
+void Progress::named(const std::string& path) {
+  if (show_ == Show::kFiles) std::fprintf(stderr, "%s\n", shown(path).c_str());
 }
 
 void Progress::removed(const std::string& path) {

@@ -28,6 +28,8 @@ class Progress {
     show();
   }
   void file_done(const std::string& path);
+  /// Of a dry run: what would be made or changed, and counts as no file that was copied.
+  void named(const std::string& path);
   /// Of the target.
   void removed(const std::string& path);
   void skipped(U64 bytes) {

@@ -50,6 +50,27 @@ says keep/deep/precious "$p" get -rn "$at:/to" none
 check 'and now it does' "$p" sync --delete from "$at:/to"
 check 'and now it does' diff -r from "$export/to"
 
+# It counts what the real one counts.
+counts() { "$p" --json "$@" 2>/dev/null | sed 's/.*"files":\([0-9]*\),.*"unchanged":\([0-9]*\).*/\1, \2 of them unchanged/'; }
+mkdir -p count/d
+for name in same mode attribute content d/f; do echo 1 >count/$name; done
+ln count/same count/link
+ln -s same count/symlink
+for target in counted "$at:/counted"; do
+    check sync "$p" sync count $target
+done
+chmod 600 count/mode
+setfattr -n user.a -v b count/attribute
+echo 22 >count/content
+mkdir -p count/new/deeper count/empty
+touch count/new/f count/new/deeper/f
+for target in counted "$at:/counted"; do
+    would=$(counts sync -n count $target)
+    does=$(counts sync count $target)
+    [ "$does" = '9, 6 of them unchanged' ] || not_so "sync counts $does"
+    [ "$would" = "$does" ] || not_so "a dry run counts $would, the real one $does"
+done
+
 # ---------------------------------------------------------------- hard links, and what only looks alike
 mkdir one two
 mount -t tmpfs one one

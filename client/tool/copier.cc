@@ -16,7 +16,7 @@ using client::Group;
 using client::Turn;
 
 constexpr U64 kSizeMax = ~U64{0} >> 1;  // of a file, as off_t has it
-constexpr std::size_t kOriginalSize = 400;
+constexpr std::size_t kOriginalSize = 500;
 constexpr unsigned kDirectories = 32;  // that are read at once
 
 std::string joined(const std::string& path, const std::string& name) {
@@ -39,6 +39,25 @@ bool contains(const Xattrs& all, const Xattrs::value_type& one) {
   return std::ranges::find(all, one) != all.end();
 }
 
+/// What all of a file's names show.
+struct Look {
+  explicit Look(const Attributes& is)
+      : size(is.attr.size),
+        mtime_sec(is.attr.mtime_sec),
+        mtime_nsec(is.attr.mtime_nsec),
+        nlink(is.attr.nlink),
+        mode(is.attr.mode),
+        mark(client::mark_of(is)) {}
+  bool may_be_of(const Look& other) const {
+    return size == other.size && mtime_sec == other.mtime_sec && mtime_nsec == other.mtime_nsec &&
+           nlink == other.nlink && mode == other.mode &&
+           client::compare(mark, other.mark) != client::Same::kNo;
+  }
+  U64 size, mtime_sec, mtime_nsec, nlink;
+  U32 mode;
+  client::Mark mark;
+};
+
 Change owner_of(const Change& all) {
   Change owner;
   owner.uid = all.uid;
@@ -56,9 +75,15 @@ timespec time_of(U64 seconds, U64 nanoseconds) {
 
 /// Where the first of a file's names was copied to; the others wait for it.
 struct Copier::Original {
-  Original(const asio::any_io_executor& executor, std::string to) : done(executor), path(to) {}
+  Original(const asio::any_io_executor& executor, const Item& item, const Attributes& of)
+      : done(executor), path(item.path) {
+    if (item.from->identity().of.server) look.emplace(of);
+  }
+  bool is_of(const Attributes& other) const { return !look || look->may_be_of(Look(other)); }
+
   client::Signal done;
   std::string path;
+  std::optional<Look> look;  // of a server's: there are such as number several files alike
   bool is_there = false;
   std::optional<U64> number;  // its qid.path there, if it was left as it is
 };
@@ -299,9 +324,10 @@ bool Copier::has_its_links(const Item& item, const Attributes& is, const Attribu
   if (is.attr.nlink < 2) return there.attr.nlink < 2;
   const Identity identity{item.from->identity().of, is.attr.qid.path};
   const auto known = originals_.find(identity);
-  if (known != originals_.end()) return known->second->number == there.attr.qid.path;
+  if (known != originals_.end())
+    return (known->second->number == there.attr.qid.path) == known->second->is_of(is);
   if (!kept_.take(kOriginalSize + item.path.size())) return true;
-  const auto original = std::make_shared<Original>(executor_, item.path);
+  const auto original = std::make_shared<Original>(executor_, item, is);
   original->is_there = true;
   original->number = there.attr.qid.path;
   original->done.set();
@@ -491,13 +517,14 @@ Awaitable<Expected<void>> Copier::regular(Item& item, const Attributes& is) {
     co_return co_await content(item, is);
   const auto [at, is_first] = originals_.try_emplace(identity, nullptr);
   if (is_first) {
-    const auto original = at->second = std::make_shared<Original>(executor_, item.path);
+    const auto original = at->second = std::make_shared<Original>(executor_, item, is);
     const auto copied = co_await content(item, is);
     original->is_there = copied.has_value();
     original->done.set();
     co_return copied;
   }
   const auto original = at->second;
+  if (!original->is_of(is)) co_return co_await content(item, is);
   if (!co_await original->done.wait()) co_return error(ECANCELED, "copy " + item.path);
   if (!original->is_there) co_return co_await content(item, is);
   const auto link = [&](std::string name) { return item.to->link(name, original->path); };

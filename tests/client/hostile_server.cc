@@ -36,13 +36,16 @@ U64 number = 0;
 bool is(Str name) { return what == name; }
 bool is_of(Str family) { return what.starts_with(family); }
 
+constexpr U64 kRewritten = 80 << 20;  // bytes: more than a copy that goes on does anew
+
 /// What a file is; by its path alone, as "/d/f".
 struct File {
   U32 mode = S_IFREG | 0644;
   U64 size = 4;
   U64 nlink = 1;
   U64 rdev = 0;
-  U8 listed_as = DT_UNKNOWN;  // if not what it is
+  U8 listed_as = DT_UNKNOWN;  // if not what it is; its qid lies too
+  U64 born = 0;               // seconds
 };
 struct Listed {
   std::string name;
@@ -52,6 +55,26 @@ struct Listed {
 const File kDirectory{.mode = S_IFDIR | 0755, .size = 0};
 
 File file_of(const std::string& path);
+
+/// A tree that can be changed, by paths: of those servers that don't mean ill, but have ways of
+/// their own.
+std::map<std::string, File> tree;
+std::mutex tree_lock;
+bool has_tree() { return is("qid-types") || is("no-rename"); }
+void make_tree() {
+  if (is("no-rename")) tree["/x"] = kDirectory;
+  if (!is("qid-types")) return;
+  for (const char* const path : {"/d", "/d/e", "/d/e/e"}) tree[path] = kDirectory;
+  for (const char* const path : {"/f", "/d/f", "/d/e/e/f"}) tree[path] = File{};
+  tree["/d/l"] = File{.mode = S_IFLNK | 0777, .size = 9};
+}
+std::optional<File> in_tree(const std::string& path) {
+  const std::lock_guard lock(tree_lock);
+  const auto at = tree.find(path);
+  return path == "/"        ? std::optional(kDirectory)
+         : at == tree.end() ? std::nullopt
+                            : std::optional(at->second);
+}
 
 std::string name_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
@@ -82,6 +105,16 @@ std::optional<Listed> entry(const std::string& path, U64 at) {
     return file(names[static_cast<std::size_t>(at)]);
   };
   const bool is_root = path == "/";
+  if (has_tree()) {
+    std::vector<std::string> names;
+    {
+      const std::lock_guard lock(tree_lock);
+      for (const auto& [one, ignored] : tree)
+        if (one.substr(0, one.rfind('/')) == (is_root ? "" : path)) names.push_back(name_of(one));
+    }
+    return one_of(names);
+  }
+  if (is("numbers")) return is_root ? one_of({"a", "b", "c", "d", "e", "e2"}) : std::nullopt;
   if (is("names"))
     return is_root && at < kNames.size() ? std::optional(file(kNames[static_cast<std::size_t>(at)]))
                                          : std::nullopt;
@@ -108,6 +141,11 @@ std::optional<Listed> entry(const std::string& path, U64 at) {
 File file_of(const std::string& path) {
   const std::string name = name_of(path);
   if (path == "/") return kDirectory;
+  if (has_tree()) return in_tree(path).value_or(File{});
+  // Two of a size, two of a time of birth, and two that are one.
+  if (is("numbers"))
+    return {
+        .size = name == "b" ? U64{3} : U64{4}, .nlink = 2, .born = name == "d" ? U64{2} : U64{1}};
   if (is("deep-liar")) {
     File lie = kDirectory;
     lie.listed_as = DT_REG;
@@ -128,6 +166,7 @@ File file_of(const std::string& path) {
   if (name == "sign") return {.size = (U64{1} << 63) - 1};
   if (is("shrinks")) return {.size = 100'000};
   if (is("grows")) return {.size = 2};
+  if (is("rewritten")) return {.size = kRewritten};
   if (is("holds-first")) return {.size = U64{1} << 28};
   if (is("unreadable")) return {.size = U64{1} << 30};
   return {};
@@ -136,7 +175,10 @@ File file_of(const std::string& path) {
 Qid qid_of(const std::string& path) {
   const U32 mode = file_of(path).mode;
   const U8 type = S_ISDIR(mode) ? kQtDir : S_ISLNK(mode) ? kQtSymlink : kQtFile;
-  return {type, 1, std::hash<std::string>()(path)};
+  const U32 version = is("rewritten") ? static_cast<U32>(number) : 1;
+  std::string file = path;
+  if (is("numbers")) file = path == "/" ? path : path < "/c" ? "/a" : path < "/e" ? "/c" : "/e";
+  return {type, version, std::hash<std::string>()(file)};
 }
 
 std::string link_target() {
@@ -277,7 +319,11 @@ class Connection {
       attributes_[t.newfid] = attribute(std::string(t.name));
       say(tag, Rxattrwalk{is("xattr-size") ? U64{1} << 60 : attributes_[t.newfid].size()});
     } else if constexpr (std::same_as<T, Tunlinkat>) {
-      say(tag, Runlinkat{});
+      unlink(tag, t);
+    } else if constexpr (std::same_as<T, Tsymlink>) {
+      symlink(tag, t);
+    } else if constexpr (std::same_as<T, Trenameat>) {
+      refuse(tag, is("no-rename") ? EACCES : EOPNOTSUPP);
     } else if constexpr (std::same_as<T, Tflush>) {
       flush(tag, t);
     } else {
@@ -305,13 +351,38 @@ class Connection {
     Rwalk reply{};
     std::string path = paths_[t.fid];
     for (const Str name : t.wname) {
-      path = name == ".." ? "/" : (path == "/" ? path : path + "/") + std::string(name);
+      path = name == ".." ? "/" : below(path, name);
+      if (has_tree() && !in_tree(path)) return refuse(tag, ENOENT);
       reply.wqid.push_back(qid_of(path));
     }
     if (is("walks-far"))
       while (!reply.wqid.full()) reply.wqid.push_back(qid_of(path));
     paths_[t.newfid] = path;
     say(tag, reply);
+  }
+  static std::string below(const std::string& path, Str name) {
+    return (path == "/" ? path : path + "/") + std::string(name);
+  }
+  void unlink(Tag tag, const Tunlinkat& t) {
+    if (!has_tree()) return say(tag, Runlinkat{});
+    const std::string path = below(paths_[t.dirfid], t.name);
+    const std::lock_guard lock(tree_lock);
+    const auto at = tree.find(path);
+    if (at == tree.end()) return refuse(tag, ENOENT);
+    const bool is_directory = S_ISDIR(at->second.mode);
+    if (is_directory != ((t.flags & kUnlinkRemoveDir) != 0))
+      return refuse(tag, is_directory ? EISDIR : ENOTDIR);
+    if (tree.lower_bound(path + "/") != tree.lower_bound(path + "0")) return refuse(tag, ENOTEMPTY);
+    tree.erase(at);
+    say(tag, Runlinkat{});
+  }
+  void symlink(Tag tag, const Tsymlink& t) {
+    if (!has_tree()) return refuse(tag, EOPNOTSUPP);
+    const std::string path = below(paths_[t.dfid], t.name);
+    const std::lock_guard lock(tree_lock);
+    const bool is_new = tree.emplace(path, File{.mode = S_IFLNK | 0777, .size = 9}).second;
+    if (!is_new) return refuse(tag, EEXIST);
+    say(tag, Rsymlink{{kQtSymlink, 1, std::hash<std::string>()(path)}});
   }
   void attr(Tag tag, const Tgetattr& t) {
     const std::string& path = paths_[t.fid];
@@ -323,6 +394,8 @@ class Connection {
     reply.attr.nlink = file.nlink;
     reply.attr.rdev = file.rdev;
     reply.attr.size = file.size;
+    if (file.born != 0) reply.valid |= getattr::kBtime;
+    reply.attr.btime_sec = file.born;
     say(tag, reply);
   }
   void read(Tag tag, const Tread& t) {
@@ -341,6 +414,14 @@ class Connection {
     } else if (is("reads-long")) {
       data.assign(t.count + 1, 'x');
       return say(tag, Rread{as_bytes(data)});
+    } else if (is("numbers")) {
+      data = name_of(paths_[t.fid]).substr(0, 1) + (paths_[t.fid] == "/b" ? "xx" : "xxx");
+    } else if (is("rewritten")) {
+      // The first breaks off near the end.
+      if (number == 1 && t.offset > kRewritten - (4 << 20)) return refuse(tag, EIO);
+      const U64 left = kRewritten - std::min(t.offset, kRewritten);
+      data.assign(std::min<U64>(t.count, left), static_cast<char>('0' + number));
+      return say(tag, Rread{as_bytes(data)});
     } else if (is("grows")) {
       data.assign(1'000'000, 'x');
     } else {
@@ -357,11 +438,15 @@ class Connection {
     for (U64 at = t.offset;; ++at) {
       const std::optional<Listed> one = entry(path, at);
       if (!one) break;
-      const U8 type = one->file.listed_as != DT_UNKNOWN ? one->file.listed_as
-                                                        : static_cast<U8>(IFTODT(one->file.mode));
-      const std::string whole = (path == "/" ? path : path + "/") + one->name;
+      U8 type = static_cast<U8>(IFTODT(one->file.mode));
+      Qid qid = qid_of(below(path, one->name));
+      if (one->file.listed_as != DT_UNKNOWN) {
+        type = one->file.listed_as;
+        qid.type = kQtFile;
+      }
+      if (is("qid-types")) type = qid.type;
       const U64 next = is("again") ? t.offset : at + 1;
-      if (!encode_front(Dirent{qid_of(whole), next, type, one->name}, kDotL, room)) break;
+      if (!encode_front(Dirent{qid, next, type, one->name}, kDotL, room)) break;
       if (is("again")) break;
     }
     if (is("entries-cut") && room.size() < data.size()) room = Room(data).subspan(20);
@@ -429,5 +514,6 @@ int main(int argc, char** argv) {
   if (argc < 3) return 2;
   ninep::what = argv[2];
   if (argc > 3) ninep::number = std::strtoull(argv[3], nullptr, 10);
+  ninep::make_tree();
   return ninep::serve(argv[1]);
 }

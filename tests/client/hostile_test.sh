@@ -101,6 +101,16 @@ ends "1" "$p" cp -r "$at" "$dir/target"
 ends "1" "$p" sync --delete "$at" "$dir/target"
 clean
 
+# Numbers that aren't one file's: those are links that can be.
+meet numbers
+for again in 1 2; do
+    [ $again = 2 ] || fresh
+    ends "0" "$p" sync "$at" "$dir/target"
+    is=$(cd "$dir/target" && cat a b c d e e2 | xargs)
+    [ "$is" = 'axxxbxxcxxxdxxxexxxexxx' ] || not_so "$met, $again: the files are $is"
+    is=$(cd "$dir/target" && stat -c %h a b c d e e2 | xargs)
+    [ "$is" = '1 1 1 1 2 2' ] || not_so "$met, $again: the files have $is links"
+done
 # Links that are there already, below the target.
 meet swap
 for links in "sub" "sub d-link link"; do

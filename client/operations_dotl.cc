@@ -1,5 +1,6 @@
 #include "client/operations_dotl.h"
 
+#include <dirent.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -149,6 +150,31 @@ asio::awaitable<Expected<std::string>> OperationsDotL::readlink(Fid fid) {
   co_return std::string((*got)->target);
 }
 
+namespace {
+
+// There are servers that write the qid's type there (hugelgupf/p9), and such whose qids here have
+// none (QEMU).
+U8 type_of(const Dirent& entry) {
+  const U8 of_qid = entry.qid.type;
+  if (of_qid & kQtDir) return DT_DIR;
+  if (of_qid & kQtSymlink) return DT_LNK;
+  if (of_qid != kQtFile && entry.type == of_qid) return DT_UNKNOWN;
+  switch (entry.type) {
+    case DT_FIFO:
+    case DT_CHR:
+    case DT_DIR:
+    case DT_BLK:
+    case DT_REG:
+    case DT_LNK:
+    case DT_SOCK:
+      return entry.type;
+    default:
+      return DT_UNKNOWN;
+  }
+}
+
+}  // namespace
+
 asio::awaitable<Expected<std::vector<Entry>>> OperationsDotL::readdir(Fid fid, U64 offset) {
   std::vector<Entry> entries;
   // What is left out must not be taken for the end.
@@ -165,7 +191,7 @@ asio::awaitable<Expected<std::vector<Entry>>> OperationsDotL::readdir(Fid fid, U
         co_return error(EPROTO, "Treaddir", "a malformed directory");
       offset = entry.offset;
       if (is_name(entry.name))
-        entries.push_back({std::string(entry.name), entry.qid, entry.type, entry.offset, {}});
+        entries.push_back({std::string(entry.name), entry.qid, type_of(entry), entry.offset, {}});
     }
     if (round == kRoundsMax) co_return error(EPROTO, "Treaddir", "a directory that doesn't end");
   }

@@ -214,7 +214,7 @@ class LocalPlace final : public Place {
       const dirent* const entry = ::readdir(listing_);
       if (!entry && errno != 0) co_return failed("read directory", path_);
       if (!entry) break;
-      if (client::is_name(entry->d_name)) some.push_back({entry->d_name, entry->d_type});
+      if (client::is_name(entry->d_name)) some.push_back({entry->d_name, type_of(*entry)});
     }
     co_return some;
   }
@@ -356,6 +356,14 @@ class LocalPlace final : public Place {
   }
 
  private:
+  /// There are file systems that don't tell.
+  U8 type_of(const dirent& entry) const {
+    struct stat status{};
+    if (entry.d_type != DT_UNKNOWN ||
+        ::fstatat(fd_.get(), entry.d_name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+      return entry.d_type;
+    return static_cast<U8>(IFTODT(status.st_mode));
+  }
   static constexpr int kPartFlags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
   OwnedFd make_part(const std::string& part) const {
     return OwnedFd(::openat(fd_.get(), part.c_str(), kPartFlags | O_CREAT | O_EXCL, 0600));

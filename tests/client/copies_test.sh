@@ -613,6 +613,26 @@ touch -d '2020-01-01 00:00:00.7' seconds/f
 check 'and some more' "$p" sync seconds "$at:/seconds"
 [ "$(cat "$export/seconds/f")" = bbb ] || not_so 'a second that is not whole'
 
+# ---------------------------------------------------------------- a file system that tells no types
+mkdir untyped nothing
+truncate -s 20M untyped.img
+if mkfs.ext4 -q -O ^filetype untyped.img && mount -o loop untyped.img untyped; then
+    mkdir untyped/from
+    (cd untyped/from && for i in $(seq 300); do mkdir d"$i" && echo "$i" >d"$i"/f; done)
+    # Of directories so many are open at once as may be.
+    (
+        ulimit -n 200
+        check 'many directories' "$p" put -r untyped/from "$at:/untyped"
+        exit $failed
+    ) || failed=1
+    same 'many directories' untyped/from "$export/untyped"
+    check 'many directories go' "$p" sync --delete nothing untyped
+    [ -z "$(ls -A untyped)" ] || not_so 'many directories go'
+    umount untyped
+else
+    echo 'SKIP a file system that tells no types (it would be mounted)'
+fi
+
 # ---------------------------------------------------------------- odds and ends
 check 'mkdir -p of the root' "$p" mkdir -p "$at:/"
 check 'mkdir -p of what is there' "$p" mkdir -p "$at:/c/f"

@@ -101,6 +101,19 @@ ends "1" "$p" cp -r "$at" "$dir/target"
 ends "1" "$p" sync --delete "$at" "$dir/target"
 clean
 
+# Types that are those of qids: what is a directory is known all the same.
+for remove in "rm -r $at:/d" "sync --delete $dir/target $at"; do
+    meet qid-types
+    fresh
+    echo 1 >"$dir/target/f"
+    [[ $remove != rm* ]] || ends "0" "$p" get -r "$at:/d" "$dir/target"
+    [[ $remove != rm* ]] || target_is d d/e d/e/e d/e/e/f d/f d/l f
+    rm -rf "$dir/target/d"
+    # shellcheck disable=SC2086 # several words; it takes no new file
+    ends "0 1" "$p" $remove
+    ends "0" "$p" ls "$at"
+    [ "$(cat "$dir/said")" = f ] || not_so "$met: $remove leaves $(xargs <"$dir/said")"
+done
 # Numbers that aren't one file's: those are links that can be.
 meet numbers
 for again in 1 2; do

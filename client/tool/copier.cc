@@ -292,7 +292,8 @@ Awaitable<Expected<void>> Copier::put(Item& item, const Make& make, bool is_dire
     placed = co_await item.to->rename(part, item.to_name);
   else
     placed = std::unexpected(way.error());
-  (void)co_await item.to->remove(part, is_directory, {});  // it stays where both are one file
+  // It stays where both are one file, and what has gone for it hasn't gone for nothing.
+  if (placed || !item.has_made_way) (void)co_await item.to->remove(part, is_directory, {});
   co_return placed;
 }
 

@@ -124,6 +124,14 @@ for again in 1 2; do
     is=$(cd "$dir/target" && stat -c %h a b c d e e2 | xargs)
     [ "$is" = '1 1 1 1 2 2' ] || not_so "$met, $again: the files have $is links"
 done
+# What has gone for what comes, and that can't have its name: it stays under another one.
+meet no-rename
+fresh
+ln -s nowhere "$dir/target/x"
+ends "1" "$p" sync --delete "$dir/target" "$at"
+ends "0" "$p" ls "$at"
+grep -q '^\.x\..*\.9p-part$' "$dir/said" || not_so "$met: both are gone: $(said)"
+
 # Links that are there already, below the target.
 meet swap
 for links in "sub" "sub d-link link"; do

@@ -1,8 +1,11 @@
 #include "client/tool/describe.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <sstream>
+
+#include <dirent.h>
 
 namespace ninep::tool {
 namespace {
@@ -267,7 +270,10 @@ struct Complete {
   std::string word;
 };
 
-/// Prints all that `word`, the beginning of ADDRESS:/PATH, may go on as.
+constexpr std::size_t kWordsMost = 10'000;
+constexpr std::chrono::seconds kListedLongest{3};  // a directory that may be without end
+
+/// Prints what `word`, the beginning of ADDRESS:/PATH, may go on as.
 Awaitable<void> complete(Tool& tool, const Complete& what) {
   const std::size_t slash = what.word.rfind('/');
   const auto target = Target::parse(what.word);
@@ -284,14 +290,17 @@ Awaitable<void> complete(Tool& tool, const Complete& what) {
   if (!node) co_return;
   auto opened = co_await node->open_directory();
   if (!opened) co_return;
-  for (;;) {
+  const auto end = std::chrono::steady_clock::now() + kListedLongest;
+  std::size_t words = 0;
+  while (std::chrono::steady_clock::now() < end) {
     const auto entries = co_await opened->next();
     if (!entries || entries->empty()) co_return;
-    for (const client::Entry& entry : *entries)
+    for (const client::Entry& entry : *entries) {
       // A name of more than one line is none that can be handed over.
-      if (entry.name.starts_with(begin) && entry.name.find('\n') == std::string::npos)
-        std::printf("%s%s%s\n", above.c_str(), entry.name.c_str(),
-                    (entry.qid.type & kQtDir) ? "/" : "");
+      if (!entry.name.starts_with(begin) || entry.name.find('\n') != std::string::npos) continue;
+      if (++words > kWordsMost) co_return;
+      std::printf("%s%s%s\n", above.c_str(), entry.name.c_str(), entry.type == DT_DIR ? "/" : "");
+    }
   }
 }
 

@@ -228,6 +228,13 @@ ends "1" "$p" --wait 0 rm -r "$at:/d"
 meet links 10000
 fresh
 ends "1" "$p" --wait 0 get -r -n "$at" "$dir/target"
+# Words to go on with: no shell waits for all of them.
+meet endless
+ends "0" timeout 60 "$p" complete "$at:/"
+words=$(wc -l <"$dir/said")
+[ "$words" -ge 1000 ] && [ "$words" -le 10000 ] || not_so "$met: complete says $words words"
+ends "0" timeout 60 "$p" complete "$at:/none"
+[ ! -s "$dir/said" ] || not_so "$met: complete says what doesn't begin like that"
 meet again
 for what in "ls" "tree" "get -rn"; do
     fresh

@@ -15,11 +15,12 @@ using client::Turn;
 
 constexpr std::size_t kHole = 32 << 10;  // zeros of that many bytes are not written
 
-/// Tells one state of a file's content from others.
+/// Tells one state of a file's content from others. In the older dialects times are whole seconds,
+/// within which the qid's version tells; on this host there is none.
 std::string stamp_of(const std::string& name, const Attributes& is) {
   std::string text = name;
   for (const U64 part : {is.attr.size, is.attr.mtime_sec, is.attr.mtime_nsec, is.attr.ctime_sec,
-                         is.attr.ctime_nsec, is.attr.qid.path})
+                         is.attr.ctime_nsec, is.attr.qid.path, U64{is.attr.qid.version}})
     text += "/" + std::to_string(part);
   return text;
 }

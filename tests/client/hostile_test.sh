@@ -299,6 +299,15 @@ for what in ls cat stat rm "get -r"; do
     clean
 done
 
+# ---------------------------------------------------------------- a copy that goes on
+# The times are those that it had, in whole seconds: the number of its state tells.
+fresh
+for state in 1 2; do
+    meet rewritten $state
+    ends "$((2 - state))" "$p" get "$at:/f" "$dir/target"
+done
+[ "$(head -c 1 "$dir/target/f")" = 2 ] || not_so "$met: some of what it was is in what it is"
+
 # ---------------------------------------------------------------- no answer, or no connection
 meet late    # what was given up comes after all, and is taken
 ends "0" "$p" --timeout 1 ls "$at"

@@ -224,7 +224,7 @@ asio::awaitable<Expected<void>> Attachment::reconnect(Attempt& attempt) {
 void Attachment::end() {
   is_over_ = true;
   if (attempt_ && attempt_->under_way) attempt_->under_way->emit(asio::cancellation_type::terminal);
-  stop_finding_.emit(asio::cancellation_type::terminal);
+  if (finding_) stop_finding_.emit(asio::cancellation_type::terminal);
   operations_->session().close();
 }
 

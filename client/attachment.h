@@ -67,6 +67,7 @@ class Handle : public std::enable_shared_from_this<Handle> {
   std::vector<Lock> locks_;       // that it has
   std::vector<Lock> lost_locks_;  // and had
   std::shared_ptr<Signal> restoring_;
+  bool is_sought_ = false;  // by the attachment, which is an owner meanwhile
 };
 using HandleRef = std::shared_ptr<Handle>;
 
@@ -263,11 +264,12 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   void forget_lock(const Handle& by, const Lock& lock);
   asio::awaitable<Expected<void>> take_again(Handle& handle, Operations& operations);
   asio::awaitable<Expected<U8>> take_one_again(const Handle& handle, Operations& operations,
-                                               Lock lock);
+                                               Lock lock, Session::Clock::time_point began);
   void find_locked();
   static asio::awaitable<void> finding_locked(std::shared_ptr<Attachment> self);
   asio::awaitable<void> found_locked();
   asio::awaitable<void> found(HandleRef handle);
+  static bool is_closed(const Handle& handle);
   /// Whether it is worth another try.
   bool again(const Error& error, unsigned tries) const {
     // A server that doesn't answer has had its time.

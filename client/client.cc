@@ -92,7 +92,7 @@ asio::awaitable<Expected<Attributes>> Node::stat() {
   co_return told(co_await attachment_->stat(*handle_), "stat");
 }
 
-asio::awaitable<Expected<void>> Node::change(Change change) {
+asio::awaitable<Expected<void>> Node::altering(Change change) {
   const auto set = [&](Operations& o, Fid fid) { return changing(o, fid, change); };
   // A size is content: of what was found again that has to be the same file.
   if (change.size && attachment_->wants_identity(*handle_))

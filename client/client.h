@@ -43,7 +43,9 @@ class Node {
   asio::awaitable<Expected<Node>> walk(std::string path);
   asio::awaitable<Expected<Attributes>> stat();
   /// EIO of a size: a lock on the file was lost (File::has_its_locks()).
-  asio::awaitable<Expected<void>> change(Change change);
+  asio::awaitable<Expected<void>> change(Change change) {
+    return told_by_result(altering(std::move(change)));
+  }
   /// As the link has it, which may be any text.
   asio::awaitable<Expected<std::string>> readlink();
   asio::awaitable<Expected<Rstatfs>> statfs();
@@ -100,6 +102,7 @@ class Node {
     return result;
   }
   std::string path_of(Str name) const;
+  asio::awaitable<Expected<void>> altering(Change change);
   asio::awaitable<Expected<void>> changing(Operations& operations, Fid fid, Change change);
   /// None: it isn't there, as far as the server tells.
   asio::awaitable<Expected<std::optional<U64>>> number_of(const std::string& name,

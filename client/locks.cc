@@ -59,7 +59,8 @@ void Attachment::has_or_lacks_locks(Handle& handle) {
   const bool has = handle.attachment_ && handle.has_locks();
   if (has && at == end) locked_.emplace(handle.qid_.path, &handle);
   if (!has && at != end) locked_.erase(at);
-  if (locked_.empty()) stop_finding_.emit(asio::cancellation_type::terminal);
+  // Nobody looks for them any more, or its executor has been destroyed.
+  if (locked_.empty() && finding_) stop_finding_.emit(asio::cancellation_type::terminal);
 }
 
 void Attachment::forget_locks(Handle& handle) {
@@ -104,11 +105,13 @@ asio::awaitable<Expected<U8>> Attachment::lock(Handle& handle, Lock lock, bool w
   co_return status;
 }
 
-// Behind those who had some before.
+// Behind those who had some before. Without its connection the request fails, and comes again.
 asio::awaitable<Expected<U8>> Attachment::locking(Operations& operations, Fid fid, Lock lock,
                                                   U32 flags) {
-  while (const auto finding = finding_)
+  while (finding_ && !operations.session().lost()) {
+    const auto finding = finding_;
     if (!co_await wait_for(*finding)) co_return error(ECANCELED, "lock");
+  }
   co_return co_await operations.lock(fid, lock, flags);
 }
 
@@ -126,12 +129,16 @@ asio::awaitable<Expected<U8>> Attachment::unlocking(Handle& handle, Lock lock) {
   }
   if (!handle.attachment_) co_return error(EBADF, "unlock", "it is closed");
   const Ready operations = operations_;
-  if (handle.connection_ != connection_ || operations->session().lost()) co_return lock::kSuccess;
+  if (handle.connection_ != connection_ || operations->session().lost()) {
+    forget_lock(handle, lock);
+    co_return lock::kSuccess;
+  }
   // A write that was given up may still be done: under the lock.
   if (!co_await operations->session().until_flushed()) co_return error(ECANCELED, "unlock");
   const auto status = co_await operations->lock(handle.fid_, lock, 0);
-  if (!status && status.error().fate >= Fate::kUnsent) co_return lock::kSuccess;
-  if (status && *status == lock::kSuccess) forget_lock(handle, lock);
+  const bool is_lost = !status && status.error().fate >= Fate::kUnsent;
+  if (is_lost || (status && *status == lock::kSuccess)) forget_lock(handle, lock);
+  if (is_lost) co_return lock::kSuccess;
   co_return status;
 }
 
@@ -139,11 +146,13 @@ asio::awaitable<Expected<U8>> Attachment::unlocking(Handle& handle, Lock lock) {
 
 Expected<void> Attachment::has_its_locks(const Handle& handle) const {
   const auto [begin, end] = locked_.equal_range(handle.qid_.path);
-  const bool has = std::all_of(begin, end, [this](const auto& one) {
+  const bool has = std::all_of(begin, end, [&](const auto& one) {
     const Handle& other = *one.second;
     // Nobody looks for it any more.
     const bool is_gone = other.connection_ != connection_ && !finding_ && !other.restoring_;
-    return other.lost_locks_.empty() && !is_gone;
+    if (other.lost_locks_.empty() && !is_gone) return true;
+    // Numbers come again.
+    return &other != &handle && compare(mark_of_file(other), mark_of_file(handle)) == Same::kNo;
   });
   if (has) return {};
   return error(EIO, "use " + handle.place_.text(),
@@ -156,7 +165,7 @@ asio::awaitable<Expected<void>> Attachment::has_found_its_locks(const Handle& ha
     return std::all_of(begin, end,
                        [this](const auto& o) { return o.second->connection_ == connection_; });
   };
-  while (finding_ && !are_found()) {
+  while (finding_ && !is_lost() && !are_found()) {
     const auto finding = finding_;
     if (!co_await wait_for(*finding)) co_return error(ECANCELED, "use " + handle.place_.text());
   }
@@ -177,36 +186,59 @@ asio::awaitable<void> Attachment::finding_locked(std::shared_ptr<Attachment> sel
   co_await self->found_locked();
 }
 
-// For as long as there is somebody who has one.
+// For as long as there is somebody who has one. Whoever waits for it looks at the connection anew
+// each time.
 asio::awaitable<void> Attachment::found_locked() {
-  constexpr std::chrono::seconds kTryAgain{1};
-  for (bool are_found = false; !are_found;) {
+  constexpr std::chrono::milliseconds kPauseMost{1000};
+  for (std::chrono::milliseconds pause{20};; pause = std::min(pause * 2, kPauseMost)) {
     const auto there = co_await connected();
-    if (!there) {
-      if (!is(there.error(), ETIMEDOUT)) co_return;
-      if (!co_await pause_for(kTryAgain)) co_return;
-      continue;
-    }
+    if (!there && !is(there.error(), ETIMEDOUT)) co_return;
     const U64 connection = connection_;
     std::vector<asio::awaitable<void>> all;
     for (const auto& [path, handle] : locked_)
-      if (handle->connection_ != connection) all.push_back(found(handle->shared_from_this()));
+      if (there && handle->connection_ != connection)
+        all.push_back(found(handle->shared_from_this()));
     co_await together(std::move(all));
-    are_found = connection == connection_ && !is_lost();
+    if (there && connection == connection_ && !is_lost()) co_return;
+    std::exchange(finding_, std::make_shared<Signal>(executor_))->set();
+    if (!co_await pause_for(pause)) co_return;
   }
 }
 
-asio::awaitable<void> Attachment::found(HandleRef handle) { (void)co_await ready(*handle); }
+asio::awaitable<void> Attachment::found(HandleRef handle) {
+  handle->is_sought_ = true;
+  (void)co_await ready(*handle);
+  handle->is_sought_ = false;
+}
+
+bool Attachment::is_closed(const Handle& handle) {
+  return !handle.attachment_ || (handle.is_sought_ && handle.weak_from_this().use_count() == 1);
+}
 
 asio::awaitable<Expected<void>> Attachment::take_again(Handle& handle, Operations& operations) {
+  const auto began = Clock::now();
   const std::vector<Lock> locks = handle.locks_;
   for (const Lock& lock : locks) {
-    const auto status = co_await take_one_again(handle, operations, lock);
-    if (status && *status == lock::kSuccess) continue;
+    const auto is_wanted = [&] {
+      return std::ranges::any_of(handle.locks_, [&](const Lock& one) {
+        return same_owner(one, lock) && overlaps(one, lock);
+      });
+    };
+    // Its owner may have gone while it is looked for.
+    if (is_closed(handle)) co_return error(EBADF, "find a file again", "it is closed");
+    if (!is_wanted()) continue;
+    const auto status = co_await take_one_again(handle, operations, lock, began);
     // What ends for the caller's sake says nothing of the lock.
     if (!status && (status.error().fate != Fate::kKnown || is(status.error(), ECANCELED) ||
                     is(status.error(), ETIMEDOUT)))
       co_return std::unexpected(status.error());
+    const bool is_taken = status && *status == lock::kSuccess;
+    if (is_taken && !is_wanted()) {
+      Lock none = lock;
+      none.type = lock::kUnlock;
+      (void)co_await operations.lock(handle.fid_, none, 0);
+    }
+    if (is_taken || !is_wanted()) continue;
     take_out(handle.locks_, lock);
     handle.lost_locks_.push_back(lock);
   }
@@ -214,12 +246,12 @@ asio::awaitable<Expected<void>> Attachment::take_again(Handle& handle, Operation
 }
 
 // A server may wait for those who had locks before it began anew. To another one the connection
-// that was lost still has them.
+// that was lost still has them. That is waited for once for all of them.
 asio::awaitable<Expected<U8>> Attachment::take_one_again(const Handle& handle,
-                                                         Operations& operations, Lock lock) {
+                                                         Operations& operations, Lock lock,
+                                                         Clock::time_point began) {
   constexpr std::chrono::milliseconds kGracePause{500}, kOwnPause{50};
   constexpr std::chrono::seconds kOwnPatience{5};
-  const auto began = Clock::now();
   for (;;) {
     const auto status = co_await operations.lock(handle.fid_, lock, 0);
     if (!status || *status == lock::kSuccess) co_return status;
@@ -228,9 +260,10 @@ asio::awaitable<Expected<U8>> Attachment::take_one_again(const Handle& handle,
     bool may_come = is_grace && waited < options_.reconnect_patience;
     if (*status == lock::kBlocked && waited < kOwnPatience) {
       const auto there = co_await operations.getlock(handle.fid_, lock);
+      if (!there && !says_no(there.error())) co_return std::unexpected(there.error());
       may_come = there && (there->type == lock::kUnlock || same_owner(*there, lock));
     }
-    if (!may_come) co_return status;
+    if (!may_come || is_closed(handle)) co_return status;
     const bool has_waited = co_await pause_for(is_grace ? kGracePause : kOwnPause);
     if (!has_waited) co_return error(ECANCELED, "lock");
   }

@@ -1,6 +1,7 @@
 // Locks, of fcntl(2) and flock(2).
 #include <algorithm>
 
+#include <asio/this_coro.hpp>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -131,6 +132,8 @@ Work lock_range(Tree& tree, Request& request, std::shared_ptr<OpenFile> open, Lo
   auto taken = co_await take(tree, open, wanted, whose, waits);
   // Whoever is told already that he hasn't got it is about to end.
   if (taken && request.is_answered()) {
+    auto cancellation = co_await asio::this_coro::cancellation_state;
+    cancellation.clear();  // which came too late, and isn't the next call's
     wanted.type = lock::kUnlock;
     (void)co_await unlock(tree, open->inode, wanted, owner);
     taken = error(EINTR, "lock");

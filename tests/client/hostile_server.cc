@@ -315,7 +315,7 @@ class Connection {
       const std::string target = link_target();
       say(tag, Rreadlink{target});
     } else if constexpr (std::same_as<T, Txattrwalk>) {
-      if (is("xattrs-invalid")) return refuse(tag, EINVAL);
+      if (is("xattrs-invalid") && !t.name.empty()) return refuse(tag, EINVAL);
       attributes_[t.newfid] = attribute(std::string(t.name));
       say(tag, Rxattrwalk{is("xattr-size") ? U64{1} << 60 : attributes_[t.newfid].size()});
     } else if constexpr (std::same_as<T, Tunlinkat>) {

@@ -259,7 +259,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   // locks.cc
   asio::awaitable<Expected<U8>> locking(Operations& operations, Fid fid, Lock lock, U32 flags);
   asio::awaitable<Expected<U8>> unlocking(Handle& handle, Lock lock);
-  void has_or_lacks_locks(Handle& handle);
+  void update_locked(Handle& handle);
   void forget_locks(Handle& handle);
   void forget_lock(const Handle& by, const Lock& lock);
   asio::awaitable<Expected<void>> take_again(Handle& handle, Operations& operations);

@@ -53,7 +53,7 @@ void take_out(std::vector<Lock>& held, const Lock& gone) {
 
 // ------------------------------------------------------------------ who has some
 
-void Attachment::has_or_lacks_locks(Handle& handle) {
+void Attachment::update_locked(Handle& handle) {
   const auto [begin, end] = locked_.equal_range(handle.qid_.path);
   const auto at = std::find_if(begin, end, [&](const auto& o) { return o.second == &handle; });
   const bool has = handle.attachment_ && handle.has_locks();
@@ -66,7 +66,7 @@ void Attachment::has_or_lacks_locks(Handle& handle) {
 void Attachment::forget_locks(Handle& handle) {
   handle.locks_.clear();
   handle.lost_locks_.clear();
-  has_or_lacks_locks(handle);
+  update_locked(handle);
 }
 
 // A file's locks are its owner's, by whichever handle he has taken them: fcntl(2).
@@ -78,7 +78,7 @@ void Attachment::forget_lock(const Handle& by, const Lock& lock) {
   for (Handle* const other : others) {
     take_out(other->locks_, lock);
     take_out(other->lost_locks_, lock);
-    has_or_lacks_locks(*other);
+    update_locked(*other);
   }
 }
 
@@ -99,7 +99,7 @@ asio::awaitable<Expected<U8>> Attachment::lock(Handle& handle, Lock lock, bool w
   take_out(handle.locks_, lock);
   take_out(handle.lost_locks_, lock);
   handle.locks_.push_back(lock);
-  has_or_lacks_locks(handle);
+  update_locked(handle);
   forget_lock(handle, lock);
   if (is_lost() || handle.connection_ != connection_) find_locked();
   co_return status;
@@ -120,7 +120,7 @@ asio::awaitable<Expected<U8>> Attachment::unlocking(Handle& handle, Lock lock) {
   const auto forget = [&] {
     take_out(handle.locks_, lock);
     take_out(handle.lost_locks_, lock);
-    has_or_lacks_locks(handle);
+    update_locked(handle);
   };
   forget();
   while (const auto restoring = handle.restoring_) {

@@ -61,10 +61,9 @@ class Session final : public Requests {
   /// lacks the message; EMSGSIZE: it doesn't fit; ECANCELED: the caller was cancelled, and
   /// ETIMEDOUT: `patience` was over: in both cases the server was told (Tflush), has done with the
   /// request, and sent no reply, or the connection is lost and its fate unknown; or it was never
-  /// sent, for want of a tag (Fate::kNotSent). Otherwise the
-  /// reply that came after all; a cancellation is the next call's then. Those of lost(). A Tclunk
-  /// isn't cancelled: the next call is. Of a Twrite the data are sent from where they are.
-  /// `patience` 0: that of the options.
+  /// sent, for want of a tag (Fate::kNotSent). Otherwise the reply that came after all; a
+  /// cancellation is the next call's then. Those of lost(). A Tclunk isn't cancelled: the next call
+  /// is. Of a Twrite the data are sent from where they are. `patience` 0: that of the options.
   template <Message T>
   asio::awaitable<Expected<Reply<ReplyTo<T>>>> call(T request,
                                                     std::chrono::milliseconds patience = {});

@@ -26,6 +26,15 @@ bool has(const std::vector<U8>& types) {
 
 class AttachmentTest : public OnLoop {
  protected:
+  /// One connection after the other, as long as there are `ends`.
+  client::Attachment::Connect connects_to(std::vector<int>& ends) {
+    return [this, &ends](std::chrono::milliseconds) -> awaitable<Expected<client::Stream>> {
+      if (ends.empty()) co_return client::error(ECONNREFUSED, "connect");
+      const int end = ends.front();
+      ends.erase(ends.begin());
+      co_return stream_to(end);
+    };
+  }
   using Work = std::function<awaitable<void>(client::Node& root)>;
   /// Cancels `work` at the first request of that type that it makes, but for the root's own walk,
   /// which isn't answered. What was asked.
@@ -57,10 +66,8 @@ class AttachmentTest : public OnLoop {
         }
       });
       {
-        const auto connect = [&](std::chrono::milliseconds) -> awaitable<Expected<client::Stream>> {
-          co_return stream_to(server.client);
-        };
-        const auto attachment = get(client::Attachment::make(connect, true, {}));
+        std::vector<int> ends{server.client};
+        const auto attachment = get(client::Attachment::make(connects_to(ends), true, {}));
         client::Node root(attachment, get(attachment->root()));
         run_cancelled(context, work(root), is_there);
         attachment->end();
@@ -167,13 +174,8 @@ TEST_F(AttachmentTest, FilesOfOneNumber) {
                         std::pair<U64, U64> behind) {
     Scripted first(serves(before.first, before.second, is_silent));
     Scripted second(serves(behind.first, behind.second, is_silent));
-    std::vector<int> ends{second.client, first.client};
-    const auto connect = [&](std::chrono::milliseconds) -> awaitable<Expected<client::Stream>> {
-      if (ends.empty()) co_return client::error(ECONNREFUSED, "connect");
-      const int end = ends.back();
-      ends.pop_back();
-      co_return stream_to(end);
-    };
+    std::vector<int> ends{first.client, second.client};
+    const auto connect = connects_to(ends);
     client::Options options;
     options.reconnect_patience = 2s;
     if (is_silent) options.session.patience = options.session.flush_patience = 200ms;
@@ -424,13 +426,7 @@ TEST_F(AttachmentTest, HungUp) {
     };
   };
   const auto agreed = [&](std::vector<int> ends) {
-    const auto connect = [&](std::chrono::milliseconds) -> awaitable<Expected<client::Stream>> {
-      if (ends.empty()) co_return client::error(ECONNREFUSED, "connect");
-      const int end = ends.front();
-      ends.erase(ends.begin());
-      co_return stream_to(end);
-    };
-    const auto made = run(context, client::Attachment::make(connect, true, {}));
+    const auto made = run(context, client::Attachment::make(connects_to(ends), true, {}));
     const std::string said =
         made ? std::string(dialect_name((*made)->dialect())) : made.error().text();
     if (made) (*made)->end();
@@ -456,13 +452,8 @@ TEST_F(AttachmentTest, HungUp) {
 TEST_F(AttachmentTest, EndOfAnAttempt) {
   Scripted first(attaches);
   Scripted silent(std::vector<std::function<Frame(Bytes)>>(), Scripted::Then::kSayNothing);
-  std::vector<int> ends{silent.client, first.client};
-  const auto connect = [&](std::chrono::milliseconds) -> awaitable<Expected<client::Stream>> {
-    if (ends.empty()) co_return client::error(ECONNREFUSED, "connect");
-    const int end = ends.back();
-    ends.pop_back();
-    co_return stream_to(end);
-  };
+  std::vector<int> ends{first.client, silent.client};
+  const auto connect = connects_to(ends);
   client::Options options;
   options.session.patience = options.reconnect_patience = 5s;
   const auto attachment = get(client::Attachment::make(connect, true, options));

@@ -1,6 +1,5 @@
 #include "client/tool/copier.h"
 
-#include <algorithm>
 #include <utility>
 
 #include <dirent.h>
@@ -35,10 +34,6 @@ bool is_same(const Attributes& a, const Attributes& b) {
          (a.attr.mtime_nsec == b.attr.mtime_nsec || !has_nanoseconds(a) || !has_nanoseconds(b));
 }
 
-bool contains(const Xattrs& all, const Xattrs::value_type& one) {
-  return std::ranges::find(all, one) != all.end();
-}
-
 /// What all of a file's names show.
 struct Look {
   explicit Look(const Attributes& is)
@@ -57,19 +52,6 @@ struct Look {
   U32 mode;
   client::Mark mark;
 };
-
-Change owner_of(const Change& all) {
-  Change owner;
-  owner.uid = all.uid;
-  owner.gid = all.gid;
-  return owner;
-}
-
-/// As utimensat(2) takes it, whatever a server says.
-timespec time_of(U64 seconds, U64 nanoseconds) {
-  constexpr U64 kMost = 999'999'999;
-  return {static_cast<time_t>(seconds), static_cast<long>(std::min(nanoseconds, kMost))};
-}
 
 }  // namespace
 
@@ -95,24 +77,13 @@ Copier::Copier(asio::any_io_executor executor, const Options& options, Progress&
       files_(executor, options.jobs),
       directories_(executor, kDirectories),
       content_(executor, {options.block, options.memory, options.xattrs, options.owner}, progress),
+      attributes_({options.owner, options.xattrs, options.dry}, progress),
       removal_(options.dry, sources_, budget_, progress) {}
 
 Copier::~Copier() = default;
 
-Change Copier::change_of(const Attributes& is) const {
-  constexpr U32 kNobody = ~U32{0};  // to a system: that this is not changed
-  Change change;
-  change.atime = time_of(is.attr.atime_sec, is.attr.atime_nsec);
-  change.mtime = time_of(is.attr.mtime_sec, is.attr.mtime_nsec);
-  const bool has_owner = is.has(getattr::kUid) && is.has(getattr::kGid) && is.attr.uid != kNobody &&
-                         is.attr.gid != kNobody;
-  if (options_.owner && has_owner) {
-    change.uid = is.attr.uid;
-    change.gid = is.attr.gid;
-  }
-  const bool keeps_set_id = change.uid || is.is_directory();
-  change.mode = is.attr.mode & (keeps_set_id ? 07777 : 01777);
-  return change;
+CopiedAttributes::What Copier::pair(const Item& item, const Attributes& is) {
+  return {*item.from, item.name, *item.to, item.to_name, item.path, is};
 }
 
 // ------------------------------------------------------------------ trees
@@ -137,12 +108,9 @@ Awaitable<void> Copier::contents(Place& from, Place* to, Top top) {
   const auto is = co_await from.stat("");
   co_await contents(from, to, "");
   if (options_.dry || top == Top::kStays) co_return;
-  Item item{&from, "", to, "", ".", DT_DIR};
-  Expected<void> done;
-  if (is)
-    done = co_await finish_directory(item, *is, top);
-  else
-    done = std::unexpected(is.error());
+  if (!is) co_return progress_.wrong(is.error());
+  const Item item{&from, "", to, "", ".", DT_DIR};
+  const auto done = co_await attributes_.finish_directory(pair(item, *is), top == Top::kBecomes);
   if (!done) progress_.wrong(done.error());
 }
 
@@ -223,7 +191,7 @@ Awaitable<Expected<void>> Copier::any(Item& item, std::optional<Turn>* turn) {
   if (is_there && is->is_symlink()) is_there = co_await leads_to_the_same(item);
   if (is_there && has_its_links(item, *is, *target)) {
     progress_.skipped(is->attr.size);
-    co_return co_await attributes(item, *is, *target);
+    co_return co_await attributes_.refresh(pair(item, *is), *target);
   }
   const auto may = may_be_copied(item, *is);
   NINEP_CO_RETURN_IF_WRONG(may);
@@ -336,85 +304,6 @@ bool Copier::has_its_links(const Item& item, const Attributes& is, const Attribu
   return true;
 }
 
-Awaitable<Expected<Copier::Difference>> Copier::difference(const Item& item) {
-  auto wanted = co_await item.from->xattrs(item.name, options_.owner);
-  NINEP_CO_RETURN_IF_WRONG(wanted);
-  Difference difference;
-  if (!*wanted) co_return difference;
-  difference.to_set = **std::move(wanted);
-  const auto had = co_await item.to->xattrs(item.to_name, options_.owner);
-  NINEP_CO_RETURN_IF_WRONG(had);
-  const Xattrs there_are = had->value_or(Xattrs());
-  // Whom the source doesn't let in is let in by nothing else.
-  for (const char* const list : kAccessLists)
-    if (has(there_are, list) && !has(difference.to_set, list)) difference.to_remove.push_back(list);
-  std::erase_if(difference.to_set, [&](const auto& one) { return contains(there_are, one); });
-  co_return difference;
-}
-
-Awaitable<Expected<void>> Copier::make_alike(const Item& item, Difference difference) {
-  Expected<void> result;
-  for (const std::string& name : difference.to_remove) {
-    const auto removed = co_await item.to->remove_xattr(item.to_name, name);
-    if (!removed && !client::is(removed.error(), ENODATA)) result = removed;
-  }
-  if (difference.to_set.empty()) co_return result;
-  const auto set = co_await item.to->set_xattrs(item.to_name, std::move(difference.to_set));
-  co_return set ? result : set;
-}
-
-// Its owner has what he has: he may take more at any time, and we may be it.
-Awaitable<Expected<void>> Copier::narrow(const Item& item, const Attributes& is,
-                                         const Change& wanted) {
-  const U32 is_now = is.attr.mode & 07777;
-  const U32 may_stay = is.is_directory() ? 07777 : 01777;
-  Change narrower;
-  narrower.mode = is_now & (*wanted.mode | S_IRWXU) & may_stay;
-  if (*narrower.mode == is_now) co_return Expected<void>();
-  co_return co_await item.to->change(item.to_name, narrower);
-}
-
-Awaitable<Expected<void>> Copier::attributes(const Item& item, const Attributes& is,
-                                             const Attributes& there) {
-  const Change all = change_of(is);
-  const bool is_theirs = all.uid && (*all.uid != there.attr.uid || *all.gid != there.attr.gid);
-  bool has_another_mode = !is.is_symlink() && (is_theirs || *all.mode != (there.attr.mode & 07777));
-  Difference differs;
-  if (options_.xattrs && !is.is_symlink()) {
-    auto found = co_await difference(item);
-    NINEP_CO_RETURN_IF_WRONG(found);
-    differs = std::move(*found);
-  }
-  // Without its list a file has other permissions than it showed.
-  has_another_mode = has_another_mode || !differs.to_remove.empty();
-  if (options_.dry) {
-    if (is_theirs || has_another_mode || !differs.is_none()) progress_.named(item.path);
-    co_return Expected<void>();
-  }
-  if (!is.is_symlink() && (is_theirs || differs.removes_list())) {
-    const auto narrowed = co_await narrow(item, there, all);
-    NINEP_CO_RETURN_IF_WRONG(narrowed);
-  }
-  if (is_theirs) {
-    const auto changed = co_await item.to->change(item.to_name, owner_of(all));
-    NINEP_CO_RETURN_IF_WRONG(changed);
-  }
-  Change mode;
-  mode.mode = all.mode;
-  // Who may not write can't set attributes.
-  if (!(there.attr.mode & S_IWUSR) && !differs.is_none()) {
-    Change writable;
-    writable.mode = (there.attr.mode & (*all.mode | S_IRWXU) & 0777) | S_IWUSR;
-    const auto changed = co_await item.to->change(item.to_name, writable);
-    NINEP_CO_RETURN_IF_WRONG(changed);
-    has_another_mode = true;
-  }
-  const auto set = co_await make_alike(item, std::move(differs));
-  if (!has_another_mode) co_return set;
-  const auto changed = co_await item.to->change(item.to_name, mode);
-  co_return changed ? set : changed;
-}
-
 Awaitable<Expected<void>> Copier::directory(Item& item) {
   auto from = co_await item.from->enter(item.name);
   if (!from && client::is(from.error(), ENAMETOOLONG)) progress_.give_up(from.error());
@@ -466,45 +355,7 @@ Awaitable<Expected<void>> Copier::directory(Item& item) {
   NINEP_CO_RETURN_IF_WRONG(to);
   if (item.is_top) to_stays.emplace(targets_, **to);
   co_await contents(**from, to->get(), item.path);
-  co_return co_await finish_directory(item, *is, Top::kIsNew);
-}
-
-// Last, as what was made in it changed its time. Whoever may not change it needn't, where it is
-// alike, or where it was there before: it may be another's, who lets us write to it.
-Awaitable<Expected<void>> Copier::finish_directory(const Item& item, const Attributes& is,
-                                                   Top top) {
-  const auto may_not = [&](const Expected<void>& done) {
-    return top == Top::kBecomes && !done &&
-           (client::is(done.error(), EPERM) || client::is(done.error(), EACCES));
-  };
-  Expected<void> set;
-  Difference differs;
-  if (options_.xattrs) {
-    auto found = co_await difference(item);
-    if (found)
-      differs = std::move(*found);
-    else
-      set = std::unexpected(found.error());
-  }
-  const Change change = change_of(is);
-  const auto there = co_await item.to->stat(item.to_name);
-  const bool is_theirs =
-      there && change.uid && (*change.uid != there->attr.uid || *change.gid != there->attr.gid);
-  const bool is_alike =
-      there && !is_theirs && !differs.has_list() && *change.mode == (there->attr.mode & 07777) &&
-      is.attr.mtime_sec == there->attr.mtime_sec && is.attr.mtime_nsec == there->attr.mtime_nsec;
-  Expected<void> ready;
-  if (is_theirs || (there && differs.removes_list())) ready = co_await narrow(item, *there, change);
-  if (ready && is_theirs && !differs.is_none())
-    ready = co_await item.to->change(item.to_name, owner_of(change));
-  if (!ready && !may_not(ready)) co_return ready;
-  if (!differs.is_none()) {
-    const auto made = co_await make_alike(item, std::move(differs));
-    if (!made && !may_not(made)) set = made;
-  }
-  if (is_alike) co_return set;
-  const auto changed = co_await item.to->change(item.to_name, change);
-  co_return changed || may_not(changed) ? set : changed;
+  co_return co_await attributes_.finish_directory(pair(item, *is), false);
 }
 
 // ------------------------------------------------------------------ files
@@ -540,7 +391,7 @@ Awaitable<Expected<void>> Copier::regular(Item& item, const Attributes& is) {
 }
 
 Awaitable<Expected<void>> Copier::content(Item& item, const Attributes& is) {
-  const Change change = change_of(is);
+  const Change change = attributes_.change_of(is);
   const auto ready = [&] { return make_way(item); };
   const Content::What what{*item.from, item.name, *item.to, item.to_name,
                            item.path,  is,        change,   item.has_made_way};
@@ -579,23 +430,7 @@ Awaitable<Expected<void>> Copier::other(Item& item, const Attributes& is) {
   };
   const auto made = co_await put(item, make, false);
   NINEP_CO_RETURN_IF_WRONG(made);
-  Change change = change_of(is);
-  // The directory may have handed a list on, of which the mode would become the mask.
-  if (options_.xattrs && !is.is_symlink()) {
-    auto differs = co_await difference(item);
-    NINEP_CO_RETURN_IF_WRONG(differs);
-    if (change.uid && !differs->to_set.empty()) {
-      const auto owned = co_await item.to->change(item.to_name, owner_of(change));
-      NINEP_CO_RETURN_IF_WRONG(owned);
-    }
-    const auto set = co_await make_alike(item, std::move(*differs));
-    NINEP_CO_RETURN_IF_WRONG(set);
-  }
-  if (is.is_symlink()) change.mode.reset();
-  const auto changed = co_await item.to->change(item.to_name, change);
-  // Servers that change what a link leads to, or nothing, are many.
-  if (!changed && !is.is_symlink()) co_return changed;
-  co_return Expected<void>();
+  co_return co_await attributes_.finish_other(pair(item, is));
 }
 
 }  // namespace ninep::tool

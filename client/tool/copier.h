@@ -1,7 +1,6 @@
 // Copier: files and trees from one place to another, many at once.
 #pragma once
 
-#include <algorithm>
 #include <functional>
 #include <map>
 #include <set>
@@ -10,6 +9,7 @@
 
 #include "client/tool/budget.h"
 #include "client/tool/content.h"
+#include "client/tool/copied_attributes.h"
 #include "client/tool/place.h"
 #include "client/tool/progress.h"
 #include "client/tool/removal.h"
@@ -23,7 +23,7 @@ class Copier {
     bool recursive = false;
     bool update = false;  // what has the size and the time already is left as it is
     bool remove = false;  // what the source hasn't got goes from the target
-    bool owner = false;   // keeps owner and group, and what only an owner gives: change_of()
+    bool owner = false;   // keeps owner and group, and what only an owner gives
     bool xattrs = true;
     bool dry = false;               // says what it would do
     unsigned jobs = 64;             // files at once
@@ -63,16 +63,6 @@ class Copier {
   /// Of a directory, what is being copied: a server may name it twice.
   using UnderWay = std::set<std::string>;
   struct Original;
-  /// Extended attributes that are to be set there, and access lists that are to go.
-  struct Difference {
-    Xattrs to_set;
-    std::vector<std::string> to_remove;
-    bool is_none() const { return to_set.empty() && to_remove.empty(); }
-    bool removes_list() const {
-      return std::ranges::find(to_remove, kAccessList) != to_remove.end();
-    }
-    bool has_list() const { return removes_list() || has(to_set, kAccessList); }
-  };
   using Make = std::function<Awaitable<Expected<void>>(std::string name)>;
 
   Awaitable<void> contents(Place& from, Place* to, std::string path);
@@ -81,8 +71,6 @@ class Copier {
   /// `turn`: of the caller's, who needs none for a directory; may be null.
   Awaitable<Expected<void>> any(Item& item, std::optional<client::Turn>* turn);
   Awaitable<Expected<void>> directory(Item& item);
-  /// A directory's own attributes.
-  Awaitable<Expected<void>> finish_directory(const Item& item, const Attributes& is, Top top);
   /// What is there already, if it is to be looked at, and is of the same kind.
   Awaitable<std::optional<Attributes>> there(Item& item, const Attributes& is);
   /// Of a dry run: what would go, or would be in the way.
@@ -98,21 +86,11 @@ class Copier {
   Awaitable<bool> leads_to_the_same(const Item& link);
   /// Of a file with several names, whether the one that is there is one of the target's as well.
   bool has_its_links(const Item& item, const Attributes& is, const Attributes& there);
-  Awaitable<Expected<Difference>> difference(const Item& item);
-  /// All that can be done of it; the error is one of what can't.
-  Awaitable<Expected<void>> make_alike(const Item& item, Difference difference);
-  /// Before it gets another owner, or loses an access list, of which its group's permissions would
-  /// be what the list let in at most: it has none then that it won't have in the end.
-  Awaitable<Expected<void>> narrow(const Item& item, const Attributes& is, const Change& wanted);
-  /// Permissions and attributes of a file that is left as it is.
-  Awaitable<Expected<void>> attributes(const Item& item, const Attributes& is,
-                                       const Attributes& there);
   Awaitable<Expected<void>> regular(Item& item, const Attributes& is);
   Awaitable<Expected<void>> content(Item& item, const Attributes& is);
   Awaitable<Expected<void>> other(Item& item, const Attributes& is);
-  /// Without the source's owner a file has no set-id bits: they would give its new owner's rights
-  /// to whoever runs it.
-  Change change_of(const Attributes& is) const;
+  /// With its copy.
+  static CopiedAttributes::What pair(const Item& item, const Attributes& is);
 
   asio::any_io_executor executor_;
   const Options options_;
@@ -123,6 +101,7 @@ class Copier {
   Budget::Share kept_{kept_budget_};  // for originals_
   Directories sources_, targets_;     // the tops
   Content content_;
+  CopiedAttributes attributes_;
   Removal removal_;
   std::map<Identity, std::shared_ptr<Original>> originals_;  // what has several names
   bool has_links_ = true;                                    // the target, as far as is known

@@ -1,4 +1,4 @@
-// mount_helper WHAT FILE...: what the tests of a mount do to files that shells have no words for.
+// helper WHAT FILE...: what the tests of a mount do to files that shells have no words for.
 // Says what was wrong and exits 1; each WHAT is a function below.
 #include <errno.h>
 #include <fcntl.h>

@@ -1,0 +1,56 @@
+#!/bin/bash
+# cache_test.sh 9P 9PSERVE: what is believed, and for how long.
+. "$(dirname "$0")/lib.sh"
+
+# Bytes that the mount's process has received: of the system's count of what it read.
+read_by() { awk '$1 == "rchar:" { print $2 }' "/proc/$mount_pid/io"; }
+
+m=$dir/at/a other=$dir/at/none
+serve
+echo 'one' >"$dir/export/file"
+head -c 3000000 /dev/urandom >"$dir/export/large"
+# Names and attributes are true for an hour here: what is looked after is at an open.
+mounted a -o timeout=3600
+is 'a file' "$(cat "$m/file")" one
+exec 7<"$m/file"
+sleep 0.1    # for the host's clock, whose ticks the server's versions have
+echo 'two, by the host' >"$dir/export/file"
+is 'an edit of the host, at an open' "$(head -c 3 "$m/file")" two
+exec 7<&-
+cp "$dir/export/file" "$dir/export/at-once"
+check 'an edit of the host, at several opens at once' "$helper" open_at_once "$m/at-once" "$dir/export/at-once"
+before=$(read_by)
+cat "$m/large" >/dev/null
+[ $(($(read_by) - before)) -gt 3000000 ] || not_so 'what is read is not seen'
+before=$(read_by)
+check 'what is kept' cmp "$m/large" "$dir/export/large"
+after=$(read_by)
+[ $((after - before)) -lt 1000000 ] || not_so "a file that nobody changed was read again: $((after - before)) bytes"
+is 'a name that isn'\''t there' "$(cat "$m/new" 2>/dev/null)" ''
+echo new >"$dir/export/new"
+is 'a name that has come' "$(cat "$m/new")" new
+unmount a
+: >"$dir/said-a"
+
+mounted a -o timeout=0.2
+stat "$m/file" >/dev/null
+chmod 600 "$dir/export/file"
+until_so eval '[ "$(stat -c %a "$m/file")" = 600 ]'
+exec 7<"$m/file"
+is 'an open file' "$(head -c 3 <&7)" two
+echo 'three, which is longer' >"$dir/export/file"
+until_so grep -q three "$m/file"
+exec 7<&-
+unmount a
+
+mounted none -o cache=none
+is 'uncached' "$(head -c 3 "$other/file")" thr
+exec 7<"$other/file"
+echo 'four' >"$dir/export/file"
+is 'uncached, at once' "$(cat <&7)" four
+exec 7<&-
+mv "$dir/export/file" "$dir/export/renamed"
+is 'uncached, a name that is gone' "$(stat "$other/file" 2>&1 | grep -c 'No such file')" 1
+unmount none
+
+verdict

@@ -5,6 +5,7 @@
 
 #include <exception>
 #include <list>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -16,35 +17,36 @@
 #include <asio/this_coro.hpp>
 
 #include "client/gate.h"
-#include "proto/check.h"
 
 namespace ninep::client {
 
-/// Whoever has one waits for all_done() before it goes. Owns the coroutines; what they point at has
-/// to stay until then.
+/// Whoever has one waits for all_done() before it goes, unless the executor is destroyed. Owns the
+/// coroutines; what they point at has to stay until then.
 class Group {
  public:
-  explicit Group(asio::any_io_executor executor) : executor_(std::move(executor)) {}
+  explicit Group(asio::any_io_executor executor)
+      : shared_(std::make_shared<Shared>(std::move(executor))) {}
   Group(const Group&) = delete;
   Group& operator=(const Group&) = delete;
-  ~Group() { NINEP_CHECK(running_.empty()); }
 
   /// `work` begins in a later turn of the executor. What cancels it, until it has ended; nothing
   /// does before it has begun.
   asio::cancellation_signal& spawn(asio::awaitable<void> work) {
-    const auto at = running_.emplace(running_.end());
-    asio::co_spawn(executor_, later(std::move(work)),
-                   asio::bind_cancellation_slot(at->slot(), [this, at](std::exception_ptr e) {
-                     if (e) thrown_ = e;
-                     running_.erase(at);
-                     if (running_.size() < wanted_ && are_few_) are_few_->set();
-                   }));
+    const auto at = shared_->running.emplace(shared_->running.end());
+    const auto is_over = [shared = shared_, at](std::exception_ptr thrown) {
+      if (thrown) shared->thrown = thrown;
+      shared->running.erase(at);
+      if (shared->running.size() < shared->wanted && shared->are_few) shared->are_few->set();
+    };
+    asio::co_spawn(shared_->executor, later(std::move(work)),
+                   asio::bind_cancellation_slot(at->slot(), is_over));
     return *at;
   }
-  std::size_t count() const { return running_.size(); }
+  std::size_t count() const { return shared_->running.size(); }
   /// Cancels all that there are.
   void cancel() {
-    for (asio::cancellation_signal& one : running_) one.emit(asio::cancellation_type::terminal);
+    for (asio::cancellation_signal& one : shared_->running)
+      one.emit(asio::cancellation_type::terminal);
   }
 
   /// Until fewer than `count` are left: one caller at a time. Cancelling the caller cancels each
@@ -54,30 +56,37 @@ class Group {
     const bool throws = co_await asio::this_coro::throw_if_cancelled();
     co_await asio::this_coro::throw_if_cancelled(false);
     const auto cancellation = co_await asio::this_coro::cancellation_state;
-    wanted_ = count;
-    while (running_.size() >= count) {
+    shared_->wanted = count;
+    while (shared_->running.size() >= count) {
       if (cancellation.cancelled() != asio::cancellation_type::none) cancel();
-      are_few_.emplace(executor_);
-      (void)co_await are_few_->wait();
+      shared_->are_few.emplace(shared_->executor);
+      (void)co_await shared_->are_few->wait();
     }
-    are_few_.reset();
+    shared_->are_few.reset();
     co_await asio::this_coro::throw_if_cancelled(throws);
-    if (thrown_ && running_.empty()) std::rethrow_exception(std::exchange(thrown_, nullptr));
+    if (shared_->thrown && shared_->running.empty())
+      std::rethrow_exception(std::exchange(shared_->thrown, nullptr));
   }
   asio::awaitable<void> all_done() { return fewer_than(1); }
 
  private:
+  /// With the coroutines: an executor that is destroyed destroys them in its own order.
+  struct Shared {
+    explicit Shared(asio::any_io_executor on) : executor(std::move(on)) {}
+    asio::any_io_executor executor;
+    std::list<asio::cancellation_signal> running;
+    std::size_t wanted = 1;  // fewer than that, for the caller of fewer_than()
+    std::optional<Signal> are_few;
+    std::exception_ptr thrown;
+  };
+
   static asio::awaitable<void> later(asio::awaitable<void> work) {
     co_await asio::this_coro::throw_if_cancelled(false);
     co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
     co_await std::move(work);
   }
 
-  asio::any_io_executor executor_;
-  std::list<asio::cancellation_signal> running_;
-  std::size_t wanted_ = 1;  // fewer than that, for the caller of fewer_than()
-  std::optional<Signal> are_few_;
-  std::exception_ptr thrown_;
+  const std::shared_ptr<Shared> shared_;
 };
 
 /// Runs all of them, and returns when the last has ended. Cancelling the caller cancels each.

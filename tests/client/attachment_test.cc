@@ -348,6 +348,15 @@ TEST_F(AttachmentTest, CancelledBeforeARemoval) {
   EXPECT_FALSE(has<Tunlinkat>(cancelled_at(Describe<Twalk>::code, remove)));
   EXPECT_NE(said.find("canceled"), std::string::npos) << said;
 }
+TEST_F(AttachmentTest, CancelledBeforeATruncation) {
+  std::string said;
+  const auto truncate = [&](client::Node& root) -> awaitable<void> {
+    const auto done = co_await root.change({.size = 0});
+    said = done ? "done" : done.error().text();
+  };
+  EXPECT_FALSE(has<Tsetattr>(cancelled_at(Describe<Tgetattr>::code, truncate)));
+  EXPECT_NE(said.find("canceled"), std::string::npos) << said;
+}
 // Who has what he wanted, but for what it takes to find it again, has it: it is the next call that
 // is cancelled.
 TEST_F(AttachmentTest, CancelledBehindAnOpen) {
@@ -461,6 +470,60 @@ TEST_F(AttachmentTest, EndOfAnAttempt) {
   asio::steady_timer timer(context, 200ms);
   timer.async_wait([&](std::error_code) { attachment->end(); });
   EXPECT_NE(error(root.stat()).find("closed"), std::string::npos);
+}
+
+// A program that ends by destroying its executor, with all that its coroutines have.
+TEST_F(AttachmentTest, DestroyedWithItsExecutor) {
+  using Use = std::function<awaitable<void>(client::Client & client)>;
+  const auto left_at = [](U8 type, const Use& use) {
+    std::atomic<bool> is_there = false;
+    Scripted server([&](Bytes f) -> std::optional<Frame> {
+      if (read_header(f).type == type) {
+        is_there = true;
+        return std::nullopt;
+      }
+      switch (read_header(f).type) {
+        case Describe<Tlopen>::code:
+          return reply(f, Rlopen{});
+        case Describe<Tgetattr>::code:
+          return reply(f, Rgetattr{});
+        default:
+          return attaches(f);
+      }
+    });
+    asio::io_context own;
+    const auto main = [&]() -> awaitable<void> {
+      auto connecting = client::Client::on({own.get_executor(), server.client, server.client}, {});
+      auto client = co_await std::move(connecting);
+      EXPECT_TRUE(client);
+      co_await use(*client);
+    };
+    asio::co_spawn(own, main(), asio::detached);
+    while (!is_there) own.run_one_for(10ms);
+    own.run_for(50ms);
+    ::shutdown(server.client, SHUT_RDWR);
+  };
+  const auto with_file = [](const std::function<awaitable<void>(client::File & file)>& use) -> Use {
+    return [use](client::Client& client) -> awaitable<void> {
+      auto file = co_await client.root().open(lopen::kReadWrite);
+      EXPECT_TRUE(file);
+      co_await use(*file);
+    };
+  };
+  left_at(Describe<Tgetattr>::code,
+          [](client::Client& c) -> awaitable<void> { (void)co_await c.root().stat(); });
+  left_at(Describe<Tread>::code, with_file([](client::File& file) -> awaitable<void> {
+            std::vector<std::byte> room(20 << 20);
+            (void)co_await file.read(0, room);
+          }));
+  left_at(Describe<Twrite>::code, with_file([](client::File& file) -> awaitable<void> {
+            const std::vector<std::byte> data(20 << 20);
+            (void)co_await file.write(0, data);
+          }));
+  left_at(Describe<Tlock>::code, with_file([](client::File& file) -> awaitable<void> {
+            const Lock lock{lock::kWrite, 0, 0, 1, "me"};
+            (void)co_await file.lock(lock, true);
+          }));
 }
 
 }  // namespace

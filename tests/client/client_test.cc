@@ -10,9 +10,8 @@
 #include <sys/xattr.h>
 
 #include "client/together.h"
-#include "tests/client/on_loop.h"
+#include "tests/client/client_test.h"
 #include "tests/client/pattern.h"
-#include "tests/client/served.h"
 
 namespace ninep::test {
 namespace {
@@ -25,19 +24,7 @@ using client::Directory;
 using client::Entry;
 using client::Expected;
 using client::File;
-using client::Lock;
 using client::Node;
-
-class ClientTest : public OnLoop, protected Served {
- protected:
-  ClientTest() { connect(); }
-  Client& connect(client::Options options = {}) {
-    return clients.emplace_back(get(Client::connect(address(), options)));
-  }
-  Node& at_root() { return clients.front().root(); }
-
-  std::list<Client> clients;
-};
 
 TEST_F(ClientTest, Files) {
   Node& r = at_root();
@@ -455,123 +442,6 @@ TEST_F(ClientTest, ClosedWhileItIsFoundAgain) {
   }
 }
 
-TEST_F(ClientTest, Locks) {
-  write("f", "");
-  Node f = get(at_root().walk("f"));
-  Node other_f = get(connect().root().walk("f"));
-  File file = get(f.open(lopen::kReadWrite));
-  File other = get(other_f.open(lopen::kReadWrite));
-  const Lock mine{lock::kWrite, 0, 10, 1, "me"};
-  const Lock theirs{lock::kWrite, 5, 1, 2, "other"};
-  EXPECT_TRUE(get(file.lock(mine, false)));
-  EXPECT_FALSE(get(other.lock(theirs, false)));
-  EXPECT_EQ(get(other.test_lock(theirs)).type, lock::kWrite);
-  restart();
-  get(file.fsync());  // finds the file again, and takes the lock again
-  EXPECT_FALSE(get(other.lock(theirs, false)));
-  get(file.unlock(mine));
-  EXPECT_TRUE(get(other.lock(theirs, false)));
-}
-
-/// Locks as other clients see them.
-class LocksOverConnections : public ClientTest {
- protected:
-  LocksOverConnections() { write("f", "content"); }
-  File opened(Node& root) { return get(get(root.walk("f")).open(lopen::kReadWrite)); }
-  /// A client that the proxy doesn't part from the server.
-  File others() { return opened(connect_straight().root()); }
-  Client& connect_straight() {
-    return clients.emplace_back(get(Client::connect("unix:" + folder.path() + "/server", {})));
-  }
-  bool can(File& file, Lock lock) { return get(file.lock(lock, false)); }
-
-  const Lock mine{lock::kWrite, 0, 10, 1, "me"};
-  const Lock theirs{lock::kWrite, 5, 1, 2, "other"};
-};
-
-// Who has one, and does nothing with the file, has it again all the same.
-TEST_F(LocksOverConnections, AreTakenAgainAtOnce) {
-  File file = opened(at_root()), other = others();
-  ASSERT_TRUE(can(file, mine));
-  for (int i = 0; i < 20; ++i) {
-    const int before = proxy->connections();
-    proxy->cut();
-    while (proxy->connections() == before) context.run_one();
-    const auto end = std::chrono::steady_clock::now() + 10s;
-    while (get(other.test_lock(theirs)).type == lock::kUnlock)
-      ASSERT_LT(std::chrono::steady_clock::now(), end);
-  }
-  EXPECT_FALSE(can(other, theirs));
-  EXPECT_TRUE(file.has_its_locks());
-}
-
-// Whoever waits for it on the same connection doesn't get it before.
-TEST_F(LocksOverConnections, BeforeOthersOfTheClient) {
-  File file = opened(at_root()), rival = opened(at_root());
-  ASSERT_TRUE(can(file, mine));
-  for (int i = 0; i < 20; ++i) {
-    proxy->cut();
-    EXPECT_FALSE(can(rival, theirs));
-  }
-  get(file.unlock(mine));
-  proxy->cut();
-  EXPECT_TRUE(can(rival, theirs));
-}
-
-// One owner's are those of all his Files: the last one of a range is what he has.
-TEST_F(LocksOverConnections, OfOneOwnerByTwoFiles) {
-  std::list<File> files;
-  for (int i = 0; i < 8; ++i) files.push_back(opened(at_root()));
-  Lock reads = mine;
-  reads.type = lock::kRead;
-  for (File& file : files) ASSERT_TRUE(can(file, reads));
-  ASSERT_TRUE(can(files.front(), mine));
-  restart();
-  File other = others();
-  for (File& file : files) get(file.stat());
-  Lock wanted = theirs;
-  wanted.type = lock::kRead;
-  EXPECT_FALSE(can(other, wanted)) << "the write lock has become one for reading";
-  get(files.front().close());  // which had it
-  EXPECT_TRUE(can(other, wanted));
-}
-
-// One that somebody else took meanwhile is lost, and that is said: of the file, by whatever File.
-TEST_F(LocksOverConnections, AreLost) {
-  File file = opened(at_root()), second = opened(at_root());
-  Node node = get(at_root().walk("f"));
-  ASSERT_TRUE(can(file, mine));
-  proxy.reset();
-  File other = others();
-  const auto end = std::chrono::steady_clock::now() + 10s;
-  while (!can(other, theirs)) ASSERT_LT(std::chrono::steady_clock::now(), end);
-  start_proxy();
-  std::byte byte{};
-  for (File* const one : {&second, &file}) {
-    EXPECT_NE(error(one->read(0, {&byte, 1})).find("lock"), std::string::npos);
-    EXPECT_NE(error(one->write(0, {&byte, 1})).find("lock"), std::string::npos);
-    EXPECT_NE(error(one->change({.size = 0})).find("lock"), std::string::npos);
-  }
-  EXPECT_NE(error(node.change({.size = 0})).find("lock"), std::string::npos);
-  EXPECT_FALSE(file.has_its_locks());
-  EXPECT_FALSE(second.has_its_locks());
-  get(file.unlock(mine));
-  get(second.write(0, {&byte, 1}));
-  get(file.write(0, {&byte, 1}));
-}
-
-// Nobody waits for a server because of locks that nobody has any more.
-TEST_F(LocksOverConnections, OfFilesThatAreClosed) {
-  {
-    File file = opened(at_root());
-    ASSERT_TRUE(can(file, mine));
-    kill();
-    proxy.reset();
-  }
-  clients.clear();
-  settle();
-}
-
 awaitable<Expected<void>> one_of_many(Node& root, int number, int& good) {
   const std::string name = "n" + std::to_string(number);
   auto made = co_await root.create(name, lopen::kReadWrite, 0600);
@@ -600,22 +470,6 @@ TEST_F(ClientTest, ManyAtOnce) {
   int good = 0;
   get(many(at_root(), 2000, good));
   EXPECT_EQ(good, 2000);
-}
-
-// What its owner has given up is not taken again, though the server has not heard of it.
-TEST_F(ClientTest, UnlockedWhileTheServerIsGone) {
-  write("f", "x");
-  client::Options options;
-  options.reconnect_patience = 300ms;
-  File file = get(get(connect(options).root().walk("f")).open(lopen::kReadWrite));
-  const Lock lock{lock::kWrite, 0, 0, 7, "me"};
-  ASSERT_TRUE(get(file.lock(lock, false)));
-  kill();
-  get(file.unlock(lock));  // what it had is gone with the connection
-  start();
-  get(file.stat());
-  File other = get(get(connect().root().walk("f")).open(lopen::kReadWrite));
-  EXPECT_EQ(get(other.test_lock({lock::kWrite, 0, 0, 8, "other"})).type, lock::kUnlock);
 }
 
 TEST_F(ClientTest, ServersThatAreGone) {

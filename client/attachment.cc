@@ -41,20 +41,31 @@ Handle::Handle(std::shared_ptr<Attachment> attachment, Fid fid, Names::Place pla
       moved_(place_.moved()),
       qid_(qid) {}
 
-Handle::~Handle() {
-  if (!attachment_) return;
-  attachment_->forget_locks(*this);
-  attachment_->drop(fid_, connection_);
+HandleRef Handle::make(std::shared_ptr<Attachment> attachment, Fid fid, Names::Place place,
+                       Qid qid) {
+  const std::shared_ptr<Handle> made(new Handle(std::move(attachment), fid, std::move(place), qid));
+  return {made.get(), GivesUp{made}};
 }
 
-void Attachment::drop(Fid fid, U64 connection) {
+void GivesUp::operator()(Handle* of) const {
+  of->is_given_up_ = true;
+  if (of->attachment_) of->attachment_->forget_locks(*of);
+}
+
+Handle::~Handle() {
+  if (attachment_) attachment_->drop(fid_, connection_, had_locks_);
+}
+
+void Attachment::drop(Fid fid, U64 connection, bool had_locks) {
   if (fid == kNoFid) return;
   if (connection != connection_ || operations_->session().lost()) return fids_->give_back(fid);
-  asio::co_spawn(executor_, clunk(shared_from_this(), operations_, fid), asio::detached);
+  asio::co_spawn(executor_, clunk(shared_from_this(), operations_, fid, had_locks), asio::detached);
 }
 
-asio::awaitable<void> Attachment::clunk(std::shared_ptr<Attachment> self, Ready operations,
-                                        Fid fid) {
+// Its locks go with it: behind what was written under them.
+asio::awaitable<void> Attachment::clunk(std::shared_ptr<Attachment> self, Ready operations, Fid fid,
+                                        bool had_locks) {
+  if (had_locks) co_await operations->session().until_written();
   (void)co_await operations->clunk(fid);
   self->fids_->give_back(fid);
 }
@@ -63,7 +74,7 @@ void Attachment::rest(Handle& handle) {
   if (!handle.attachment_ || handle.is_open_ || handle.restoring_ || !handle.place_.path()) return;
   const U64 connection = handle.connection_;
   forget_fid(handle);
-  drop(std::exchange(handle.fid_, kNoFid), connection);
+  drop(std::exchange(handle.fid_, kNoFid), connection, handle.had_locks_);
 }
 
 // What others have seen of the file while it had its fid holds for it too.
@@ -91,8 +102,10 @@ asio::awaitable<Expected<void>> Attachment::closing(Handle& handle) {
   if (fid == kNoFid) co_return Expected<void>();
   Expected<void> closed;
   const Ready operations = operations_;
-  if (handle.connection_ == connection_ && !operations->session().lost())
-    closed = co_await operations->clunk(fid);
+  if (handle.connection_ == connection_) {
+    if (handle.had_locks_) co_await operations->session().until_written();
+    if (!operations->session().lost()) closed = co_await operations->clunk(fid);
+  }
   fids_->give_back(fid);
   // With its connection a fid is gone too.
   if (!closed && closed.error().fate != Fate::kKnown) co_return Expected<void>();
@@ -188,8 +201,7 @@ asio::awaitable<void> Attachment::connect_once(Clock::time_point end, Attempt& a
   if (!is_over_ && !is_cancelled) connected = co_await connect(end);
 }
 
-asio::awaitable<Expected<void>> Attachment::reconnect(Attempt& attempt) {
-  const auto end = Clock::now() + options_.reconnect_patience;
+asio::awaitable<Expected<void>> Attachment::reconnect(Attempt& attempt, Clock::time_point end) {
   std::chrono::milliseconds pause{20};
   for (;;) {
     if (is_over_) co_return error(ECONNABORTED, "connect again", "closed");
@@ -229,6 +241,7 @@ void Attachment::end() {
 }
 
 asio::awaitable<Expected<Attachment::Ready>> Attachment::connected() {
+  const auto end = Clock::now() + options_.reconnect_patience;
   for (;;) {
     Session& session = operations_->session();
     if (!session.lost()) co_return operations_;
@@ -238,9 +251,10 @@ asio::awaitable<Expected<Attachment::Ready>> Attachment::connected() {
     if (is_over_ || !again_ || is(lost, EPROTO)) co_return std::unexpected(std::move(lost));
     if (const auto attempt = attempt_) {  // somebody else's
       if (!co_await wait_for(attempt->done)) co_return error(ECANCELED, "connect again");
-      // One that gave up because its caller did says nothing of the server.
-      if (attempt->failed && !is(*attempt->failed, ECANCELED))
-        co_return std::unexpected(*attempt->failed);
+      // One that ended because its caller did, or had no more time, says nothing to this one.
+      const bool is_over = attempt->failed && !is(*attempt->failed, ECANCELED) &&
+                           (!is(*attempt->failed, ETIMEDOUT) || Clock::now() >= end);
+      if (is_over) co_return std::unexpected(*attempt->failed);
       continue;
     }
     const auto attempt = attempt_ = std::make_shared<Attempt>(executor_);
@@ -248,7 +262,7 @@ asio::awaitable<Expected<Attachment::Ready>> Attachment::connected() {
       attempt_ = nullptr;
       attempt->done.set();
     });
-    const auto connected = co_await reconnect(*attempt);
+    const auto connected = co_await reconnect(*attempt, end);
     if (!connected) attempt->failed = connected.error();
     NINEP_CO_RETURN_IF_WRONG(connected);
   }
@@ -258,10 +272,10 @@ asio::awaitable<Expected<Attachment::Ready>> Attachment::connected() {
 
 asio::awaitable<Expected<Attachment::Ready>> Attachment::ready(Handle& handle) {
   for (unsigned tries = 1;; ++tries) {
-    if (!handle.attachment_) co_return error(EBADF, "use a file", "it is closed");
+    if (handle.is_closed()) co_return error(EBADF, "use a file", "it is closed");
     const auto operations = co_await connected();
     NINEP_CO_RETURN_IF_WRONG(operations);
-    if (!handle.attachment_) co_return error(EBADF, "use a file", "it is closed");
+    if (handle.is_closed()) co_return error(EBADF, "use a file", "it is closed");
     const U64 connection = connection_;
     const bool is_known = handle.connection_ == connection;
     if (is_known && !is_forgotten(handle, **operations)) co_return *operations;
@@ -356,9 +370,7 @@ asio::awaitable<Expected<void>> Attachment::restore(Handle& handle, Operations& 
 asio::awaitable<Expected<HandleRef>> Attachment::root() {
   const auto taken = fids_->take();
   NINEP_CO_RETURN_IF_WRONG(taken);
-  const auto handle =
-      std::make_shared<Handle>(shared_from_this(), *taken, names_.root(), root_qid_);
-  co_return co_await made(handle);
+  co_return co_await made(Handle::make(shared_from_this(), *taken, names_.root(), root_qid_));
 }
 
 // An open fid can't be walked from: walk(5).
@@ -366,10 +378,9 @@ asio::awaitable<Expected<HandleRef>> Attachment::another(Handle& handle) {
   if (!handle.is_open_) co_return co_await walk(handle, std::vector<std::string>());
   const auto taken = fids_->take();
   NINEP_CO_RETURN_IF_WRONG(taken);
-  const auto other =
-      std::make_shared<Handle>(shared_from_this(), *taken, handle.place_, handle.qid_);
+  auto other = Handle::make(shared_from_this(), *taken, handle.place_, handle.qid_);
   take_mark(*other, handle);
-  co_return co_await made(other);
+  co_return co_await made(std::move(other));
 }
 
 asio::awaitable<Expected<HandleRef>> Attachment::making(HandleRef handle) {
@@ -408,7 +419,7 @@ asio::awaitable<Expected<HandleRef>> Attachment::walking(Handle& from,
     const auto walked = co_await (*operations)->walk(from.fid_, *taken, names);
     if (walked) {
       const Qid qid = names.empty() ? from.qid_ : *walked;
-      const auto handle = std::make_shared<Handle>(shared_from_this(), *taken, place, qid);
+      auto handle = Handle::make(shared_from_this(), *taken, place, qid);
       handle->connection_ = connection;
       handle->moved_ = moved;
       if (names.empty())

@@ -28,12 +28,22 @@ struct Options {
 
 class Attachment;
 
+class Handle;
+/// Who has it gives up its locks.
+struct GivesUp {
+  std::shared_ptr<Handle> handle;
+  void operator()(Handle*) const;
+};
+/// A handle has one owner. The attachment keeps it besides, while it finds the file again by
+/// itself.
+using HandleRef = std::unique_ptr<Handle, GivesUp>;
+
 /// A fid, for as long as it is there: the server's, and what is needed to have it again. Its
-/// destructor has it clunked, and waits for nothing. It keeps its attachment. It has one owner; the
-/// attachment is another one for as long as it finds the file again by itself.
+/// destructor has it clunked, and waits for nothing. It keeps its attachment.
 class Handle : public std::enable_shared_from_this<Handle> {
  public:
-  Handle(std::shared_ptr<Attachment> attachment, Fid fid, Names::Place place, Qid qid);
+  static HandleRef make(std::shared_ptr<Attachment> attachment, Fid fid, Names::Place place,
+                        Qid qid);
   Handle(const Handle&) = delete;
   Handle& operator=(const Handle&) = delete;
   ~Handle();
@@ -51,8 +61,13 @@ class Handle : public std::enable_shared_from_this<Handle> {
 
  private:
   friend class Attachment;
+  friend struct GivesUp;
+
+  Handle(std::shared_ptr<Attachment> attachment, Fid fid, Names::Place place, Qid qid);
+  bool is_closed() const { return !attachment_ || is_given_up_; }
 
   std::shared_ptr<Attachment> attachment_;  // null: closed
+  bool is_given_up_ = false;                // by its owner
   Fid fid_{};                               // kNoFid: none, while it rests
   U64 connection_ = 0;                      // on which the fid is known
   Names::Place place_;
@@ -66,10 +81,10 @@ class Handle : public std::enable_shared_from_this<Handle> {
   bool was_asked_ = false;        // for its mark; the server may have none
   std::vector<Lock> locks_;       // that it has
   std::vector<Lock> lost_locks_;  // and had
+  bool had_locks_ = false;        // at some time
+  U64 gone_on_ = 0;               // a connection on which the file is not to be found again
   std::shared_ptr<Signal> restoring_;
-  bool is_sought_ = false;  // by the attachment, which is an owner meanwhile
 };
-using HandleRef = std::shared_ptr<Handle>;
 
 /// For Attachment::once(): what has no name yet was not made; what has one tells nothing.
 template <class T>
@@ -177,13 +192,14 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
 
   /// What came of it: ninep::lock. `wait`: the server may answer when it has it. ENOLCK: the file
   /// has too many. A lost connection's locks are gone with it: to give one up then needs no other
-  /// one.
+  /// one. It is given up when what was written under it is over: also what was cancelled.
   asio::awaitable<Expected<U8>> lock(Handle& handle, Lock lock, bool wait);
   /// EIO: a lock on the file, by whichever handle, was lost with a connection, and not given back
   /// yet.
   Expected<void> has_its_locks(const Handle& handle) const;
-  /// The same, once those that are being taken again have been.
-  asio::awaitable<Expected<void>> has_found_its_locks(const Handle& handle);
+  /// Within a call of repeat() or once(): the same, once those that are being taken again have
+  /// been.
+  asio::awaitable<Expected<void>> may_use(Handle& handle, const Operations& operations);
 
   /// Clunks, and says what the server says of it. Calls with it are EBADF from now on.
   asio::awaitable<Expected<void>> close(Handle& handle) { return told_by_result(closing(handle)); }
@@ -204,6 +220,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
 
  private:
   friend class Handle;
+  friend struct GivesUp;
 
   /// To make a connection: others wait for its end.
   struct Attempt {
@@ -218,7 +235,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   Attachment(asio::any_io_executor executor, Connect connect, bool again, Options options);
 
   asio::awaitable<Expected<Ready>> connected();
-  asio::awaitable<Expected<void>> reconnect(Attempt& attempt);
+  asio::awaitable<Expected<void>> reconnect(Attempt& attempt, Session::Clock::time_point end);
   asio::awaitable<void> connect_once(Session::Clock::time_point end, Attempt& attempt,
                                      Expected<void>& connected);
   static std::chrono::milliseconds no_longer(std::chrono::milliseconds patience,
@@ -254,22 +271,27 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
               Fate::kUnknown});
   }
   asio::awaitable<void> open_only(Handle& handle, U32 flags, Expected<Opened>& opened);
-  void drop(Fid fid, U64 connection);
-  static asio::awaitable<void> clunk(std::shared_ptr<Attachment> self, Ready operations, Fid fid);
+  void drop(Fid fid, U64 connection, bool had_locks);
+  static asio::awaitable<void> clunk(std::shared_ptr<Attachment> self, Ready operations, Fid fid,
+                                     bool had_locks);
   // locks.cc
-  asio::awaitable<Expected<U8>> locking(Operations& operations, Fid fid, Lock lock, U32 flags);
   asio::awaitable<Expected<U8>> unlocking(Handle& handle, Lock lock);
+  /// Handles of that file that have, or had, some.
+  std::vector<Handle*> locked_of(const Handle& file) const;
   void update_locked(Handle& handle);
+  bool has_room_for(const Handle& file, const Lock& lock) const;
   void forget_locks(Handle& handle);
-  void forget_lock(const Handle& by, const Lock& lock);
-  asio::awaitable<Expected<void>> take_again(Handle& handle, Operations& operations);
-  asio::awaitable<Expected<U8>> take_one_again(const Handle& handle, Operations& operations,
-                                               Lock lock, Session::Clock::time_point began);
+  std::vector<std::shared_ptr<Handle>> forget_lock(const Handle& file, const Lock& lock);
+  bool is_pending(const Handle& handle) const;
+  asio::awaitable<Expected<void>> found_its_locks(const Handle& handle,
+                                                  const Operations& operations);
   void find_locked();
   static asio::awaitable<void> finding_locked(std::shared_ptr<Attachment> self);
-  asio::awaitable<void> found_locked();
-  asio::awaitable<void> found(HandleRef handle);
-  static bool is_closed(const Handle& handle);
+  asio::awaitable<bool> has_found_locked();
+  asio::awaitable<void> find(std::shared_ptr<Handle> handle);
+  asio::awaitable<Expected<void>> take_again(Handle& handle, Operations& operations);
+  asio::awaitable<Expected<bool>> take_one_again(const Handle& handle, Operations& operations,
+                                                 Lock lock, Session::Clock::time_point end);
   /// Whether it is worth another try.
   bool again(const Error& error, unsigned tries) const {
     // A server that doesn't answer has had its time.

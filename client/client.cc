@@ -106,7 +106,7 @@ asio::awaitable<Expected<void>> Node::altering(Change change) {
 // A file's size is its content, which may be another's by now.
 asio::awaitable<Expected<void>> Node::changing(Operations& operations, Fid fid, Change change) {
   if (change.size) {
-    const auto locked = co_await attachment_->has_found_its_locks(*handle_);
+    const auto locked = co_await attachment_->may_use(*handle_, operations);
     NINEP_CO_RETURN_IF_WRONG(locked);
   }
   co_return co_await operations.change(fid, std::move(change));

@@ -89,15 +89,16 @@ asio::awaitable<void> into(T& result, asio::awaitable<T> calling) {
 // ------------------------------------------------------------------ one request
 
 // Not begun where a lock was lost, which is known as soon as the file has been found again.
-asio::awaitable<Expected<U32>> File::with_its_locks(asio::awaitable<Expected<U32>> calling) {
-  const auto locked = co_await attachment_->has_found_its_locks(*handle_);
-  NINEP_CO_RETURN_IF_WRONG(locked);
+asio::awaitable<Expected<U32>> File::with_its_locks(Operations& operations,
+                                                    asio::awaitable<Expected<U32>> calling) {
+  const auto may = co_await attachment_->may_use(*handle_, operations);
+  NINEP_CO_RETURN_IF_WRONG(may);
   co_return co_await std::move(calling);
 }
 
 asio::awaitable<Expected<U32>> File::read_one(U64 offset, Room into) {
   return attachment_->repeat(*handle_, [offset, into, this](Operations& o, Fid fid) {
-    return with_its_locks(o.read(fid, offset, into));
+    return with_its_locks(o, o.read(fid, offset, into));
   });
 }
 
@@ -105,7 +106,7 @@ asio::awaitable<Expected<U32>> File::read_one(U64 offset, Room into) {
 // that is known of a file that was told from others before.
 asio::awaitable<Expected<U32>> File::write_one(U64 offset, Bytes data) {
   const auto write = [offset, data, this](Operations& o, Fid fid) {
-    return with_its_locks(o.write(fid, offset, data));
+    return with_its_locks(o, o.write(fid, offset, data));
   };
   const auto look = [this](Operations&, Fid) {
     return attachment_->is_the_same<std::optional<U32>>(*handle_);
@@ -178,7 +179,7 @@ asio::awaitable<Expected<void>> File::appending(Bytes data) {
   while (!data.empty()) {
     const Bytes part = data.first(std::min<std::size_t>(data.size(), iounit()));
     const auto write = [size, part, this](Operations& o, Fid fid) {
-      return with_its_locks(o.write(fid, size, part));
+      return with_its_locks(o, o.write(fid, size, part));
     };
     const auto look = [size, part, this](Operations&, Fid) { return is_appended(size, part); };
     auto written = co_await attachment_->once(*handle_, write, look);

@@ -1,5 +1,7 @@
 // Locks of an attachment's files, over as many connections as it takes.
 #include <algorithm>
+#include <array>
+#include <limits>
 
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/co_spawn.hpp>
@@ -16,51 +18,93 @@ namespace {
 
 using Clock = Session::Clock;
 
-constexpr std::size_t kLocksMax = 4096;  // of one file, that are taken again
+constexpr std::size_t kLocksMax = 4096;  // of one file, by one Handle
 
-bool overlaps(const Lock& a, const Lock& b) {
-  const auto end = [](const Lock& l) { return l.length == 0 ? ~U64{0} : l.start + l.length - 1; };
-  return a.start <= end(b) && b.start <= end(a);
+// The last byte; a length of 0 is to the end of the file, however long that becomes.
+U64 last_of(const Lock& lock) {
+  constexpr U64 kEnd = std::numeric_limits<U64>::max();
+  return lock.length == 0 || lock.length - 1 > kEnd - lock.start ? kEnd
+                                                                 : lock.start + (lock.length - 1);
+}
+void set_range(Lock& lock, U64 first, U64 last) {
+  lock.start = first;
+  lock.length = last == std::numeric_limits<U64>::max() ? 0 : last - first + 1;
 }
 
 bool same_owner(const Lock& a, const Lock& b) {
   return a.proc_id == b.proc_id && a.client_id == b.client_id;
 }
+/// Some of `one` is `other`'s owner's, and in its range.
+bool meet(const Lock& one, const Lock& other) {
+  return same_owner(one, other) && one.start <= last_of(other) && other.start <= last_of(one);
+}
 
-// What is left of `held` when `gone` is taken out of it; fcntl(2).
+// Takes out of `held` what its owner has of the range of `gone`. fcntl(2).
 void take_out(std::vector<Lock>& held, const Lock& gone) {
   std::vector<Lock> left;
-  const auto end = [](const Lock& l) { return l.length == 0 ? ~U64{0} : l.start + l.length; };
-  for (const Lock& lock : held) {
-    if (!same_owner(lock, gone) || !overlaps(lock, gone)) {
-      left.push_back(lock);
-      continue;
-    }
-    if (lock.start < gone.start) {
-      left.push_back(lock);
-      left.back().length = gone.start - lock.start;
-    }
-    if (end(gone) < end(lock)) {
-      left.push_back(lock);
-      left.back().start = end(gone);
-      left.back().length = lock.length == 0 ? 0 : end(lock) - end(gone);
-    }
-  }
-  held = std::move(left);
+  std::erase_if(held, [&](const Lock& lock) {
+    if (!meet(lock, gone)) return false;
+    if (lock.start < gone.start) set_range(left.emplace_back(lock), lock.start, gone.start - 1);
+    if (last_of(gone) < last_of(lock))
+      set_range(left.emplace_back(lock), last_of(gone) + 1, last_of(lock));
+    return true;
+  });
+  held.insert(held.end(), left.begin(), left.end());
+}
+
+// What touches becomes one. fcntl(2).
+void put_in(std::vector<Lock>& held, Lock lock) {
+  take_out(held, lock);
+  std::erase_if(held, [&](const Lock& one) {
+    if (one.type != lock.type || !same_owner(one, lock)) return false;
+    const bool is_before = last_of(one) < lock.start && last_of(one) + 1 == lock.start;
+    const bool is_behind = last_of(lock) < one.start && last_of(lock) + 1 == one.start;
+    if (is_before) set_range(lock, one.start, last_of(lock));
+    if (is_behind) set_range(lock, lock.start, last_of(one));
+    return is_before || is_behind;
+  });
+  held.push_back(std::move(lock));
 }
 
 }  // namespace
 
 // ------------------------------------------------------------------ who has some
 
+std::vector<Handle*> Attachment::locked_of(const Handle& file) const {
+  std::vector<Handle*> all;
+  const auto [begin, end] = locked_.equal_range(file.qid_.path);
+  for (auto at = begin; at != end; ++at) {
+    // Numbers come again.
+    const bool is_another =
+        at->second != &file && compare(mark_of_file(*at->second), mark_of_file(file)) == Same::kNo;
+    if (!is_another) all.push_back(at->second);
+  }
+  return all;
+}
+
 void Attachment::update_locked(Handle& handle) {
   const auto [begin, end] = locked_.equal_range(handle.qid_.path);
   const auto at = std::find_if(begin, end, [&](const auto& o) { return o.second == &handle; });
-  const bool has = handle.attachment_ && handle.has_locks();
+  const bool has = !handle.is_closed() && handle.has_locks();
   if (has && at == end) locked_.emplace(handle.qid_.path, &handle);
   if (!has && at != end) locked_.erase(at);
   // Nobody looks for them any more, or its executor has been destroyed.
   if (locked_.empty() && finding_) stop_finding_.emit(asio::cancellation_type::terminal);
+}
+
+// Taking one out of the middle of another leaves two.
+bool Attachment::has_room_for(const Handle& file, const Lock& lock) const {
+  const auto is_full = [](const Handle& handle) {
+    return handle.locks_.size() + handle.lost_locks_.size() >= kLocksMax;
+  };
+  const auto is_inside = [&](const Lock& one) {
+    return same_owner(one, lock) && one.start < lock.start && last_of(lock) < last_of(one);
+  };
+  if (lock.type != lock::kUnlock && is_full(file)) return false;
+  return std::ranges::none_of(locked_of(file), [&](const Handle* one) {
+    return is_full(*one) && (std::ranges::any_of(one->locks_, is_inside) ||
+                             std::ranges::any_of(one->lost_locks_, is_inside));
+  });
 }
 
 void Attachment::forget_locks(Handle& handle) {
@@ -69,106 +113,116 @@ void Attachment::forget_locks(Handle& handle) {
   update_locked(handle);
 }
 
-// A file's locks are its owner's, by whichever handle he has taken them: fcntl(2).
-void Attachment::forget_lock(const Handle& by, const Lock& lock) {
-  std::vector<Handle*> others;
-  const auto [begin, end] = locked_.equal_range(by.qid_.path);
-  for (auto at = begin; at != end; ++at)
-    if (at->second != &by) others.push_back(at->second);
-  for (Handle* const other : others) {
-    take_out(other->locks_, lock);
-    take_out(other->lost_locks_, lock);
-    update_locked(*other);
+// An owner's locks of a file are his by whichever handle. fcntl(2). Those that had some of it.
+std::vector<std::shared_ptr<Handle>> Attachment::forget_lock(const Handle& file, const Lock& lock) {
+  std::vector<std::shared_ptr<Handle>> had;
+  for (Handle* const handle : locked_of(file)) {
+    const auto is_of_it = [&](const Lock& one) { return meet(one, lock); };
+    if (std::ranges::any_of(handle->locks_, is_of_it)) had.push_back(handle->shared_from_this());
+    take_out(handle->locks_, lock);
+    take_out(handle->lost_locks_, lock);
+    update_locked(*handle);
   }
+  return had;
 }
 
 // ------------------------------------------------------------------ to lock
 
 asio::awaitable<Expected<U8>> Attachment::lock(Handle& handle, Lock lock, bool wait) {
+  if (handle.is_closed()) co_return error(EBADF, "lock", "it is closed");
+  if (!has_room_for(handle, lock)) co_return error(ENOLCK, "lock", "the file has too many");
   if (lock.type == lock::kUnlock)
     co_return co_await told_by_result(unlocking(handle, std::move(lock)));
-  if (handle.locks_.size() >= kLocksMax) co_return error(ENOLCK, "lock");
   // Half of what may be under way is for others: for those who unlock.
   const bool may_wait = wait && lock_waits_ < options_.session.requests_max / 2;
   const U32 flags = may_wait ? lock::kBlock : U32{0};
   lock_waits_ += may_wait ? 1 : 0;
   const Finally over([this, may_wait] { lock_waits_ -= may_wait ? 1 : 0; });
-  const auto ask = [&](Operations& o, Fid fid) { return locking(o, fid, lock, flags); };
+  const auto ask = [&](Operations& o, Fid fid) -> asio::awaitable<Expected<U8>> {
+    // Behind those who had some before.
+    const auto found = co_await found_its_locks(handle, o);
+    NINEP_CO_RETURN_IF_WRONG(found);
+    co_return co_await o.lock(fid, lock, flags);
+  };
   const auto status = co_await repeat(handle, ask);
-  if (!status || *status != lock::kSuccess || !handle.attachment_) co_return status;
-  take_out(handle.locks_, lock);
-  take_out(handle.lost_locks_, lock);
-  handle.locks_.push_back(lock);
+  if (!status || *status != lock::kSuccess || handle.is_closed()) co_return status;
+  (void)forget_lock(handle, lock);
+  put_in(handle.locks_, std::move(lock));
+  handle.had_locks_ = true;
   update_locked(handle);
-  forget_lock(handle, lock);
   if (is_lost() || handle.connection_ != connection_) find_locked();
   co_return status;
 }
 
-// Behind those who had some before. Without its connection the request fails, and comes again.
-asio::awaitable<Expected<U8>> Attachment::locking(Operations& operations, Fid fid, Lock lock,
-                                                  U32 flags) {
-  while (finding_ && !operations.session().lost()) {
-    const auto finding = finding_;
-    if (!co_await wait_for(*finding)) co_return error(ECANCELED, "lock");
-  }
-  co_return co_await operations.lock(fid, lock, flags);
-}
-
 asio::awaitable<Expected<U8>> Attachment::unlocking(Handle& handle, Lock lock) {
-  // What its owner has given up is not taken again, whatever became of the request.
-  const auto forget = [&] {
-    take_out(handle.locks_, lock);
-    take_out(handle.lost_locks_, lock);
-    update_locked(handle);
-  };
-  forget();
-  while (const auto restoring = handle.restoring_) {
-    if (!co_await wait_for(*restoring)) co_return error(ECANCELED, "unlock");
-    forget();
-  }
-  if (!handle.attachment_) co_return error(EBADF, "unlock", "it is closed");
+  // What its owner has given up is not taken again, whatever becomes of the request.
+  auto had = forget_lock(handle, lock);
+  if (std::ranges::find(had, &handle, &std::shared_ptr<Handle>::get) == had.end())
+    had.push_back(handle.shared_from_this());
+  for (const auto& one : had)
+    while (const auto restoring = one->restoring_)
+      if (!co_await wait_for(*restoring)) co_return error(ECANCELED, "unlock");
   const Ready operations = operations_;
-  if (handle.connection_ != connection_ || operations->session().lost()) {
-    forget_lock(handle, lock);
-    co_return lock::kSuccess;
+  co_await operations->session().until_written();
+  U8 status = lock::kSuccess;
+  for (const auto& one : had) {
+    // With its connection, or its fid, it is gone.
+    if (operations->session().lost() || one->connection_ != connection_ || one->is_closed())
+      continue;
+    const auto given = co_await operations->lock(one->fid_, lock, 0);
+    if (!given && given.error().fate >= Fate::kUnsent) continue;
+    NINEP_CO_RETURN_IF_WRONG(given);
+    if (*given != lock::kSuccess) status = *given;
   }
-  // A write that was given up may still be done: under the lock.
-  if (!co_await operations->session().until_flushed()) co_return error(ECANCELED, "unlock");
-  const auto status = co_await operations->lock(handle.fid_, lock, 0);
-  const bool is_lost = !status && status.error().fate >= Fate::kUnsent;
-  if (is_lost || (status && *status == lock::kSuccess)) forget_lock(handle, lock);
-  if (is_lost) co_return lock::kSuccess;
+  if (handle.is_closed()) co_return error(EBADF, "unlock", "it is closed");
   co_return status;
 }
 
 // ------------------------------------------------------------------ on another connection
 
-Expected<void> Attachment::has_its_locks(const Handle& handle) const {
-  const auto [begin, end] = locked_.equal_range(handle.qid_.path);
-  const bool has = std::all_of(begin, end, [&](const auto& one) {
-    const Handle& other = *one.second;
-    // Nobody looks for it any more.
-    const bool is_gone = other.connection_ != connection_ && !finding_ && !other.restoring_;
-    if (other.lost_locks_.empty() && !is_gone) return true;
-    // Numbers come again.
-    return &other != &handle && compare(mark_of_file(other), mark_of_file(handle)) == Same::kNo;
-  });
-  if (has) return {};
-  return error(EIO, "use " + handle.place_.text(),
-               "a lock on it was lost with the connection, and somebody else may have had it");
+// Of a handle that somebody looks for.
+bool Attachment::is_pending(const Handle& handle) const {
+  return finding_ && handle.connection_ != connection_ && handle.gone_on_ != connection_;
 }
 
-asio::awaitable<Expected<void>> Attachment::has_found_its_locks(const Handle& handle) {
-  const auto are_found = [&] {
-    const auto [begin, end] = locked_.equal_range(handle.qid_.path);
-    return std::all_of(begin, end,
-                       [this](const auto& o) { return o.second->connection_ == connection_; });
+// Within a call of repeat() or once(), which comes again where the fid is another one's by now.
+asio::awaitable<Expected<void>> Attachment::found_its_locks(const Handle& handle,
+                                                            const Operations& operations) {
+  const auto end = Clock::now() + options_.reconnect_patience;
+  const auto is_pending = [&] {
+    return std::ranges::any_of(locked_of(handle),
+                               [this](const Handle* one) { return this->is_pending(*one); });
   };
-  while (finding_ && !is_lost() && !are_found()) {
+  while (!operations.session().lost() && Clock::now() < end && is_pending()) {
     const auto finding = finding_;
     if (!co_await wait_for(*finding)) co_return error(ECANCELED, "use " + handle.place_.text());
   }
+  if (handle.is_closed()) co_return error(EBADF, "use " + handle.place_.text(), "it is closed");
+  if (operations.session().lost() || handle.connection_ != connection_)
+    co_return std::unexpected(
+        Error{Errno{ECONNRESET}, "use " + handle.place_.text(), "", Fate::kUnsent});
+  co_return Expected<void>();
+}
+
+Expected<void> Attachment::has_its_locks(const Handle& handle) const {
+  for (const Handle* const one : locked_of(handle)) {
+    const bool is_there = one->connection_ == connection_ || is_pending(*one) || one->restoring_;
+    if (one->lost_locks_.empty() && is_there) continue;
+    return error(EIO, "use " + handle.place_.text(),
+                 "a lock on it was lost with the connection, and somebody else may have had it");
+  }
+  return {};
+}
+
+asio::awaitable<Expected<void>> Attachment::may_use(Handle& handle, const Operations& operations) {
+  if (locked_.empty()) co_return Expected<void>();
+  const auto found = co_await found_its_locks(handle, operations);
+  NINEP_CO_RETURN_IF_WRONG(found);
+  auto has = has_its_locks(handle);
+  if (has || !wants_identity(handle)) co_return has;
+  // It may be another file, which came to the number since.
+  const auto is = co_await stat(handle);
+  NINEP_CO_RETURN_IF_WRONG(is);
   co_return has_its_locks(handle);
 }
 
@@ -179,93 +233,80 @@ void Attachment::find_locked() {
                  asio::bind_cancellation_slot(stop_finding_.slot(), asio::detached));
 }
 
+// For as long as there is somebody who has one. Whoever waits for it looks anew after each round.
 asio::awaitable<void> Attachment::finding_locked(std::shared_ptr<Attachment> self) {
   const Finally over([&self] { std::exchange(self->finding_, nullptr)->set(); });
   co_await asio::this_coro::throw_if_cancelled(false);
   co_await asio::post(self->executor_, asio::use_awaitable);
-  co_await self->found_locked();
-}
-
-// For as long as there is somebody who has one. Whoever waits for it looks at the connection anew
-// each time.
-asio::awaitable<void> Attachment::found_locked() {
   constexpr std::chrono::milliseconds kPauseMost{1000};
   for (std::chrono::milliseconds pause{20};; pause = std::min(pause * 2, kPauseMost)) {
-    const auto there = co_await connected();
-    if (!there && !is(there.error(), ETIMEDOUT)) co_return;
-    const U64 connection = connection_;
-    std::vector<asio::awaitable<void>> all;
-    for (const auto& [path, handle] : locked_)
-      if (there && handle->connection_ != connection)
-        all.push_back(found(handle->shared_from_this()));
-    co_await together(std::move(all));
-    if (there && connection == connection_ && !is_lost()) co_return;
-    std::exchange(finding_, std::make_shared<Signal>(executor_))->set();
+    if (co_await self->has_found_locked()) co_return;
+    std::exchange(self->finding_, std::make_shared<Signal>(self->executor_))->set();
     if (!co_await pause_for(pause)) co_return;
   }
 }
 
-asio::awaitable<void> Attachment::found(HandleRef handle) {
-  handle->is_sought_ = true;
-  (void)co_await ready(*handle);
-  handle->is_sought_ = false;
+// False: some may yet be found.
+asio::awaitable<bool> Attachment::has_found_locked() {
+  const auto there = co_await connected();
+  if (!there) co_return is_over_ || is(there.error(), ECANCELED) || is(there.error(), EPROTO);
+  const U64 connection = connection_;
+  std::vector<asio::awaitable<void>> all;
+  for (const auto& [path, handle] : locked_)
+    if (is_pending(*handle)) all.push_back(find(handle->shared_from_this()));
+  co_await together(std::move(all));
+  co_return connection == connection_ && !is_lost() &&
+      std::ranges::none_of(locked_, [this](const auto& one) { return is_pending(*one.second); });
 }
 
-bool Attachment::is_closed(const Handle& handle) {
-  return !handle.attachment_ || (handle.is_sought_ && handle.weak_from_this().use_count() == 1);
+asio::awaitable<void> Attachment::find(std::shared_ptr<Handle> handle) {
+  constexpr std::array kPassing{ETIMEDOUT, ENFILE, EMFILE, ENOMEM, ENOBUFS, EAGAIN, EINTR};
+  const auto found = co_await ready(*handle);
+  if (found || is_lost() || is(found.error(), ECANCELED) || found.error().fate != Fate::kKnown)
+    co_return;
+  const bool passes = std::ranges::any_of(kPassing, [&](int e) { return is(found.error(), e); });
+  if (!passes) handle->gone_on_ = connection_;
 }
 
 asio::awaitable<Expected<void>> Attachment::take_again(Handle& handle, Operations& operations) {
-  const auto began = Clock::now();
+  const auto end = Clock::now() + options_.reconnect_patience;  // for all of them
   const std::vector<Lock> locks = handle.locks_;
   for (const Lock& lock : locks) {
-    const auto is_wanted = [&] {
-      return std::ranges::any_of(handle.locks_, [&](const Lock& one) {
-        return same_owner(one, lock) && overlaps(one, lock);
-      });
-    };
-    // Its owner may have gone while it is looked for.
-    if (is_closed(handle)) co_return error(EBADF, "find a file again", "it is closed");
-    if (!is_wanted()) continue;
-    const auto status = co_await take_one_again(handle, operations, lock, began);
-    // What ends for the caller's sake says nothing of the lock.
-    if (!status && (status.error().fate != Fate::kKnown || is(status.error(), ECANCELED) ||
-                    is(status.error(), ETIMEDOUT)))
-      co_return std::unexpected(status.error());
-    const bool is_taken = status && *status == lock::kSuccess;
-    if (is_taken && !is_wanted()) {
-      Lock none = lock;
-      none.type = lock::kUnlock;
-      (void)co_await operations.lock(handle.fid_, none, 0);
-    }
-    if (is_taken || !is_wanted()) continue;
-    take_out(handle.locks_, lock);
-    handle.lost_locks_.push_back(lock);
+    const auto taken = co_await take_one_again(handle, operations, lock, end);
+    NINEP_CO_RETURN_IF_WRONG(taken);
+    if (*taken) continue;
+    // What its owner has of it yet.
+    std::erase_if(handle.locks_, [&](const Lock& one) {
+      if (!meet(one, lock)) return false;
+      handle.lost_locks_.push_back(one);
+      return true;
+    });
   }
   co_return Expected<void>();
 }
 
-// A server may wait for those who had locks before it began anew. To another one the connection
-// that was lost still has them. That is waited for once for all of them.
-asio::awaitable<Expected<U8>> Attachment::take_one_again(const Handle& handle,
-                                                         Operations& operations, Lock lock,
-                                                         Clock::time_point began) {
-  constexpr std::chrono::milliseconds kGracePause{500}, kOwnPause{50};
-  constexpr std::chrono::seconds kOwnPatience{5};
-  for (;;) {
+// True: it has it, or its owner has given it up. A server may wait for those who had locks before
+// it began anew; to another one the connection that was lost still has them.
+asio::awaitable<Expected<bool>> Attachment::take_one_again(const Handle& handle,
+                                                           Operations& operations, Lock lock,
+                                                           Clock::time_point end) {
+  constexpr std::chrono::milliseconds kPauseMost{500};
+  for (std::chrono::milliseconds pause{50};; pause = std::min(pause * 2, kPauseMost)) {
+    if (handle.is_closed()) co_return error(EBADF, "find a file again", "it is closed");
+    if (std::ranges::none_of(handle.locks_, [&](const Lock& one) { return meet(one, lock); }))
+      co_return true;
     const auto status = co_await operations.lock(handle.fid_, lock, 0);
-    if (!status || *status == lock::kSuccess) co_return status;
-    const auto waited = Clock::now() - began;
-    const bool is_grace = *status == lock::kGrace;
-    bool may_come = is_grace && waited < options_.reconnect_patience;
-    if (*status == lock::kBlocked && waited < kOwnPatience) {
+    if (status && *status == lock::kSuccess) co_return true;
+    // What ends for the caller's sake says nothing of the lock.
+    if (!status && !says_no(status.error())) co_return std::unexpected(status.error());
+    bool may_come = status && *status == lock::kGrace;
+    if (status && *status == lock::kBlocked) {
       const auto there = co_await operations.getlock(handle.fid_, lock);
       if (!there && !says_no(there.error())) co_return std::unexpected(there.error());
       may_come = there && (there->type == lock::kUnlock || same_owner(*there, lock));
     }
-    if (!may_come || is_closed(handle)) co_return status;
-    const bool has_waited = co_await pause_for(is_grace ? kGracePause : kOwnPause);
-    if (!has_waited) co_return error(ECANCELED, "lock");
+    if (!may_come || Clock::now() >= end) co_return false;
+    if (!co_await pause_for(pause)) co_return error(ECANCELED, "lock");
   }
 }
 

@@ -236,9 +236,11 @@ asio::awaitable<void> Session::give_up(Call& call) {
   [[maybe_unused]] const std::size_t size =
       encode_frame(Tag{static_cast<U16>(kFlushTag | oldtag)}, request, dialect_, head);
   const Shown shown(flushes_[oldtag], flush);
-  ++flushing_;
-  const Finally over([this] {
-    if (--flushing_ == 0 && flushed_) std::exchange(flushed_, nullptr)->set();
+  const auto is_over = std::make_shared<Signal>(stream_.executor());
+  if (call.writes) writes_given_up_.push_back(is_over);
+  const Finally over([this, is_over] {
+    writes_given_up_.remove(is_over);
+    is_over->set();
   });
   send({std::move(head), {}, &flush});
   // A slow link has much to carry before it, and before its answer: as long as something moves, it
@@ -260,13 +262,13 @@ asio::awaitable<void> Session::give_up(Call& call) {
   if (!flush.done.is_set()) lose(ETIMEDOUT, "no answer to Tflush");
 }
 
-asio::awaitable<bool> Session::until_flushed() {
-  while (flushing_ > 0) {
-    if (!flushed_) flushed_ = std::make_shared<Signal>(stream_.executor());
-    const auto flushed = flushed_;
-    if (!co_await wait_for(*flushed)) co_return false;
-  }
-  co_return true;
+asio::awaitable<void> Session::until_written() {
+  const auto all = writes_given_up_;
+  for (const auto& one : all)
+    while (!one->is_set()) {
+      auto waiting = one->wait();
+      (void)co_await std::move(waiting);
+    }
 }
 
 Error Session::error_in(Bytes frame, std::string doing) const {

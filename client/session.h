@@ -9,6 +9,7 @@
 #include <chrono>
 #include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <optional>
 
@@ -78,8 +79,9 @@ class Session final : public Requests {
   const Error& why_lost() const { return *lost_; }
   /// Is called when it is lost, at once.
   void when_lost(std::function<void()> then) { when_lost_ = std::move(then); }
-  /// Until what was given up (Tflush) is over. False: the caller was cancelled.
-  asio::awaitable<bool> until_flushed();
+  /// Until what was to be written or changed, and was given up before (Tflush), is over. This is
+  /// not cancelled.
+  asio::awaitable<void> until_written();
   /// How many replies have come.
   U64 replies() const { return replies_count_; }
   /// Ends the session: what is under way fails with ECONNABORTED.
@@ -99,6 +101,7 @@ class Session final : public Requests {
     bool is_answered = false;
     bool is_unsent = true;  // nothing of it has gone out
     bool ends_by_cancel = true;
+    bool writes = false;
     Tag tag = kNoTag;
   };
   /// A frame that goes out: its head, then data that are elsewhere.
@@ -150,8 +153,7 @@ class Session final : public Requests {
   bool send_is_posted_ = false;  // or waits for the stream
   std::optional<Error> lost_;
   std::function<void()> when_lost_;
-  std::size_t flushing_ = 0;         // requests that are given up
-  std::shared_ptr<Signal> flushed_;  // they are over; null: nobody waits
+  std::list<std::shared_ptr<Signal>> writes_given_up_;  // that may yet be done
   U64 replies_count_ = 0;
   U64 bytes_sent_ = 0;
   U64 bytes_received_ = 0;
@@ -188,6 +190,7 @@ asio::awaitable<Expected<Reply<ReplyTo<T>>>> Session::call(T request,
   call.awaited.type = Describe<R>::code;
   call.awaited.most = reply_max(request);
   call.ends_by_cancel = !std::same_as<T, Tclunk>;
+  call.writes = std::same_as<T, Twrite> || std::same_as<T, Tsetattr> || std::same_as<T, Twstat>;
   std::vector<std::byte> head;
   Bytes data;
   if constexpr (std::same_as<T, Twrite>) {

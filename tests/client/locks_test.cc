@@ -163,10 +163,13 @@ class LocksFoundAgain : public OnLoop {
   /// Scripted::Answer, over a connection: the first is 1.
   using Answer = std::function<std::optional<Frame>(int connection, Bytes request)>;
 
-  ~LocksFoundAgain() override {
+  ~LocksFoundAgain() override { leave(); }
+  /// Until the servers are gone too.
+  void leave() {
     root.reset();
     attachment.reset();
     if (!is_left) settle();
+    servers.clear();
   }
   void connect(Answer answer, client::Options options = {}) {
     const auto to = [this,
@@ -175,6 +178,8 @@ class LocksFoundAgain : public OnLoop {
       const int number = ++connections;
       servers.emplace_back([this, answer, number](Bytes f) {
         const std::lock_guard guard(mutex);
+        types.push_back(read_header(f).type);
+        if (is<Tlock>(f)) locks.push_back(lock_of(f));
         return answer(number, f);
       });
       co_return stream_to(servers.back().client);
@@ -182,7 +187,9 @@ class LocksFoundAgain : public OnLoop {
     attachment = get(client::Attachment::make(to, true, options));
     root.emplace(attachment, get(attachment->root()));
   }
-  File opened() { return get(get(root->walk("f")).open(lopen::kReadWrite)); }
+  File opened(const std::string& name = "f") {
+    return get(get(root->walk(name)).open(lopen::kReadWrite));
+  }
   /// What it answers else.
   static std::optional<Frame> says(Bytes f) {
     switch (read_header(f).type) {
@@ -197,6 +204,8 @@ class LocksFoundAgain : public OnLoop {
       }
       case Describe<Tlopen>::code:
         return reply(f, Rlopen{kFile, 0});
+      case Describe<Tlcreate>::code:
+        return reply(f, Rlcreate{kFile, 0});
       case Describe<Tgetattr>::code:
         return was_born(f, 1);
       case Describe<Tlock>::code:
@@ -215,6 +224,10 @@ class LocksFoundAgain : public OnLoop {
   }
   /// The connection that there is.
   void cut() { ::shutdown(servers.back().client, SHUT_RDWR); }
+  int count(U8 type) {
+    const std::lock_guard guard(mutex);
+    return static_cast<int>(std::ranges::count(types, type));
+  }
   template <class Until>
   void run_until(const Until& is_there) {
     context.restart();
@@ -237,9 +250,16 @@ class LocksFoundAgain : public OnLoop {
     if (!*has) co_return client::error(EAGAIN, "lock");
     co_return Expected<void>();
   }
+  static awaitable<Expected<void>> read(File& file) {
+    std::byte byte{};
+    const auto got = co_await file.read(0, {&byte, 1});
+    NINEP_CO_RETURN_IF_WRONG(got);
+    co_return Expected<void>();
+  }
   static Tlock lock_of(Bytes f) {
     Tlock request{};
     EXPECT_TRUE(decode(frame_body(f), kDotL, request));
+    request.client_id = "";
     return request;
   }
   /// Of the file's name.
@@ -268,8 +288,13 @@ class LocksFoundAgain : public OnLoop {
 
   std::atomic<int> connections = 0;
   bool is_gone = false;
-  bool is_left = false;  // as it is, for the executor to destroy
-  std::mutex mutex;      // held while a server answers
+  // What servers and tests tell each other.
+  std::atomic<bool> is_asked = false, may_answer = false;
+  std::vector<Tlock> locks;            // that were asked for; without their owners' names
+  std::vector<U8> types;               // of requests
+  std::optional<Frame> held, flushed;  // replies that come later
+  bool is_left = false;                // as it is, for the executor to destroy
+  std::mutex mutex;                    // held while a server answers
   std::list<Scripted> servers;
   std::shared_ptr<client::Attachment> attachment;
   std::optional<Node> root;
@@ -278,30 +303,43 @@ class LocksFoundAgain : public OnLoop {
 // A server that ends at what finds the file again is asked ever more rarely, and whoever uses the
 // file is told.
 TEST_F(LocksFoundAgain, AtAServerThatHangsUp) {
-  std::atomic<bool> hangs = true;
-  connect([&](int connection, Bytes f) -> std::optional<Frame> {
-    if (connection > 1 && hangs && is_walk_to_it(f)) return Frame();
+  connect([this](int connection, Bytes f) -> std::optional<Frame> {
+    if (connection > 1 && !may_answer && is_walk_to_it(f)) return Frame();
     return says(f);
   });
   File file = opened();
   get(locked(file, mine));
   cut();
-  std::byte byte{};
-  EXPECT_NE(error(file.read(0, {&byte, 1})), "");
+  EXPECT_NE(error(read(file)), "");
   const int before = connections;
   run_for(1s);
   EXPECT_GT(connections, before) << "its locks aren't looked for";
   EXPECT_LT(connections, before + 200);
-  hangs = false;
-  EXPECT_EQ(read_all(file, 1), "x");
+  may_answer = true;
+  get(read(file));
   get(file.unlock(mine));
+}
+
+// Nor does one that refuses for a while end it, or one request that fails in passing.
+TEST_F(LocksFoundAgain, AtAServerThatRefusesAtFirst) {
+  connect([this](int connection, Bytes f) -> std::optional<Frame> {
+    if (connection == 2 && is<Tattach>(f)) return reply(f, Rlerror{EACCES});
+    if (connection == 3 && is_walk_to_it(f) && !is_asked.exchange(true))
+      return reply(f, Rlerror{ENFILE});
+    return says(f);
+  });
+  File file = opened();
+  get(locked(file, mine));
+  cut();
+  run_until([this] { return count(Describe<Tlock>::code) == 2; });
+  get(read(file));
+  EXPECT_TRUE(file.has_its_locks());
+  EXPECT_EQ(connections, 3);
 }
 
 // A request that is lost says nothing of the lock.
 TEST_F(LocksFoundAgain, ByARequestThatIsLost) {
-  std::vector<int> asked;
-  connect([&](int connection, Bytes f) -> std::optional<Frame> {
-    if (is<Tlock>(f)) asked.push_back(connection);
+  connect([](int connection, Bytes f) -> std::optional<Frame> {
     if (connection != 2) return says(f);
     if (is<Tlock>(f)) return reply(f, Rlock{lock::kBlocked});
     if (is<Tgetlock>(f)) return Frame();
@@ -310,18 +348,18 @@ TEST_F(LocksFoundAgain, ByARequestThatIsLost) {
   File file = opened();
   get(locked(file, mine));
   cut();
-  EXPECT_EQ(read_all(file, 1), "x");
+  get(read(file));
   EXPECT_TRUE(file.has_its_locks());
-  EXPECT_EQ(asked, (std::vector<int>{1, 2, 3}));
+  EXPECT_EQ(connections, 3);
+  EXPECT_EQ(count(Describe<Tlock>::code), 3);
 }
 
 // Who waits for what is being found isn't forgotten when the server goes away once more.
 TEST_F(LocksFoundAgain, NotAtAServerThatGoesAgain) {
-  std::atomic<bool> is_asked = false;
   client::Options options;
   options.reconnect_patience = 300ms;
   connect(
-      [&](int connection, Bytes f) -> std::optional<Frame> {
+      [this](int connection, Bytes f) -> std::optional<Frame> {
         if (connection != 2 || !is<Tlock>(f)) return says(f);
         EXPECT_EQ(lock_of(f).proc_id, mine.proc_id) << "somebody else goes first";
         is_asked = true;
@@ -331,79 +369,86 @@ TEST_F(LocksFoundAgain, NotAtAServerThatGoesAgain) {
   File file = opened(), rival = opened();
   get(locked(file, mine));
   cut();
-  run_until([&] { return is_asked.load(); });
-  std::string said, read;
+  run_until([this] { return is_asked.load(); });
+  std::string said, has_read;
   start(locked(rival, theirs), said);
-  std::byte byte{};
-  const auto reads = [](File& of, std::byte& to) -> awaitable<Expected<void>> {
-    const auto got = co_await of.read(0, {&to, 1});
-    NINEP_CO_RETURN_IF_WRONG(got);
-    co_return Expected<void>();
-  };
-  start(reads(rival, byte), read);
+  start(read(rival), has_read);
   run_for(100ms);
   EXPECT_EQ(said, "");
   is_gone = true;
   cut();
-  run_until([&] { return !said.empty() && !read.empty(); });
+  run_until([&] { return !said.empty() && !has_read.empty(); });
   EXPECT_NE(said.find("has been gone for"), std::string::npos) << said;
-  EXPECT_NE(read.find("has been gone for"), std::string::npos) << read;
+  EXPECT_NE(has_read.find("has been gone for"), std::string::npos) << has_read;
   // And when it is back, all are.
   is_gone = false;
   get(locked(rival, theirs));
   EXPECT_TRUE(file.has_its_locks());
 }
 
+// The time that a server has to come back is each call's own, whatever is being looked for.
+TEST_F(LocksFoundAgain, ByCallsWithTheirOwnTime) {
+  client::Options options;
+  options.reconnect_patience = 600ms;
+  connect([](int, Bytes f) { return says(f); }, options);
+  File file = opened();
+  get(locked(file, mine));
+  is_gone = true;
+  cut();
+  run_for(400ms);
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_NE(error(read(file)).find("gone for"), std::string::npos);
+  EXPECT_GE(std::chrono::steady_clock::now() - began, 600ms);
+  get(file.unlock(mine));
+}
+
 // However many a lost connection seems to have yet: it is waited for once.
 TEST_F(LocksFoundAgain, OrLostTogether) {
-  std::map<U64, int> asked;
-  connect([&](int connection, Bytes f) -> std::optional<Frame> {
-    if (connection == 1) return says(f);
-    if (is<Tlock>(f) && lock_of(f).type != lock::kUnlock) {
-      ++asked[lock_of(f).start];
-      return reply(f, Rlock{lock::kBlocked});
-    }
-    if (is<Tgetlock>(f)) return reply(f, Rgetlock{lock::kWrite, 0, 0, mine.proc_id, "me"});
-    return says(f);
-  });
+  client::Options options;
+  options.reconnect_patience = 1s;
+  connect(
+      [this](int connection, Bytes f) -> std::optional<Frame> {
+        if (connection == 1) return says(f);
+        if (is<Tlock>(f) && lock_of(f).type != lock::kUnlock)
+          return reply(f, Rlock{lock::kBlocked});
+        if (is<Tgetlock>(f)) return reply(f, Rgetlock{lock::kWrite, 0, 0, mine.proc_id, "me"});
+        return says(f);
+      },
+      options);
   File file = opened();
   Lock lock = mine;
+  lock.length = 5;
   for (lock.start = 0; lock.start < 100; lock.start += 10) get(locked(file, lock));
   cut();
-  std::byte byte{};
-  EXPECT_NE(error(file.read(0, {&byte, 1})).find("a lock on it was lost"), std::string::npos);
+  EXPECT_NE(error(read(file)).find("a lock on it was lost"), std::string::npos);
+  std::map<U64, int> asked;
+  for (const Tlock& one : locks) ++asked[one.start];
   ASSERT_EQ(asked.size(), 10u);
-  EXPECT_GT(asked[0], 10);
-  for (lock.start = 10; lock.start < 100; lock.start += 10) EXPECT_EQ(asked[lock.start], 1);
+  EXPECT_GT(asked[0], 3);
+  for (lock.start = 10; lock.start < 100; lock.start += 10) EXPECT_EQ(asked[lock.start], 2);
   lock.start = lock.length = 0;
   get(file.unlock(lock));
-  EXPECT_EQ(read_all(file, 1), "x");
+  get(read(file));
 }
 
 // Its owner gives it up while it is taken again: it isn't left behind.
 TEST_F(LocksFoundAgain, AndGivenUpMeanwhile) {
-  std::atomic<bool> is_asked = false, may_answer = false;
-  std::vector<U8> types;
-  int clunks = 0;
-  connect([&](int connection, Bytes f) -> std::optional<Frame> {
-    if (connection % 2 == 1) return says(f);
-    if (is<Tclunk>(f)) ++clunks;
-    if (!is<Tlock>(f)) return says(f);
-    types.push_back(lock_of(f).type);
-    if (types.size() > 1) return says(f);
-    is_asked = true;
-    while (!may_answer) std::this_thread::sleep_for(1ms);
-    return says(f);
-  });
-  enum class Way { kUnlock, kClose, kDestroy };
-  for (const Way way : {Way::kUnlock, Way::kClose, Way::kDestroy}) {
+  enum class Way { kUnlock, kUnlockByAnother, kClose, kDestroy };
+  for (const Way way : {Way::kUnlock, Way::kUnlockByAnother, Way::kClose, Way::kDestroy}) {
     SCOPED_TRACE(static_cast<int>(way));
+    connect([this](int connection, Bytes f) -> std::optional<Frame> {
+      if (connection % 2 == 1 || !is<Tlock>(f) || is_asked.exchange(true)) return says(f);
+      while (!may_answer) std::this_thread::sleep_for(1ms);
+      return says(f);
+    });
     std::optional<File> file = opened();
+    File another = opened();
     get(locked(*file, mine));
     cut();
-    run_until([&] { return is_asked.load(); });
+    run_until([this] { return is_asked.load(); });
     std::string said;
     if (way == Way::kUnlock) start(file->unlock(mine), said);
+    if (way == Way::kUnlockByAnother) start(another.unlock(mine), said);
     if (way == Way::kClose) start(file->close(), said);
     if (way == Way::kDestroy) {
       file.reset();
@@ -413,48 +458,237 @@ TEST_F(LocksFoundAgain, AndGivenUpMeanwhile) {
     may_answer = true;
     run_until([&] { return !said.empty(); });
     EXPECT_EQ(said, "done");
-    run_for(50ms);
-    {
+    const bool unlocks = way == Way::kUnlock || way == Way::kUnlockByAnother;
+    run_until([&] {
       const std::lock_guard guard(mutex);
-      if (way == Way::kUnlock) {
-        EXPECT_EQ(types, (std::vector<U8>{lock::kWrite, lock::kUnlock}));
-      } else {
-        EXPECT_EQ(clunks, 1);
-      }
-      types.clear();
-      clunks = 0;
-    }
-    is_asked = may_answer = false;
-    if (way == Way::kUnlock) {
-      EXPECT_EQ(read_all(*file, 1), "x");
+      if (!unlocks) return std::ranges::count(types, Describe<Tclunk>::code) != 0;
+      return locks.size() == 3 && locks.back().type == lock::kUnlock;
+    });
+    if (unlocks) {
+      get(read(*file));
     }
     file.reset();
     cut();
     get(root->stat());  // the next connection
+    connections = 0;
+    is_asked = may_answer = false;
+    locks.clear();
+    types.clear();
   }
+}
+
+// And whoever gives it up doesn't wait with it for a server that isn't ready.
+TEST_F(LocksFoundAgain, AndGivenUpAtAServerThatWaits) {
+  connect([](int connection, Bytes f) -> std::optional<Frame> {
+    if (connection > 1 && is<Tlock>(f) && lock_of(f).type != lock::kUnlock)
+      return reply(f, Rlock{lock::kGrace});
+    return says(f);
+  });
+  File file = opened(), other = opened();
+  get(locked(file, mine));
+  get(locked(other, theirs));
+  cut();
+  run_until([this] { return count(Describe<Tlock>::code) > 5; });
+  get(file.unlock(mine));
+  EXPECT_EQ(locks.back().type, lock::kUnlock);
+  get(other.unlock(theirs));
+  get(read(file));
+}
+
+// What was lost and not found again by the File that asks: its owner has given it up all the same.
+TEST_F(LocksOverConnections, AreGivenUpByAnyFile) {
+  File file = opened(at_root()), second = opened(at_root()), other = others();
+  Lock whole = mine;
+  whole.length = 0;
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(can(file, whole));
+    const int before = proxy->connections();
+    proxy->cut();
+    while (proxy->connections() == before) context.run_one();
+    const auto end = std::chrono::steady_clock::now() + 10s;
+    while (get(other.test_lock(theirs)).type == lock::kUnlock)
+      ASSERT_LT(std::chrono::steady_clock::now(), end);
+    get(second.unlock(whole));
+    EXPECT_TRUE(can(other, theirs));
+    get(other.unlock(theirs));
+  }
+}
+
+// A file that is closed while its call waits has another one's number then.
+TEST_F(LocksFoundAgain, NotByFilesThatAreClosed) {
+  connect([this](int connection, Bytes f) -> std::optional<Frame> {
+    if (connection > 1 && is<Tlock>(f) && !may_answer) return reply(f, Rlock{lock::kGrace});
+    return says(f);
+  });
+  File file = opened(), second = opened();
+  get(locked(file, mine));
+  cut();
+  std::string has_read, has_locked;
+  start(read(second), has_read);
+  start(locked(second, theirs), has_locked);
+  run_until([this] { return count(Describe<Tlock>::code) > 3; });
+  get(second.close());
+  may_answer = true;
+  run_until([&] { return !has_read.empty() && !has_locked.empty(); });
+  EXPECT_NE(has_read.find("it is closed"), std::string::npos) << has_read;
+  EXPECT_NE(has_locked.find("it is closed"), std::string::npos) << has_locked;
+  EXPECT_EQ(count(Describe<Tread>::code), 0);
+  EXPECT_NE(locks.back().start, theirs.start);
 }
 
 // Another file of the number, made since, has no lost locks.
 TEST_F(LocksFoundAgain, OfNumbersThatComeAgain) {
-  connect([&](int connection, Bytes f) -> std::optional<Frame> {
+  connect([](int connection, Bytes f) -> std::optional<Frame> {
     if (connection > 1 && is<Tgetattr>(f)) return was_born(f, 2);
     return says(f);
   });
   File file = opened();
   get(locked(file, mine));
   cut();
-  std::byte byte{};
-  EXPECT_NE(error(file.read(0, {&byte, 1})).find("another file"), std::string::npos);
+  EXPECT_NE(error(read(file)).find("another file"), std::string::npos);
   File other = opened();
-  EXPECT_EQ(read_all(other, 1), "x");
+  get(read(other));
   get(locked(other, theirs));
+  File made = get(root->create("f", lopen::kReadWrite, 0600));
+  get(read(made));
   EXPECT_FALSE(file.has_its_locks());
+}
+
+// Files of one number at once: what is given up of one is the other's still.
+TEST_F(LocksFoundAgain, OfFilesOfOneNumber) {
+  connect([this](int, Bytes f) -> std::optional<Frame> {
+    if (is<Tgetattr>(f)) return was_born(f, may_answer ? 2 : 1);
+    return says(f);
+  });
+  File file = opened();
+  may_answer = true;
+  File other = opened("g");
+  may_answer = false;
+  get(locked(file, mine));
+  get(other.unlock(mine));
+  cut();
+  run_until([this] { return connections == 2 && count(Describe<Tlock>::code) == 3; });
+  EXPECT_EQ(locks.back().type, mine.type);
+}
+
+// Who waits for a lock and is cancelled is over when the lock comes, at some servers: it comes.
+TEST_F(LocksFoundAgain, ByWhomItIsGivenUp) {
+  connect([this](int, Bytes f) -> std::optional<Frame> {
+    if (is<Tlock>(f) && lock_of(f).flags == lock::kBlock) {
+      held = reply(f, Rlock{lock::kSuccess});
+      is_asked = true;
+      return std::nullopt;
+    }
+    if (is<Tflush>(f)) {
+      flushed = reply(f, Rflush{});
+      may_answer = true;
+      return std::nullopt;
+    }
+    if (!is<Tlock>(f) || lock_of(f).type != lock::kUnlock || !held) return says(f);
+    Frame all = *says(f);
+    for (const auto& one : {held, flushed}) all.insert(all.end(), one->begin(), one->end());
+    return all;
+  });
+  File file = opened(), second = opened();
+  get(locked(file, mine));
+  std::string said;
+  asio::cancellation_signal cancel;
+  const Lock wanted{lock::kWrite, 0, 10, 2, "other"};
+  const auto wait_for_it = [&]() -> awaitable<void> {
+    const auto has = co_await second.lock(wanted, true);
+    said = has ? "locked" : has.error().text();
+  };
+  asio::co_spawn(context, wait_for_it(),
+                 asio::bind_cancellation_slot(cancel.slot(), asio::detached));
+  run_until([this] { return is_asked.load(); });
+  cancel.emit(asio::cancellation_type::terminal);
+  run_until([this] { return may_answer.load(); });
+  get(file.unlock(mine));
+  run_until([&] { return !said.empty(); });
+  EXPECT_EQ(said, "locked");
+}
+
+// What was written under a lock and given up may be done yet: until that is over the lock stays,
+// however it is given up.
+TEST_F(LocksFoundAgain, BehindWhatIsWritten) {
+  connect([this](int, Bytes f) -> std::optional<Frame> {
+    if (is<Twrite>(f)) {
+      is_asked = true;
+      return std::nullopt;
+    }
+    if (is<Tflush>(f)) {
+      flushed = reply(f, Rflush{});
+      return std::nullopt;
+    }
+    if (!flushed || !is<Tgetlock>(f)) return says(f);
+    Frame both = *says(f);
+    both.insert(both.end(), flushed->begin(), flushed->end());
+    flushed.reset();
+    return both;
+  });
+  for (const U8 gives_up : {Describe<Tlock>::code, Describe<Tclunk>::code}) {
+    std::optional<File> file = opened();
+    File other = opened();
+    get(locked(*file, mine));
+    std::string has_written, said;
+    asio::cancellation_signal cancel;
+    const std::byte byte{};
+    const auto write = [&]() -> awaitable<void> {
+      const auto written = co_await file->write(0, {&byte, 1});
+      has_written = written ? "written" : written.error().text();
+    };
+    is_asked = false;
+    asio::co_spawn(context, write(), asio::bind_cancellation_slot(cancel.slot(), asio::detached));
+    run_until([this] { return is_asked.load(); });
+    cancel.emit(asio::cancellation_type::terminal);
+    run_until([this] { return count(Describe<Tflush>::code) > 0; });
+    const int before = count(gives_up);
+    start(gives_up == Describe<Tlock>::code ? file->unlock(mine) : file->close(), said);
+    run_for(50ms);
+    EXPECT_EQ(count(gives_up), before);
+    get(other.test_lock(theirs));
+    run_until([&] { return !said.empty() && !has_written.empty(); });
+    EXPECT_EQ(said, "done");
+    EXPECT_EQ(count(gives_up), before + 1);
+    types.clear();
+  }
+}
+
+// There is an end to how many an owner has; those that touch are one.
+TEST_F(LocksFoundAgain, AsFewAsThereAre) {
+  connect([](int, Bytes f) { return says(f); });
+  File file = opened();
+  Lock byte = mine;
+  byte.length = 1;
+  for (byte.start = 0; byte.start < 5000; ++byte.start) get(locked(file, byte));
+  std::string said;
+  U64 at = 1;
+  for (; at < 10'000 && said.empty(); at += 2) {
+    byte.start = at;
+    said = error(file.unlock(byte));
+    if (at < 5000) {
+      EXPECT_EQ(said, "");
+    }
+  }
+  Lock whole = mine;
+  whole.start = whole.length = 0;
+  get(locked(file, whole));
+  said.clear();
+  for (at = 1; at < 10'000 && said.empty(); at += 2) {
+    byte.start = at;
+    said = error(file.unlock(byte));
+  }
+  EXPECT_NE(said.find("No locks"), std::string::npos);
+  get(file.unlock(whole));
+  locks.clear();
+  cut();
+  get(read(file));
+  EXPECT_TRUE(locks.empty());
 }
 
 // All goes at once, the executor last, with one being found.
 TEST_F(LocksFoundAgain, BehindItsExecutor) {
-  std::atomic<bool> is_asked = false;
-  connect([&](int connection, Bytes f) -> std::optional<Frame> {
+  connect([this](int connection, Bytes f) -> std::optional<Frame> {
     if (connection == 1 || !is<Tlock>(f)) return says(f);
     is_asked = true;
     return std::nullopt;
@@ -462,7 +696,7 @@ TEST_F(LocksFoundAgain, BehindItsExecutor) {
   std::optional<File> file = opened();
   get(locked(*file, mine));
   cut();
-  run_until([&] { return is_asked.load(); });
+  run_until([this] { return is_asked.load(); });
   file.reset();
   cut();
   is_left = true;

@@ -194,6 +194,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   /// has too many. A lost connection's locks are gone with it: to give one up then needs no other
   /// one. It is given up when what was written under it is over: also what was cancelled.
   asio::awaitable<Expected<U8>> lock(Handle& handle, Lock lock, bool wait);
+  /// Somebody has, or had, one.
+  bool has_locked() const { return !locked_.empty(); }
   /// EIO: a lock on the file, by whichever handle, was lost with a connection, and not given back
   /// yet.
   Expected<void> has_its_locks(const Handle& handle) const;

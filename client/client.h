@@ -173,6 +173,8 @@ class File : public Node {
   asio::awaitable<Expected<bool>> locking(Lock lock, bool wait);
   asio::awaitable<Expected<U32>> read_one(U64 offset, Room into);
   asio::awaitable<Expected<U32>> write_one(U64 offset, Bytes data);
+  asio::awaitable<Expected<U32>> behind_its_locks(Operations& operations,
+                                                  asio::awaitable<Expected<U32>> calling);
   asio::awaitable<Expected<U32>> with_its_locks(Operations& operations,
                                                 asio::awaitable<Expected<U32>> calling);
   asio::awaitable<Expected<std::optional<U32>>> is_appended(U64 before, Bytes data);

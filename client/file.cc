@@ -91,6 +91,11 @@ asio::awaitable<void> into(T& result, asio::awaitable<T> calling) {
 // Not begun where a lock was lost, which is known as soon as the file has been found again.
 asio::awaitable<Expected<U32>> File::with_its_locks(Operations& operations,
                                                     asio::awaitable<Expected<U32>> calling) {
+  if (!attachment_->has_locked()) return calling;
+  return behind_its_locks(operations, std::move(calling));
+}
+asio::awaitable<Expected<U32>> File::behind_its_locks(Operations& operations,
+                                                      asio::awaitable<Expected<U32>> calling) {
   const auto may = co_await attachment_->may_use(*handle_, operations);
   NINEP_CO_RETURN_IF_WRONG(may);
   co_return co_await std::move(calling);

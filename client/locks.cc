@@ -215,7 +215,6 @@ Expected<void> Attachment::has_its_locks(const Handle& handle) const {
 }
 
 asio::awaitable<Expected<void>> Attachment::may_use(Handle& handle, const Operations& operations) {
-  if (locked_.empty()) co_return Expected<void>();
   const auto found = co_await found_its_locks(handle, operations);
   NINEP_CO_RETURN_IF_WRONG(found);
   auto has = has_its_locks(handle);
@@ -228,6 +227,7 @@ asio::awaitable<Expected<void>> Attachment::may_use(Handle& handle, const Operat
 
 void Attachment::find_locked() {
   if (locked_.empty() || finding_ || !again_ || is_over_) return;
+  if (is_lost() && is(operations_->session().why_lost(), EPROTO)) return;  // for good
   finding_ = std::make_shared<Signal>(executor_);
   asio::co_spawn(executor_, finding_locked(shared_from_this()),
                  asio::bind_cancellation_slot(stop_finding_.slot(), asio::detached));
@@ -239,11 +239,16 @@ asio::awaitable<void> Attachment::finding_locked(std::shared_ptr<Attachment> sel
   co_await asio::this_coro::throw_if_cancelled(false);
   co_await asio::post(self->executor_, asio::use_awaitable);
   constexpr std::chrono::milliseconds kPauseMost{1000};
-  for (std::chrono::milliseconds pause{20};; pause = std::min(pause * 2, kPauseMost)) {
-    if (co_await self->has_found_locked()) co_return;
+  std::chrono::milliseconds pause{20};
+  while (!co_await self->has_found_locked()) {
     std::exchange(self->finding_, std::make_shared<Signal>(self->executor_))->set();
-    if (!co_await pause_for(pause)) co_return;
+    if (!co_await pause_for(pause)) break;
+    pause = std::min(pause * 2, kPauseMost);
   }
+  // For those that came when it was ending, if the connection has been lost again.
+  asio::post(self->executor_, [self] {
+    if (self->is_lost()) self->find_locked();
+  });
 }
 
 // False: some may yet be found.

@@ -277,6 +277,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   static asio::awaitable<void> clunk(std::shared_ptr<Attachment> self, Ready operations, Fid fid,
                                      bool had_locks);
   // locks.cc
+  asio::awaitable<Expected<U8>> locking(const Handle& handle, Operations& operations, Lock lock,
+                                        U32 flags);
   asio::awaitable<Expected<U8>> unlocking(Handle& handle, Lock lock);
   /// Handles of that file that have, or had, some.
   std::vector<Handle*> locked_of(const Handle& file) const;

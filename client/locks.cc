@@ -138,12 +138,7 @@ asio::awaitable<Expected<U8>> Attachment::lock(Handle& handle, Lock lock, bool w
   const U32 flags = may_wait ? lock::kBlock : U32{0};
   lock_waits_ += may_wait ? 1 : 0;
   const Finally over([this, may_wait] { lock_waits_ -= may_wait ? 1 : 0; });
-  const auto ask = [&](Operations& o, Fid fid) -> asio::awaitable<Expected<U8>> {
-    // Behind those who had some before.
-    const auto found = co_await found_its_locks(handle, o);
-    NINEP_CO_RETURN_IF_WRONG(found);
-    co_return co_await o.lock(fid, lock, flags);
-  };
+  const auto ask = [&](Operations& o, Fid) { return locking(handle, o, lock, flags); };
   const auto status = co_await repeat(handle, ask);
   if (!status || *status != lock::kSuccess || handle.is_closed()) co_return status;
   (void)forget_lock(handle, lock);
@@ -152,6 +147,14 @@ asio::awaitable<Expected<U8>> Attachment::lock(Handle& handle, Lock lock, bool w
   update_locked(handle);
   if (is_lost() || handle.connection_ != connection_) find_locked();
   co_return status;
+}
+
+// Behind those who had some before.
+asio::awaitable<Expected<U8>> Attachment::locking(const Handle& handle, Operations& operations,
+                                                  Lock lock, U32 flags) {
+  const auto found = co_await found_its_locks(handle, operations);
+  NINEP_CO_RETURN_IF_WRONG(found);
+  co_return co_await operations.lock(handle.fid_, lock, flags);
 }
 
 asio::awaitable<Expected<U8>> Attachment::unlocking(Handle& handle, Lock lock) {

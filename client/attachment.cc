@@ -22,6 +22,14 @@ U32 flags_again(U32 flags) {
   return flags & ~(lopen::kCreate | lopen::kExclusive | lopen::kTruncate);
 }
 
+/// Of a file that isn't found again: it isn't by asking once more either.
+bool is_for_good(const Error& error) {
+  for (const int passes :
+       {ECANCELED, ETIMEDOUT, ENFILE, EMFILE, ENOMEM, ENOBUFS, EAGAIN, EINTR, ECONNRESET})
+    if (is(error, passes)) return false;
+  return error.fate == Fate::kKnown;
+}
+
 Dialects without_newest(Dialects dialects) {
   for (const Dialects newest : {kDotL, kDotU, k9P2000})
     if (has(dialects, newest))
@@ -53,28 +61,32 @@ void GivesUp::operator()(Handle* of) const {
 }
 
 Handle::~Handle() {
-  if (attachment_) attachment_->drop(fid_, connection_, had_locks_);
+  if (attachment_) attachment_->drop(*this);
 }
 
-void Attachment::drop(Fid fid, U64 connection, bool had_locks) {
+void Attachment::drop(const Handle& handle) {
+  const Fid fid = handle.fid_;
   if (fid == kNoFid) return;
-  if (connection != connection_ || operations_->session().lost()) return fids_->give_back(fid);
-  asio::co_spawn(executor_, clunk(shared_from_this(), operations_, fid, had_locks), asio::detached);
+  if (handle.connection_ != connection_ || operations_->session().lost())
+    return fids_->give_back(fid);
+  std::optional<U64> written;
+  if (handle.had_locks_) written = handle.qid_.path;
+  asio::co_spawn(executor_, clunk(shared_from_this(), operations_, fid, written), asio::detached);
 }
 
-// Its locks go with it: behind what was written under them.
+// Locks go with a fid: behind what was `written` under them.
 asio::awaitable<void> Attachment::clunk(std::shared_ptr<Attachment> self, Ready operations, Fid fid,
-                                        bool had_locks) {
-  if (had_locks) co_await operations->session().until_written();
+                                        std::optional<U64> written) {
+  if (written) co_await self->until_written(*written);
   (void)co_await operations->clunk(fid);
   self->fids_->give_back(fid);
 }
 
 void Attachment::rest(Handle& handle) {
   if (!handle.attachment_ || handle.is_open_ || handle.restoring_ || !handle.place_.path()) return;
-  const U64 connection = handle.connection_;
+  drop(handle);
+  handle.fid_ = kNoFid;
   forget_fid(handle);
-  drop(std::exchange(handle.fid_, kNoFid), connection, handle.had_locks_);
 }
 
 // What others have seen of the file while it had its fid holds for it too.
@@ -98,12 +110,13 @@ asio::awaitable<Expected<void>> Attachment::closing(Handle& handle) {
   if (!self) co_return error(EBADF, "close", "it is closed already");
   forget_locks(handle);
   while (const auto restoring = handle.restoring_) (void)co_await restoring->wait();
+  co_await self->until_asked(handle);
   const Fid fid = std::exchange(handle.fid_, kNoFid);
   if (fid == kNoFid) co_return Expected<void>();
   Expected<void> closed;
   const Ready operations = operations_;
   if (handle.connection_ == connection_) {
-    if (handle.had_locks_) co_await operations->session().until_written();
+    if (handle.had_locks_) co_await until_written(handle.qid_.path);
     if (!operations->session().lost()) closed = co_await operations->clunk(fid);
   }
   fids_->give_back(fid);
@@ -193,15 +206,17 @@ asio::awaitable<Expected<void>> Attachment::connect(Clock::time_point end) {
   co_return Expected<void>();
 }
 
-asio::awaitable<void> Attachment::connect_once(Clock::time_point end, Attempt& attempt,
+asio::awaitable<void> Attachment::connect_once(Clock::time_point end,
+                                               std::shared_ptr<Attempt> attempt,
                                                Expected<void>& connected) {
-  const Finally over([&attempt] { attempt.under_way = nullptr; });  // before its signal goes
+  const Finally over([&attempt] { attempt->under_way = nullptr; });  // before its signal goes
   const auto cancellation = co_await asio::this_coro::cancellation_state;
   const bool is_cancelled = cancellation.cancelled() != asio::cancellation_type::none;
   if (!is_over_ && !is_cancelled) connected = co_await connect(end);
 }
 
-asio::awaitable<Expected<void>> Attachment::reconnect(Attempt& attempt, Clock::time_point end) {
+asio::awaitable<Expected<void>> Attachment::reconnect(std::shared_ptr<Attempt> attempt,
+                                                      Clock::time_point end) {
   std::chrono::milliseconds pause{20};
   for (;;) {
     if (is_over_) co_return error(ECONNABORTED, "connect again", "closed");
@@ -209,7 +224,7 @@ asio::awaitable<Expected<void>> Attachment::reconnect(Attempt& attempt, Clock::t
     {
       // What end() can end, whoever the caller is.
       Group group(executor_);
-      attempt.under_way = &group.spawn(connect_once(end, attempt, connected));
+      attempt->under_way = &group.spawn(connect_once(end, attempt, connected));
       co_await group.all_done();
     }
     if (connected) co_return connected;
@@ -236,7 +251,7 @@ asio::awaitable<Expected<void>> Attachment::reconnect(Attempt& attempt, Clock::t
 void Attachment::end() {
   is_over_ = true;
   if (attempt_ && attempt_->under_way) attempt_->under_way->emit(asio::cancellation_type::terminal);
-  if (finding_) stop_finding_.emit(asio::cancellation_type::terminal);
+  if (is_finding_) stop_finding_.emit(asio::cancellation_type::terminal);
   operations_->session().close();
 }
 
@@ -262,7 +277,7 @@ asio::awaitable<Expected<Attachment::Ready>> Attachment::connected() {
       attempt_ = nullptr;
       attempt->done.set();
     });
-    const auto connected = co_await reconnect(*attempt, end);
+    const auto connected = co_await reconnect(attempt, end);
     if (!connected) attempt->failed = connected.error();
     NINEP_CO_RETURN_IF_WRONG(connected);
   }
@@ -271,7 +286,8 @@ asio::awaitable<Expected<Attachment::Ready>> Attachment::connected() {
 // ------------------------------------------------------------------ fids on another connection
 
 asio::awaitable<Expected<Attachment::Ready>> Attachment::ready(Handle& handle) {
-  for (unsigned tries = 1;; ++tries) {
+  const auto kept = handle.shared_from_this();  // while all is destroyed with the executor
+  for (unsigned tries = 0;;) {
     if (handle.is_closed()) co_return error(EBADF, "use a file", "it is closed");
     const auto operations = co_await connected();
     NINEP_CO_RETURN_IF_WRONG(operations);
@@ -283,8 +299,9 @@ asio::awaitable<Expected<Attachment::Ready>> Attachment::ready(Handle& handle) {
       if (!co_await wait_for(*restoring)) co_return error(ECANCELED, "find a file again");
       continue;
     }
-    if (tries > kTriesMax)
-      co_return error(ECONNRESET, "find a file again", "the server hangs up each time");
+    if (++tries > kTriesMax)
+      co_return std::unexpected(Error{Errno{ECONNRESET}, "find a file again",
+                                      "the server hangs up each time", Fate::kUnsent});
     const auto restoring = handle.restoring_ = std::make_shared<Signal>(executor_);
     const Finally over([&handle, restoring] {
       handle.restoring_ = nullptr;
@@ -292,6 +309,7 @@ asio::awaitable<Expected<Attachment::Ready>> Attachment::ready(Handle& handle) {
     });
     const U64 moved = handle.place_.moved();
     forget_fid(handle);
+    handle.locked_on_ = 0;
     if (is_known) {
       (void)co_await (*operations)->clunk(handle.fid_);
     }
@@ -299,8 +317,12 @@ asio::awaitable<Expected<Attachment::Ready>> Attachment::ready(Handle& handle) {
     if (restored) {
       handle.connection_ = connection;
       handle.moved_ = moved;
+      handle.gone_on_ = 0;
+      find_locked();
+    } else if (!again(restored.error(), tries)) {
+      if (is_for_good(restored.error())) handle.gone_on_ = connection;
+      co_return std::unexpected(restored.error());
     }
-    if (!restored && !again(restored.error(), tries)) co_return std::unexpected(restored.error());
   }
 }
 
@@ -355,10 +377,6 @@ asio::awaitable<Expected<void>> Attachment::restore(Handle& handle, Operations& 
       handle.opened_ = *opened;
     else
       result = std::unexpected(opened.error());
-  }
-  if (result) {
-    const auto taken = co_await take_again(handle, operations);
-    if (!taken) result = taken;
   }
   if (!result) (void)co_await operations.clunk(handle.fid_);
   if (result) handle.was_found_again_ = true;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 
@@ -82,8 +83,10 @@ class Handle : public std::enable_shared_from_this<Handle> {
   std::vector<Lock> locks_;       // that it has
   std::vector<Lock> lost_locks_;  // and had
   bool had_locks_ = false;        // at some time
-  U64 gone_on_ = 0;               // a connection on which the file is not to be found again
+  U64 locked_on_ = 0;             // the connection on which it has them
+  U64 gone_on_ = 0;               // one on which the file is not to be found again
   std::shared_ptr<Signal> restoring_;
+  std::shared_ptr<Signal> asking_;  // for one of them again
 };
 
 /// For Attachment::once(): what has no name yet was not made; what has one tells nothing.
@@ -194,14 +197,17 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   /// has too many. A lost connection's locks are gone with it: to give one up then needs no other
   /// one. It is given up when what was written under it is over: also what was cancelled.
   asio::awaitable<Expected<U8>> lock(Handle& handle, Lock lock, bool wait);
-  /// Somebody has, or had, one.
-  bool has_locked() const { return !locked_.empty(); }
   /// EIO: a lock on the file, by whichever handle, was lost with a connection, and not given back
   /// yet.
   Expected<void> has_its_locks(const Handle& handle) const;
-  /// Within a call of repeat() or once(): the same, once those that are being taken again have
-  /// been.
-  asio::awaitable<Expected<void>> may_use(Handle& handle, const Operations& operations);
+  /// Within a call of repeat() or once(): `calling`, once those that are being taken again have
+  /// been; EIO as above, and ETIMEDOUT: they have not. `changes`: an unlock waits for it.
+  template <class T>
+  asio::awaitable<Expected<T>> under_locks(Handle& handle, const Operations& operations,
+                                           asio::awaitable<Expected<T>> calling, bool changes) {
+    if (locked_.empty()) return calling;
+    return doing_under_locks(handle, operations, std::move(calling), changes);
+  }
 
   /// Clunks, and says what the server says of it. Calls with it are EBADF from now on.
   asio::awaitable<Expected<void>> close(Handle& handle) { return told_by_result(closing(handle)); }
@@ -237,9 +243,10 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   Attachment(asio::any_io_executor executor, Connect connect, bool again, Options options);
 
   asio::awaitable<Expected<Ready>> connected();
-  asio::awaitable<Expected<void>> reconnect(Attempt& attempt, Session::Clock::time_point end);
-  asio::awaitable<void> connect_once(Session::Clock::time_point end, Attempt& attempt,
-                                     Expected<void>& connected);
+  asio::awaitable<Expected<void>> reconnect(std::shared_ptr<Attempt> attempt,
+                                            Session::Clock::time_point end);
+  asio::awaitable<void> connect_once(Session::Clock::time_point end,
+                                     std::shared_ptr<Attempt> attempt, Expected<void>& connected);
   static std::chrono::milliseconds no_longer(std::chrono::milliseconds patience,
                                              Session::Clock::time_point end);
   /// No longer than until `end`.
@@ -273,10 +280,27 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
               Fate::kUnknown});
   }
   asio::awaitable<void> open_only(Handle& handle, U32 flags, Expected<Opened>& opened);
-  void drop(Fid fid, U64 connection, bool had_locks);
+  void drop(const Handle& handle);
   static asio::awaitable<void> clunk(std::shared_ptr<Attachment> self, Ready operations, Fid fid,
-                                     bool had_locks);
+                                     std::optional<U64> written);
   // locks.cc
+  /// To a file of that qid.path, for as long as it is there.
+  class Writing {
+   public:
+    Writing(std::shared_ptr<Attachment> of, U64 path);
+    Writing(const Writing&) = delete;
+    Writing& operator=(const Writing&) = delete;
+    ~Writing();
+
+   private:
+    const std::shared_ptr<Attachment> of_;
+    const std::multimap<U64, std::shared_ptr<Signal>>::iterator at_;
+  };
+  template <class T>
+  asio::awaitable<Expected<T>> doing_under_locks(Handle& handle, const Operations& operations,
+                                                 asio::awaitable<Expected<T>> calling,
+                                                 bool changes);
+  asio::awaitable<void> until_written(U64 path);
   asio::awaitable<Expected<U8>> locking(const Handle& handle, Operations& operations, Lock lock,
                                         U32 flags);
   asio::awaitable<Expected<U8>> unlocking(Handle& handle, Lock lock);
@@ -286,16 +310,22 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   bool has_room_for(const Handle& file, const Lock& lock) const;
   void forget_locks(Handle& handle);
   std::vector<std::shared_ptr<Handle>> forget_lock(const Handle& file, const Lock& lock);
-  bool is_pending(const Handle& handle) const;
+  /// Nobody has looked for them yet on the connection that there is.
+  bool lacks_its_locks(const Handle& handle) const;
+  bool are_pending(const Handle& file) const;
   asio::awaitable<Expected<void>> found_its_locks(const Handle& handle,
                                                   const Operations& operations);
+  asio::awaitable<Expected<void>> may_use(Handle& handle, const Operations& operations);
+  void tell_waiting();
   void find_locked();
   static asio::awaitable<void> finding_locked(std::shared_ptr<Attachment> self);
   asio::awaitable<bool> has_found_locked();
   asio::awaitable<void> find(std::shared_ptr<Handle> handle);
-  asio::awaitable<Expected<void>> take_again(Handle& handle, Operations& operations);
-  asio::awaitable<Expected<bool>> take_one_again(const Handle& handle, Operations& operations,
-                                                 Lock lock, Session::Clock::time_point end);
+  asio::awaitable<void> take_again(Handle& handle, Operations& operations);
+  asio::awaitable<Expected<bool>> take_one_again(Handle& handle, Operations& operations, Lock lock,
+                                                 Session::Clock::time_point end);
+  asio::awaitable<Expected<U8>> asking(Handle& handle, Operations& operations, Lock lock);
+  static asio::awaitable<void> until_asked(const Handle& handle);
   /// Whether it is worth another try.
   bool again(const Error& error, unsigned tries) const {
     // A server that doesn't answer has had its time.
@@ -319,8 +349,11 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   std::shared_ptr<Attempt> attempt_;
   bool is_over_ = false;
   std::multimap<U64, Handle*> locked_;  // that have, or had, locks; by qid.path
-  std::shared_ptr<Signal> finding_;     // those are being found on the next connection
+  bool is_finding_ = false;             // what they have lost with a connection
   asio::cancellation_signal stop_finding_;
+  std::list<Signal*> waiting_;  // for what is being found
+  /// Under way, where somebody has locks; by qid.path.
+  std::multimap<U64, std::shared_ptr<Signal>> writing_;
   std::size_t lock_waits_ = 0;  // requests under way that the server answers when it likes
   Window reads_;
   Window writes_;
@@ -337,6 +370,18 @@ auto Attachment::repeating(Handle& handle, What what, Handle* other)
     auto result = co_await what(**operations, handle.fid_);
     if (result || !again(result.error(), tries)) co_return result;
   }
+}
+
+template <class T>
+asio::awaitable<Expected<T>> Attachment::doing_under_locks(Handle& handle,
+                                                           const Operations& operations,
+                                                           asio::awaitable<Expected<T>> calling,
+                                                           bool changes) {
+  const auto may = co_await may_use(handle, operations);
+  NINEP_CO_RETURN_IF_WRONG(may);
+  std::optional<Writing> writing;
+  if (changes) writing.emplace(shared_from_this(), handle.qid_.path);
+  co_return co_await std::move(calling);
 }
 
 template <class What, class Look>

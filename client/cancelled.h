@@ -50,11 +50,14 @@ inline asio::awaitable<bool> pause_for(std::chrono::milliseconds time) {
   co_return !cancelled;
 }
 
-/// The same, until it is set. A cancellation that was kept is none of Signal::wait()'s.
-inline asio::awaitable<bool> wait_for(Signal& signal) {
+/// The same, until it is set, or until `end`. A cancellation that was kept is none of
+/// Signal::wait()'s.
+inline asio::awaitable<bool> wait_for(
+    Signal& signal, asio::steady_timer::time_point end = asio::steady_timer::time_point::max()) {
   const auto cancellation = co_await asio::this_coro::cancellation_state;
   if (cancellation.cancelled() != asio::cancellation_type::none) co_return false;
-  co_return co_await signal.wait();
+  const bool is_set = co_await signal.wait_until(end);
+  co_return is_set || cancellation.cancelled() == asio::cancellation_type::none;
 }
 
 }  // namespace ninep::client

@@ -93,7 +93,12 @@ asio::awaitable<Expected<Attributes>> Node::stat() {
 }
 
 asio::awaitable<Expected<void>> Node::altering(Change change) {
-  const auto set = [&](Operations& o, Fid fid) { return changing(o, fid, change); };
+  // A file's size is its content, which may be another's by now.
+  const auto set = [&](Operations& o, Fid fid) {
+    auto changing = o.change(fid, change);
+    return change.size ? attachment_->under_locks(*handle_, o, std::move(changing), true)
+                       : std::move(changing);
+  };
   // A size is content: of what was found again that has to be the same file.
   if (change.size && attachment_->wants_identity(*handle_))
     co_await attachment_->identify(*handle_);
@@ -101,15 +106,6 @@ asio::awaitable<Expected<void>> Node::altering(Change change) {
     return change.size ? attachment_->is_the_same<bool>(*handle_) : may_be_repeated<bool>(o, fid);
   };
   co_return told(co_await attachment_->once(*handle_, set, look), "change");
-}
-
-// A file's size is its content, which may be another's by now.
-asio::awaitable<Expected<void>> Node::changing(Operations& operations, Fid fid, Change change) {
-  if (change.size) {
-    const auto locked = co_await attachment_->may_use(*handle_, operations);
-    NINEP_CO_RETURN_IF_WRONG(locked);
-  }
-  co_return co_await operations.change(fid, std::move(change));
 }
 
 asio::awaitable<Expected<std::string>> Node::readlink() {

@@ -103,7 +103,6 @@ class Node {
   }
   std::string path_of(Str name) const;
   asio::awaitable<Expected<void>> altering(Change change);
-  asio::awaitable<Expected<void>> changing(Operations& operations, Fid fid, Change change);
   /// None: it isn't there, as far as the server tells.
   asio::awaitable<Expected<std::optional<U64>>> number_of(const std::string& name,
                                                           std::optional<U64> number);
@@ -173,10 +172,6 @@ class File : public Node {
   asio::awaitable<Expected<bool>> locking(Lock lock, bool wait);
   asio::awaitable<Expected<U32>> read_one(U64 offset, Room into);
   asio::awaitable<Expected<U32>> write_one(U64 offset, Bytes data);
-  asio::awaitable<Expected<U32>> behind_its_locks(Operations& operations,
-                                                  asio::awaitable<Expected<U32>> calling);
-  asio::awaitable<Expected<U32>> with_its_locks(Operations& operations,
-                                                asio::awaitable<Expected<U32>> calling);
   asio::awaitable<Expected<std::optional<U32>>> is_appended(U64 before, Bytes data);
   bool is_append_only() const;
 };

@@ -22,13 +22,15 @@ constexpr std::size_t kWorkersMax = 128;
 /// Room in a window that was got.
 class InWindow {
  public:
-  InWindow(Window& window, std::size_t size) : window_(window), size_(size) {}
+  InWindow(std::shared_ptr<Attachment> of, Window& window, std::size_t size)
+      : of_(std::move(of)), window_(window), size_(size) {}
   InWindow(const InWindow&) = delete;
   InWindow& operator=(const InWindow&) = delete;
   ~InWindow() { window_.leave(size_, took_); }
   void is_done() { took_ = Window::Clock::now() - began_; }
 
  private:
+  const std::shared_ptr<Attachment> of_;  // which has the window
   Window& window_;
   const std::size_t size_;
   const Window::Clock::time_point began_ = Window::Clock::now();
@@ -37,7 +39,8 @@ class InWindow {
 
 /// `one(at, size)`: transfers some of a piece: an awaitable of the bytes that it did.
 template <class One>
-asio::awaitable<void> work(Window& window, Pieces& pieces, One& one) {
+asio::awaitable<void> work(std::shared_ptr<Attachment> of, Window& window, Pieces& pieces,
+                           One& one) {
   while (!pieces.is_over()) {
     const std::size_t at = pieces.next;
     const std::size_t size = std::min(pieces.piece, pieces.size - at);
@@ -48,7 +51,7 @@ asio::awaitable<void> work(Window& window, Pieces& pieces, One& one) {
         pieces.wrong = Error{Errno{ECANCELED}, "", ""};
         co_return;
       }
-      InWindow room(window, part);
+      InWindow room(of, window, part);
       const auto did = co_await one(at + done, part);
       if (did) room.is_done();
       if (!did) {
@@ -64,15 +67,15 @@ asio::awaitable<void> work(Window& window, Pieces& pieces, One& one) {
 }
 
 template <class One>
-asio::awaitable<Expected<std::size_t>> transfer(Window& window, std::size_t size, std::size_t piece,
-                                                One& one) {
+asio::awaitable<Expected<std::size_t>> transfer(std::shared_ptr<Attachment> of, Window& window,
+                                                std::size_t size, std::size_t piece, One& one) {
   Pieces pieces{.size = size, .piece = piece};
   if (pieces.count() == 1) {
-    co_await work(window, pieces, one);
+    co_await work(of, window, pieces, one);
   } else {
     std::vector<asio::awaitable<void>> workers;
     for (std::size_t i = 0; i < std::min(pieces.count(), kWorkersMax); ++i)
-      workers.push_back(work(window, pieces, one));
+      workers.push_back(work(of, window, pieces, one));
     co_await together(std::move(workers));
   }
   if (pieces.wrong) co_return std::unexpected(*pieces.wrong);
@@ -88,22 +91,9 @@ asio::awaitable<void> into(T& result, asio::awaitable<T> calling) {
 
 // ------------------------------------------------------------------ one request
 
-// Not begun where a lock was lost, which is known as soon as the file has been found again.
-asio::awaitable<Expected<U32>> File::with_its_locks(Operations& operations,
-                                                    asio::awaitable<Expected<U32>> calling) {
-  if (!attachment_->has_locked()) return calling;
-  return behind_its_locks(operations, std::move(calling));
-}
-asio::awaitable<Expected<U32>> File::behind_its_locks(Operations& operations,
-                                                      asio::awaitable<Expected<U32>> calling) {
-  const auto may = co_await attachment_->may_use(*handle_, operations);
-  NINEP_CO_RETURN_IF_WRONG(may);
-  co_return co_await std::move(calling);
-}
-
 asio::awaitable<Expected<U32>> File::read_one(U64 offset, Room into) {
   return attachment_->repeat(*handle_, [offset, into, this](Operations& o, Fid fid) {
-    return with_its_locks(o, o.read(fid, offset, into));
+    return attachment_->under_locks(*handle_, o, o.read(fid, offset, into), false);
   });
 }
 
@@ -111,7 +101,7 @@ asio::awaitable<Expected<U32>> File::read_one(U64 offset, Room into) {
 // that is known of a file that was told from others before.
 asio::awaitable<Expected<U32>> File::write_one(U64 offset, Bytes data) {
   const auto write = [offset, data, this](Operations& o, Fid fid) {
-    return with_its_locks(o, o.write(fid, offset, data));
+    return attachment_->under_locks(*handle_, o, o.write(fid, offset, data), true);
   };
   const auto look = [this](Operations&, Fid) {
     return attachment_->is_the_same<std::optional<U32>>(*handle_);
@@ -143,7 +133,8 @@ asio::awaitable<Expected<std::size_t>> File::reading(U64 offset, Room into) {
   const auto one = [&](std::size_t at, std::size_t size) {
     return read_one(offset + at, into.subspan(at, size));
   };
-  co_return told(co_await transfer(attachment_->reads(), into.size(), iounit(), one), "read");
+  co_return told(co_await transfer(attachment_, attachment_->reads(), into.size(), iounit(), one),
+                 "read");
 }
 
 asio::awaitable<Expected<void>> File::writing(U64 offset, Bytes data) {
@@ -155,11 +146,12 @@ asio::awaitable<Expected<void>> File::writing(U64 offset, Bytes data) {
   Expected<std::size_t> written;
   if (attachment_->wants_identity(*handle_)) {
     std::vector<asio::awaitable<void>> both;
-    both.push_back(into(written, transfer(attachment_->writes(), data.size(), iounit(), one)));
+    both.push_back(
+        into(written, transfer(attachment_, attachment_->writes(), data.size(), iounit(), one)));
     both.push_back(attachment_->identify(*handle_));
     co_await together(std::move(both));
   } else {
-    written = co_await transfer(attachment_->writes(), data.size(), iounit(), one);
+    written = co_await transfer(attachment_, attachment_->writes(), data.size(), iounit(), one);
   }
   if (written && *written < data.size()) written = error(EIO, "", "nothing was written");
   if (!written) co_return told(Expected<void>(std::unexpected(written.error())), "write");
@@ -184,7 +176,7 @@ asio::awaitable<Expected<void>> File::appending(Bytes data) {
   while (!data.empty()) {
     const Bytes part = data.first(std::min<std::size_t>(data.size(), iounit()));
     const auto write = [size, part, this](Operations& o, Fid fid) {
-      return with_its_locks(o, o.write(fid, size, part));
+      return attachment_->under_locks(*handle_, o, o.write(fid, size, part), true);
     };
     const auto look = [size, part, this](Operations&, Fid) { return is_appended(size, part); };
     auto written = co_await attachment_->once(*handle_, write, look);

@@ -1,7 +1,7 @@
 // Locks of an attachment's files, over as many connections as it takes.
 #include <algorithm>
-#include <array>
 #include <limits>
+#include <optional>
 
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/co_spawn.hpp>
@@ -39,11 +39,12 @@ bool meet(const Lock& one, const Lock& other) {
   return same_owner(one, other) && one.start <= last_of(other) && other.start <= last_of(one);
 }
 
-// Takes out of `held` what its owner has of the range of `gone`. fcntl(2).
-void take_out(std::vector<Lock>& held, const Lock& gone) {
+// Takes out of `held` what its owner has of the range of `gone`, but for what is of `spared` type.
+// fcntl(2).
+void take_out(std::vector<Lock>& held, const Lock& gone, std::optional<U8> spared = {}) {
   std::vector<Lock> left;
   std::erase_if(held, [&](const Lock& lock) {
-    if (!meet(lock, gone)) return false;
+    if (!meet(lock, gone) || lock.type == spared) return false;
     if (lock.start < gone.start) set_range(left.emplace_back(lock), lock.start, gone.start - 1);
     if (last_of(gone) < last_of(lock))
       set_range(left.emplace_back(lock), last_of(gone) + 1, last_of(lock));
@@ -89,7 +90,7 @@ void Attachment::update_locked(Handle& handle) {
   if (has && at == end) locked_.emplace(handle.qid_.path, &handle);
   if (!has && at != end) locked_.erase(at);
   // Nobody looks for them any more, or its executor has been destroyed.
-  if (locked_.empty() && finding_) stop_finding_.emit(asio::cancellation_type::terminal);
+  if (locked_.empty() && is_finding_) stop_finding_.emit(asio::cancellation_type::terminal);
 }
 
 // Taking one out of the middle of another leaves two.
@@ -129,10 +130,10 @@ std::vector<std::shared_ptr<Handle>> Attachment::forget_lock(const Handle& file,
 // ------------------------------------------------------------------ to lock
 
 asio::awaitable<Expected<U8>> Attachment::lock(Handle& handle, Lock lock, bool wait) {
+  const auto kept = shared_from_this();
   if (handle.is_closed()) co_return error(EBADF, "lock", "it is closed");
   if (!has_room_for(handle, lock)) co_return error(ENOLCK, "lock", "the file has too many");
-  if (lock.type == lock::kUnlock)
-    co_return co_await told_by_result(unlocking(handle, std::move(lock)));
+  if (lock.type == lock::kUnlock) co_return co_await told_by_result(unlocking(handle, lock));
   // Half of what may be under way is for others: for those who unlock.
   const bool may_wait = wait && lock_waits_ < options_.session.requests_max / 2;
   const U32 flags = may_wait ? lock::kBlock : U32{0};
@@ -140,12 +141,21 @@ asio::awaitable<Expected<U8>> Attachment::lock(Handle& handle, Lock lock, bool w
   const Finally over([this, may_wait] { lock_waits_ -= may_wait ? 1 : 0; });
   const auto ask = [&](Operations& o, Fid) { return locking(handle, o, lock, flags); };
   const auto status = co_await repeat(handle, ask);
-  if (!status || *status != lock::kSuccess || handle.is_closed()) co_return status;
-  (void)forget_lock(handle, lock);
+  if (!status || *status != lock::kSuccess) co_return status;
+  // With its fid it has gone.
+  if (handle.is_closed()) co_return error(EBADF, "lock", "it is closed");
+  for (Handle* const other : locked_of(handle)) {
+    if (other == &handle) continue;
+    take_out(other->locks_, lock, lock.type);
+    take_out(other->lost_locks_, lock);
+    update_locked(*other);
+  }
+  take_out(handle.lost_locks_, lock);
+  if (!handle.has_locks()) handle.locked_on_ = handle.connection_;
   put_in(handle.locks_, std::move(lock));
   handle.had_locks_ = true;
   update_locked(handle);
-  if (is_lost() || handle.connection_ != connection_) find_locked();
+  find_locked();
   co_return status;
 }
 
@@ -158,63 +168,85 @@ asio::awaitable<Expected<U8>> Attachment::locking(const Handle& handle, Operatio
 }
 
 asio::awaitable<Expected<U8>> Attachment::unlocking(Handle& handle, Lock lock) {
-  // What its owner has given up is not taken again, whatever becomes of the request.
+  // What its owner has given up is not taken again, whatever becomes of the requests.
   auto had = forget_lock(handle, lock);
   if (std::ranges::find(had, &handle, &std::shared_ptr<Handle>::get) == had.end())
     had.push_back(handle.shared_from_this());
-  for (const auto& one : had)
-    while (const auto restoring = one->restoring_)
-      if (!co_await wait_for(*restoring)) co_return error(ECANCELED, "unlock");
-  const Ready operations = operations_;
-  co_await operations->session().until_written();
-  U8 status = lock::kSuccess;
+  co_await until_written(handle.qid_.path);
+  Expected<U8> result = lock::kSuccess;
   for (const auto& one : had) {
-    // With its connection, or its fid, it is gone.
+    co_await until_asked(*one);
+    const Ready operations = operations_;
+    // With its connection, or its fid, it has gone.
     if (operations->session().lost() || one->connection_ != connection_ || one->is_closed())
       continue;
     const auto given = co_await operations->lock(one->fid_, lock, 0);
-    if (!given && given.error().fate >= Fate::kUnsent) continue;
-    NINEP_CO_RETURN_IF_WRONG(given);
-    if (*given != lock::kSuccess) status = *given;
+    const bool is_gone = !given && given.error().fate >= Fate::kUnsent;
+    if (!is_gone && (!given || *given != lock::kSuccess)) result = given;
   }
   if (handle.is_closed()) co_return error(EBADF, "unlock", "it is closed");
-  co_return status;
+  co_return result;
+}
+
+// ------------------------------------------------------------------ what is written under them
+
+Attachment::Writing::Writing(std::shared_ptr<Attachment> of, U64 path)
+    : of_(std::move(of)),
+      at_(of_->writing_.emplace(path, std::make_shared<Signal>(of_->executor_))) {}
+
+Attachment::Writing::~Writing() {
+  at_->second->set();
+  of_->writing_.erase(at_);
+}
+
+// Also what was given up, which its server may yet do. This is not cancelled.
+asio::awaitable<void> Attachment::until_written(U64 path) {
+  std::vector<std::shared_ptr<Signal>> all;
+  const auto [begin, end] = writing_.equal_range(path);
+  for (auto at = begin; at != end; ++at) all.push_back(at->second);
+  for (const auto& one : all)
+    while (!one->is_set()) (void)co_await one->wait();
 }
 
 // ------------------------------------------------------------------ on another connection
 
-// Of a handle that somebody looks for.
-bool Attachment::is_pending(const Handle& handle) const {
-  return finding_ && handle.connection_ != connection_ && handle.gone_on_ != connection_;
+bool Attachment::lacks_its_locks(const Handle& handle) const {
+  return handle.locked_on_ != connection_ && handle.gone_on_ != connection_;
+}
+
+bool Attachment::are_pending(const Handle& file) const {
+  return is_finding_ && std::ranges::any_of(locked_of(file), [this](const Handle* one) {
+           return lacks_its_locks(*one);
+         });
+}
+
+Expected<void> Attachment::has_its_locks(const Handle& handle) const {
+  for (const Handle* const one : locked_of(handle)) {
+    const bool may_have = is_finding_ && lacks_its_locks(*one);
+    if (one->lost_locks_.empty() && (one->locked_on_ == connection_ || may_have)) continue;
+    return error(EIO, "use " + handle.place_.text(),
+                 "a lock on it was lost with the connection, and somebody else may have had it");
+  }
+  return {};
 }
 
 // Within a call of repeat() or once(), which comes again where the fid is another one's by now.
 asio::awaitable<Expected<void>> Attachment::found_its_locks(const Handle& handle,
                                                             const Operations& operations) {
+  const std::string doing = "use " + handle.place_.text();
   const auto end = Clock::now() + options_.reconnect_patience;
-  const auto is_pending = [&] {
-    return std::ranges::any_of(locked_of(handle),
-                               [this](const Handle* one) { return this->is_pending(*one); });
-  };
-  while (!operations.session().lost() && Clock::now() < end && is_pending()) {
-    const auto finding = finding_;
-    if (!co_await wait_for(*finding)) co_return error(ECANCELED, "use " + handle.place_.text());
+  while (!operations.session().lost() && are_pending(handle) && Clock::now() < end) {
+    Signal found(executor_);
+    const auto at = waiting_.insert(waiting_.end(), &found);
+    const Finally over([kept = shared_from_this(), at] { kept->waiting_.erase(at); });
+    if (!co_await wait_for(found, end)) co_return error(ECANCELED, doing);
   }
-  if (handle.is_closed()) co_return error(EBADF, "use " + handle.place_.text(), "it is closed");
+  if (handle.is_closed()) co_return error(EBADF, doing, "it is closed");
   if (operations.session().lost() || handle.connection_ != connection_)
-    co_return std::unexpected(
-        Error{Errno{ECONNRESET}, "use " + handle.place_.text(), "", Fate::kUnsent});
+    co_return std::unexpected(Error{Errno{ECONNRESET}, doing, "", Fate::kUnsent});
+  if (are_pending(handle))
+    co_return error(ETIMEDOUT, doing, "locks on it were lost, and are still being taken again");
   co_return Expected<void>();
-}
-
-Expected<void> Attachment::has_its_locks(const Handle& handle) const {
-  for (const Handle* const one : locked_of(handle)) {
-    const bool is_there = one->connection_ == connection_ || is_pending(*one) || one->restoring_;
-    if (one->lost_locks_.empty() && is_there) continue;
-    return error(EIO, "use " + handle.place_.text(),
-                 "a lock on it was lost with the connection, and somebody else may have had it");
-  }
-  return {};
 }
 
 asio::awaitable<Expected<void>> Attachment::may_use(Handle& handle, const Operations& operations) {
@@ -228,30 +260,40 @@ asio::awaitable<Expected<void>> Attachment::may_use(Handle& handle, const Operat
   co_return has_its_locks(handle);
 }
 
+void Attachment::tell_waiting() {
+  for (Signal* const one : waiting_) one->set();
+}
+
 void Attachment::find_locked() {
-  if (locked_.empty() || finding_ || !again_ || is_over_) return;
-  if (is_lost() && is(operations_->session().why_lost(), EPROTO)) return;  // for good
-  finding_ = std::make_shared<Signal>(executor_);
+  if (locked_.empty() || is_finding_ || !again_ || is_over_) return;
+  const bool is_needed = std::ranges::any_of(
+      locked_, [this](const auto& one) { return lacks_its_locks(*one.second); });
+  if (is_lost() ? is(operations_->session().why_lost(), EPROTO) : !is_needed) return;
+  is_finding_ = true;
   asio::co_spawn(executor_, finding_locked(shared_from_this()),
                  asio::bind_cancellation_slot(stop_finding_.slot(), asio::detached));
 }
 
-// For as long as there is somebody who has one. Whoever waits for it looks anew after each round.
+// For as long as there is somebody who has one. Whoever waits for his is told when it is there, and
+// after each round.
 asio::awaitable<void> Attachment::finding_locked(std::shared_ptr<Attachment> self) {
-  const Finally over([&self] { std::exchange(self->finding_, nullptr)->set(); });
+  const Finally over([&self] {
+    self->is_finding_ = false;
+    self->tell_waiting();
+  });
   co_await asio::this_coro::throw_if_cancelled(false);
+  const auto cancellation = co_await asio::this_coro::cancellation_state;
   co_await asio::post(self->executor_, asio::use_awaitable);
   constexpr std::chrono::milliseconds kPauseMost{1000};
   std::chrono::milliseconds pause{20};
   while (!co_await self->has_found_locked()) {
-    std::exchange(self->finding_, std::make_shared<Signal>(self->executor_))->set();
+    self->tell_waiting();
     if (!co_await pause_for(pause)) break;
     pause = std::min(pause * 2, kPauseMost);
   }
-  // For those that came when it was ending, if the connection has been lost again.
-  asio::post(self->executor_, [self] {
-    if (self->is_lost()) self->find_locked();
-  });
+  // Somebody else may have some by now.
+  if (cancellation.cancelled() != asio::cancellation_type::none)
+    asio::post(self->executor_, [self] { self->find_locked(); });
 }
 
 // False: some may yet be found.
@@ -261,27 +303,27 @@ asio::awaitable<bool> Attachment::has_found_locked() {
   const U64 connection = connection_;
   std::vector<asio::awaitable<void>> all;
   for (const auto& [path, handle] : locked_)
-    if (is_pending(*handle)) all.push_back(find(handle->shared_from_this()));
+    if (lacks_its_locks(*handle)) all.push_back(find(handle->shared_from_this()));
   co_await together(std::move(all));
   co_return connection == connection_ && !is_lost() &&
-      std::ranges::none_of(locked_, [this](const auto& one) { return is_pending(*one.second); });
+      std::ranges::none_of(locked_, [this](const auto& o) { return lacks_its_locks(*o.second); });
 }
 
 asio::awaitable<void> Attachment::find(std::shared_ptr<Handle> handle) {
-  constexpr std::array kPassing{ETIMEDOUT, ENFILE, EMFILE, ENOMEM, ENOBUFS, EAGAIN, EINTR};
-  const auto found = co_await ready(*handle);
-  if (found || is_lost() || is(found.error(), ECANCELED) || found.error().fate != Fate::kKnown)
-    co_return;
-  const bool passes = std::ranges::any_of(kPassing, [&](int e) { return is(found.error(), e); });
-  if (!passes) handle->gone_on_ = connection_;
+  const auto operations = co_await ready(*handle);
+  if (operations) co_await take_again(*handle, **operations);
+  tell_waiting();
 }
 
-asio::awaitable<Expected<void>> Attachment::take_again(Handle& handle, Operations& operations) {
+// Where the connection is lost meanwhile, and where a request doesn't say what became of a lock,
+// that is done once more.
+asio::awaitable<void> Attachment::take_again(Handle& handle, Operations& operations) {
+  const U64 connection = handle.connection_;
   const auto end = Clock::now() + options_.reconnect_patience;  // for all of them
   const std::vector<Lock> locks = handle.locks_;
   for (const Lock& lock : locks) {
     const auto taken = co_await take_one_again(handle, operations, lock, end);
-    NINEP_CO_RETURN_IF_WRONG(taken);
+    if (!taken) co_return;
     if (*taken) continue;
     // What its owner has of it yet.
     std::erase_if(handle.locks_, [&](const Lock& one) {
@@ -290,21 +332,31 @@ asio::awaitable<Expected<void>> Attachment::take_again(Handle& handle, Operation
       return true;
     });
   }
-  co_return Expected<void>();
+  if (handle.connection_ == connection) handle.locked_on_ = connection;
 }
 
 // True: it has it, or its owner has given it up. A server may wait for those who had locks before
 // it began anew; to another one the connection that was lost still has them.
-asio::awaitable<Expected<bool>> Attachment::take_one_again(const Handle& handle,
-                                                           Operations& operations, Lock lock,
-                                                           Clock::time_point end) {
+asio::awaitable<Expected<bool>> Attachment::take_one_again(Handle& handle, Operations& operations,
+                                                           Lock lock, Clock::time_point end) {
   constexpr std::chrono::milliseconds kPauseMost{500};
+  const U64 connection = handle.connection_;
   for (std::chrono::milliseconds pause{50};; pause = std::min(pause * 2, kPauseMost)) {
-    if (handle.is_closed()) co_return error(EBADF, "find a file again", "it is closed");
+    if (handle.is_closed() || handle.connection_ != connection)
+      co_return error(EBADF, "lock", "its fid has gone");
     if (std::ranges::none_of(handle.locks_, [&](const Lock& one) { return meet(one, lock); }))
       co_return true;
-    const auto status = co_await operations.lock(handle.fid_, lock, 0);
-    if (status && *status == lock::kSuccess) co_return true;
+    const auto status = co_await asking(handle, operations, lock);
+    if (status && *status == lock::kSuccess) {
+      // It may be more than its owner has yet.
+      std::vector<Lock> given_up{lock};
+      for (const Lock& one : handle.locks_) take_out(given_up, one);
+      for (Lock& one : given_up) {
+        one.type = lock::kUnlock;
+        (void)co_await operations.lock(handle.fid_, one, 0);
+      }
+      co_return true;
+    }
     // What ends for the caller's sake says nothing of the lock.
     if (!status && !says_no(status.error())) co_return std::unexpected(status.error());
     bool may_come = status && *status == lock::kGrace;
@@ -316,6 +368,21 @@ asio::awaitable<Expected<bool>> Attachment::take_one_again(const Handle& handle,
     if (!may_come || Clock::now() >= end) co_return false;
     if (!co_await pause_for(pause)) co_return error(ECANCELED, "lock");
   }
+}
+
+// Whoever gives it up, or closes the file, waits for that one request.
+asio::awaitable<Expected<U8>> Attachment::asking(Handle& handle, Operations& operations,
+                                                 Lock lock) {
+  const auto asking = handle.asking_ = std::make_shared<Signal>(executor_);
+  const Finally over([&handle, asking] {
+    handle.asking_ = nullptr;
+    asking->set();
+  });
+  co_return co_await operations.lock(handle.fid_, lock, 0);
+}
+
+asio::awaitable<void> Attachment::until_asked(const Handle& handle) {
+  while (const auto asking = handle.asking_) (void)co_await asking->wait();
 }
 
 }  // namespace ninep::client

@@ -8,7 +8,6 @@
 #include <asio/this_coro.hpp>
 
 #include "client/cancelled.h"
-#include "client/finally.h"
 
 namespace ninep::client {
 namespace {
@@ -159,7 +158,7 @@ asio::awaitable<Expected<void>> Session::exchange(std::vector<std::byte> head, B
                                                   Call& call, std::chrono::milliseconds patience) {
   const bool throws = co_await asio::this_coro::throw_if_cancelled();
   co_await asio::this_coro::throw_if_cancelled(false);  // the caller is told by a result
-  const auto end =
+  auto end =
       std::chrono::steady_clock::now() + (patience.count() != 0 ? patience : options_.patience);
   auto cancellation = co_await asio::this_coro::cancellation_state;
   const auto is_cancelled = [&] {
@@ -173,6 +172,8 @@ asio::awaitable<Expected<void>> Session::exchange(std::vector<std::byte> head, B
     auto entering = tags_.enter_until(waits_until);
     has_tag = co_await std::move(entering);
   }
+  if (!call.ends_by_cancel)
+    end = std::max(end, std::chrono::steady_clock::now() + options_.patience);
   if (has_tag) {
     std::optional<Place> place;
     if (!is_version) place.emplace(*this, call);
@@ -236,12 +237,6 @@ asio::awaitable<void> Session::give_up(Call& call) {
   [[maybe_unused]] const std::size_t size =
       encode_frame(Tag{static_cast<U16>(kFlushTag | oldtag)}, request, dialect_, head);
   const Shown shown(flushes_[oldtag], flush);
-  const auto is_over = std::make_shared<Signal>(stream_.executor());
-  if (call.writes) writes_given_up_.push_back(is_over);
-  const Finally over([this, is_over] {
-    writes_given_up_.remove(is_over);
-    is_over->set();
-  });
   send({std::move(head), {}, &flush});
   // A slow link has much to carry before it, and before its answer: as long as something moves, it
   // is waited for once more.
@@ -260,15 +255,6 @@ asio::awaitable<void> Session::give_up(Call& call) {
     if (bytes_moved() == moved) break;
   }
   if (!flush.done.is_set()) lose(ETIMEDOUT, "no answer to Tflush");
-}
-
-asio::awaitable<void> Session::until_written() {
-  const auto all = writes_given_up_;
-  for (const auto& one : all)
-    while (!one->is_set()) {
-      auto waiting = one->wait();
-      (void)co_await std::move(waiting);
-    }
 }
 
 Error Session::error_in(Bytes frame, std::string doing) const {

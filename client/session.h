@@ -9,7 +9,6 @@
 #include <chrono>
 #include <deque>
 #include <functional>
-#include <list>
 #include <memory>
 #include <optional>
 
@@ -63,8 +62,9 @@ class Session final : public Requests {
   /// ETIMEDOUT: `patience` was over: in both cases the server was told (Tflush), has done with the
   /// request, and sent no reply, or the connection is lost and its fate unknown; or it was never
   /// sent, for want of a tag (Fate::kNotSent). Otherwise the reply that came after all; a
-  /// cancellation is the next call's then. Those of lost(). A Tclunk isn't cancelled: the next call
-  /// is. Of a Twrite the data are sent from where they are. `patience` 0: that of the options.
+  /// cancellation is the next call's then. Those of lost(). A Tclunk isn't cancelled, nor is a
+  /// Tlock that unlocks: the next call is. Of a Twrite the data are sent from where they are.
+  /// `patience` 0: that of the options.
   template <Message T>
   asio::awaitable<Expected<Reply<ReplyTo<T>>>> call(T request,
                                                     std::chrono::milliseconds patience = {});
@@ -79,9 +79,6 @@ class Session final : public Requests {
   const Error& why_lost() const { return *lost_; }
   /// Is called when it is lost, at once.
   void when_lost(std::function<void()> then) { when_lost_ = std::move(then); }
-  /// Until what was to be written or changed, and was given up before (Tflush), is over. This is
-  /// not cancelled.
-  asio::awaitable<void> until_written();
   /// How many replies have come.
   U64 replies() const { return replies_count_; }
   /// Ends the session: what is under way fails with ECONNABORTED.
@@ -101,7 +98,6 @@ class Session final : public Requests {
     bool is_answered = false;
     bool is_unsent = true;  // nothing of it has gone out
     bool ends_by_cancel = true;
-    bool writes = false;
     Tag tag = kNoTag;
   };
   /// A frame that goes out: its head, then data that are elsewhere.
@@ -153,7 +149,6 @@ class Session final : public Requests {
   bool send_is_posted_ = false;  // or waits for the stream
   std::optional<Error> lost_;
   std::function<void()> when_lost_;
-  std::list<std::shared_ptr<Signal>> writes_given_up_;  // that may yet be done
   U64 replies_count_ = 0;
   U64 bytes_sent_ = 0;
   U64 bytes_received_ = 0;
@@ -189,8 +184,8 @@ asio::awaitable<Expected<Reply<ReplyTo<T>>>> Session::call(T request,
                     "messages have at most " + std::to_string(msize_) + " bytes here");
   call.awaited.type = Describe<R>::code;
   call.awaited.most = reply_max(request);
-  call.ends_by_cancel = !std::same_as<T, Tclunk>;
-  call.writes = std::same_as<T, Twrite> || std::same_as<T, Tsetattr> || std::same_as<T, Twstat>;
+  if constexpr (std::same_as<T, Tclunk>) call.ends_by_cancel = false;
+  if constexpr (std::same_as<T, Tlock>) call.ends_by_cancel = request.type != lock::kUnlock;
   std::vector<std::byte> head;
   Bytes data;
   if constexpr (std::same_as<T, Twrite>) {

@@ -293,7 +293,7 @@ class LocksFoundAgain : public OnLoop {
     return reply(f, r);
   }
 
-  static constexpr Qid kFile{kQtFile, 0, 5};
+  static constexpr Qid kFile{kQtFile, 0, 5}, kOther{kQtFile, 0, 6};
   const Lock mine{lock::kWrite, 0, 10, 1, "me"};
   const Lock theirs{lock::kWrite, 20, 1, 2, "other"};
 
@@ -301,6 +301,7 @@ class LocksFoundAgain : public OnLoop {
   bool is_gone = false;
   // What servers and tests tell each other.
   std::atomic<bool> is_asked = false, may_answer = false;
+  std::vector<Fid> fids;               // of another file
   std::vector<Tlock> locks;            // that were asked for; without their owners' names
   std::vector<U8> types;               // of requests
   std::optional<Frame> held, flushed;  // replies that come later
@@ -432,6 +433,8 @@ TEST_F(LocksFoundAgain, OrLostTogether) {
   lock.length = 5;
   for (lock.start = 0; lock.start < 100; lock.start += 10) get(locked(file, lock));
   cut();
+  EXPECT_NE(error(read(file)), "");
+  run_until([&] { return !file.has_its_locks(); });
   EXPECT_NE(error(read(file)).find("a lock on it was lost"), std::string::npos);
   std::map<U64, int> asked;
   for (const Tlock& one : locks) ++asked[one.start];
@@ -456,9 +459,10 @@ TEST_F(LocksFoundAgain, AndGivenUpMeanwhile) {
     std::optional<File> file = opened();
     File another = opened();
     get(locked(*file, mine));
+    run_for(50ms);  // what was walked through is clunked
+    const int clunks = count(Describe<Tclunk>::code);
     cut();
     run_until([this] { return is_asked.load(); });
-    const int clunks = count(Describe<Tclunk>::code);
     std::string said;
     if (way == Way::kUnlock) start(file->unlock(mine), said);
     if (way == Way::kUnlockByAnother) start(another.unlock(mine), said);
@@ -555,11 +559,21 @@ TEST_F(LocksFoundAgain, EachFileForItself) {
   options.reconnect_patience = 1s;
   connect(
       [this](int connection, Bytes f) -> std::optional<Frame> {
-        if (is<Twalk>(f) && is_walk_to_it(f, "g")) {
+        Twalk walk{};
+        if (is_walk_to_it(f, "g") && decode(frame_body(f), kDotL, walk)) {
+          fids.push_back(walk.newfid);
           Rwalk r{};
-          r.wqid.push_back({kQtFile, 0, 6});
+          r.wqid.push_back(kOther);
           return reply(f, r);
         }
+        // A fid that is walked nowhere from is the same file's.
+        if (is<Twalk>(f) && decode(frame_body(f), kDotL, walk) && walk.wname.size() == 0 &&
+            std::ranges::count(fids, walk.fid) != 0)
+          fids.push_back(walk.newfid);
+        Tlopen open{};
+        if (is<Tlopen>(f) && decode(frame_body(f), kDotL, open) &&
+            std::ranges::count(fids, open.fid) != 0)
+          return reply(f, Rlopen{kOther, 0});
         if (connection == 1 || may_answer || !is<Tlock>(f)) return says(f);
         if (lock_of(f).proc_id == theirs.proc_id) return reply(f, Rlerror{ENOMEM});
         return says(f);

@@ -28,7 +28,7 @@ chmod 755 "$dir/bin/mount"
 serve
 echo 'SKIP access=client,posixacl (FUSE here has no lists of its own)'
 echo 'SKIP access=any (a mount attaches as one user in any case)'
-echo 'SKIP whole_file_locks, lock_release (FUSE tells of the last close when the process has gone on: the part locks has what holds)'
+echo 'SKIP whole_file_locks, lock_release (FUSE tells of the last close when the process has gone on: mount_locks_test has what holds)'
 checks=$(sed -n '/define CHECKS/,/^\/\//p' "$guest/session/session.h" | grep -o 'X([a-z_]*)' | sed 's/X(\(.*\))/\1/' |
     grep -vx -e X -e whole_file_locks -e lock_release | tr '\n' ' ')
 # shellcheck disable=SC2016

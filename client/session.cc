@@ -158,8 +158,8 @@ asio::awaitable<Expected<void>> Session::exchange(std::vector<std::byte> head, B
                                                   Call& call, std::chrono::milliseconds patience) {
   const bool throws = co_await asio::this_coro::throw_if_cancelled();
   co_await asio::this_coro::throw_if_cancelled(false);  // the caller is told by a result
-  auto end =
-      std::chrono::steady_clock::now() + (patience.count() != 0 ? patience : options_.patience);
+  if (patience.count() == 0) patience = options_.patience;
+  auto end = std::chrono::steady_clock::now() + patience;
   auto cancellation = co_await asio::this_coro::cancellation_state;
   const auto is_cancelled = [&] {
     return call.ends_by_cancel && cancellation.cancelled() != asio::cancellation_type::none;
@@ -172,8 +172,7 @@ asio::awaitable<Expected<void>> Session::exchange(std::vector<std::byte> head, B
     auto entering = tags_.enter_until(waits_until);
     has_tag = co_await std::move(entering);
   }
-  if (!call.ends_by_cancel)
-    end = std::max(end, std::chrono::steady_clock::now() + options_.patience);
+  if (!call.ends_by_cancel) end = std::max(end, std::chrono::steady_clock::now() + patience);
   if (has_tag) {
     std::optional<Place> place;
     if (!is_version) place.emplace(*this, call);

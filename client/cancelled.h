@@ -50,10 +50,15 @@ inline asio::awaitable<bool> pause_for(std::chrono::milliseconds time) {
   co_return !cancelled;
 }
 
-/// The same, until it is set, or until `end`. A cancellation that was kept is none of
-/// Signal::wait()'s.
-inline asio::awaitable<bool> wait_for(
-    Signal& signal, asio::steady_timer::time_point end = asio::steady_timer::time_point::max()) {
+/// The same, until it is set. A cancellation that was kept is none of Signal::wait()'s.
+inline asio::awaitable<bool> wait_for(Signal& signal) {
+  const auto cancellation = co_await asio::this_coro::cancellation_state;
+  if (cancellation.cancelled() != asio::cancellation_type::none) co_return false;
+  co_return co_await signal.wait();
+}
+
+/// The same, or until `end`. Of a signal that nobody else waits for.
+inline asio::awaitable<bool> wait_for(Signal& signal, asio::steady_timer::time_point end) {
   const auto cancellation = co_await asio::this_coro::cancellation_state;
   if (cancellation.cancelled() != asio::cancellation_type::none) co_return false;
   const bool is_set = co_await signal.wait_until(end);

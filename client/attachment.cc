@@ -217,7 +217,7 @@ asio::awaitable<void> Attachment::connect_once(Clock::time_point end,
 
 asio::awaitable<Expected<void>> Attachment::reconnect(std::shared_ptr<Attempt> attempt,
                                                       Clock::time_point end) {
-  std::chrono::milliseconds pause{20};
+  Pauses pauses(std::chrono::milliseconds(20), std::chrono::milliseconds(1000));
   for (;;) {
     if (is_over_) co_return error(ECONNABORTED, "connect again", "closed");
     Expected<void> connected = error(ECANCELED, "connect again");
@@ -241,10 +241,8 @@ asio::awaitable<Expected<void>> Attachment::reconnect(std::shared_ptr<Attempt> a
                       "the server has been gone for " +
                           std::to_string(options_.reconnect_patience.count() / 1000) +
                           " s: " + wrong.text());
-    auto pausing =
-        pause_for(std::min(pause, std::chrono::ceil<std::chrono::milliseconds>(end - now)));
+    auto pausing = pauses.next(std::chrono::ceil<std::chrono::milliseconds>(end - now));
     if (!co_await std::move(pausing)) co_return error(ECANCELED, "connect again");
-    pause = std::min(pause * 2, std::chrono::milliseconds(1000));
   }
 }
 

@@ -28,8 +28,8 @@ struct Options {
 };
 
 class Attachment;
-
 class Handle;
+
 /// Who has it gives up its locks.
 struct GivesUp {
   std::shared_ptr<Handle> handle;
@@ -309,7 +309,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   void update_locked(Handle& handle);
   bool has_room_for(const Handle& file, const Lock& lock) const;
   void forget_locks(Handle& handle);
-  std::vector<std::shared_ptr<Handle>> forget_lock(const Handle& file, const Lock& lock);
+  std::vector<std::shared_ptr<Handle>> forget_lock(const Handle& file, const Lock& lock,
+                                                   std::optional<U8> spared = {});
   /// Nobody has looked for them yet on the connection that there is.
   bool lacks_its_locks(const Handle& handle) const;
   bool are_pending(const Handle& file) const;

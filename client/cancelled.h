@@ -5,6 +5,7 @@
 // cancellation is kept then, and is the next call's.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <exception>
 #include <utility>
@@ -50,14 +51,29 @@ inline asio::awaitable<bool> pause_for(std::chrono::milliseconds time) {
   co_return !cancelled;
 }
 
-/// The same, until it is set. A cancellation that was kept is none of Signal::wait()'s.
+/// For whoever asks again: each is twice as long as the one before, up to `most`.
+class Pauses {
+ public:
+  Pauses(std::chrono::milliseconds first, std::chrono::milliseconds most)
+      : next_(first), most_(most) {}
+  /// As pause_for(), and no longer than `at_most`.
+  asio::awaitable<bool> next(std::chrono::milliseconds at_most = std::chrono::milliseconds::max()) {
+    return pause_for(std::min(at_most, std::exchange(next_, std::min(next_ * 2, most_))));
+  }
+
+ private:
+  std::chrono::milliseconds next_;
+  const std::chrono::milliseconds most_;
+};
+
+/// Waits in such work until it is set. A cancellation that was kept is none of Signal::wait()'s.
 inline asio::awaitable<bool> wait_for(Signal& signal) {
   const auto cancellation = co_await asio::this_coro::cancellation_state;
   if (cancellation.cancelled() != asio::cancellation_type::none) co_return false;
   co_return co_await signal.wait();
 }
 
-/// The same, or until `end`. Of a signal that nobody else waits for.
+/// The same, or until `end`: true. Of a signal that nobody else waits for.
 inline asio::awaitable<bool> wait_for(Signal& signal, asio::steady_timer::time_point end) {
   const auto cancellation = co_await asio::this_coro::cancellation_state;
   if (cancellation.cancelled() != asio::cancellation_type::none) co_return false;

@@ -198,7 +198,7 @@ asio::awaitable<Expected<void>> File::fsync(bool data_only) {
 // ------------------------------------------------------------------ locks
 
 asio::awaitable<Expected<bool>> File::locking(Lock lock, bool wait) {
-  std::chrono::milliseconds pause{10};
+  Pauses pauses(std::chrono::milliseconds(10), std::chrono::milliseconds(500));
   for (;;) {
     const auto status = co_await attachment_->lock(*handle_, lock, wait);
     if (!status) co_return told(Expected<bool>(std::unexpected(status.error())), "lock");
@@ -212,9 +212,8 @@ asio::awaitable<Expected<bool>> File::locking(Lock lock, bool wait) {
                      "lock");
     if (!wait) co_return false;
     // A server that doesn't wait.
-    auto pausing = pause_for(pause);
+    auto pausing = pauses.next();
     if (!co_await std::move(pausing)) co_return told(Expected<bool>(error(ECANCELED, "")), "lock");
-    pause = std::min(pause * 2, std::chrono::milliseconds(500));
   }
 }
 

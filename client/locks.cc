@@ -115,12 +115,13 @@ void Attachment::forget_locks(Handle& handle) {
 }
 
 // An owner's locks of a file are his by whichever handle. fcntl(2). Those that had some of it.
-std::vector<std::shared_ptr<Handle>> Attachment::forget_lock(const Handle& file, const Lock& lock) {
+std::vector<std::shared_ptr<Handle>> Attachment::forget_lock(const Handle& file, const Lock& lock,
+                                                             std::optional<U8> spared) {
   std::vector<std::shared_ptr<Handle>> had;
   for (Handle* const handle : locked_of(file)) {
     const auto is_of_it = [&](const Lock& one) { return meet(one, lock); };
     if (std::ranges::any_of(handle->locks_, is_of_it)) had.push_back(handle->shared_from_this());
-    take_out(handle->locks_, lock);
+    take_out(handle->locks_, lock, spared);
     take_out(handle->lost_locks_, lock);
     update_locked(*handle);
   }
@@ -144,13 +145,7 @@ asio::awaitable<Expected<U8>> Attachment::lock(Handle& handle, Lock lock, bool w
   if (!status || *status != lock::kSuccess) co_return status;
   // With its fid it has gone.
   if (handle.is_closed()) co_return error(EBADF, "lock", "it is closed");
-  for (Handle* const other : locked_of(handle)) {
-    if (other == &handle) continue;
-    take_out(other->locks_, lock, lock.type);
-    take_out(other->lost_locks_, lock);
-    update_locked(*other);
-  }
-  take_out(handle.lost_locks_, lock);
+  (void)forget_lock(handle, lock, lock.type);
   if (!handle.has_locks()) handle.locked_on_ = handle.connection_;
   put_in(handle.locks_, std::move(lock));
   handle.had_locks_ = true;
@@ -257,7 +252,7 @@ asio::awaitable<Expected<void>> Attachment::may_use(Handle& handle, const Operat
   // It may be another file, which came to the number since.
   const auto is = co_await stat(handle);
   NINEP_CO_RETURN_IF_WRONG(is);
-  co_return has_its_locks(handle);
+  co_return co_await may_use(handle, operations);
 }
 
 void Attachment::tell_waiting() {
@@ -284,12 +279,10 @@ asio::awaitable<void> Attachment::finding_locked(std::shared_ptr<Attachment> sel
   co_await asio::this_coro::throw_if_cancelled(false);
   const auto cancellation = co_await asio::this_coro::cancellation_state;
   co_await asio::post(self->executor_, asio::use_awaitable);
-  constexpr std::chrono::milliseconds kPauseMost{1000};
-  std::chrono::milliseconds pause{20};
+  Pauses pauses(std::chrono::milliseconds(20), std::chrono::milliseconds(1000));
   while (!co_await self->has_found_locked()) {
     self->tell_waiting();
-    if (!co_await pause_for(pause)) break;
-    pause = std::min(pause * 2, kPauseMost);
+    if (!co_await pauses.next()) break;
   }
   // Somebody else may have some by now.
   if (cancellation.cancelled() != asio::cancellation_type::none)
@@ -339,9 +332,9 @@ asio::awaitable<void> Attachment::take_again(Handle& handle, Operations& operati
 // it began anew; to another one the connection that was lost still has them.
 asio::awaitable<Expected<bool>> Attachment::take_one_again(Handle& handle, Operations& operations,
                                                            Lock lock, Clock::time_point end) {
-  constexpr std::chrono::milliseconds kPauseMost{500};
+  Pauses pauses(std::chrono::milliseconds(50), std::chrono::milliseconds(500));
   const U64 connection = handle.connection_;
-  for (std::chrono::milliseconds pause{50};; pause = std::min(pause * 2, kPauseMost)) {
+  for (;;) {
     if (handle.is_closed() || handle.connection_ != connection)
       co_return error(EBADF, "lock", "its fid has gone");
     if (std::ranges::none_of(handle.locks_, [&](const Lock& one) { return meet(one, lock); }))
@@ -352,6 +345,7 @@ asio::awaitable<Expected<bool>> Attachment::take_one_again(Handle& handle, Opera
       std::vector<Lock> given_up{lock};
       for (const Lock& one : handle.locks_) take_out(given_up, one);
       for (Lock& one : given_up) {
+        if (handle.is_closed()) break;  // all goes with its fid
         one.type = lock::kUnlock;
         (void)co_await operations.lock(handle.fid_, one, 0);
       }
@@ -366,7 +360,7 @@ asio::awaitable<Expected<bool>> Attachment::take_one_again(Handle& handle, Opera
       may_come = there && (there->type == lock::kUnlock || same_owner(*there, lock));
     }
     if (!may_come || Clock::now() >= end) co_return false;
-    if (!co_await pause_for(pause)) co_return error(ECANCELED, "lock");
+    if (!co_await pauses.next()) co_return error(ECANCELED, "lock");
   }
 }
 

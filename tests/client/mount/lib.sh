@@ -64,7 +64,7 @@ mounted() {
         sleep 0.05
     done
 }
-# ended NAME [STATUS]: the mount's process ends, well, without a word, and nothing is mounted.
+# ended NAME: the mount's process ends, well, without a word, and nothing is mounted.
 ended() {
     local status=0
     wait "$mount_pid" || status=$?

@@ -200,7 +200,10 @@ asio::awaitable<Expected<void>> Attachment::connect(Clock::time_point end) {
   root_qid_ = *qid;
   ++connection_;
   operations->session().when_lost([of = weak_from_this()] {
-    if (const auto self = of.lock()) self->find_locked();
+    const auto self = of.lock();
+    if (!self) return;
+    self->find_locked();
+    self->tell_waiting();
   });
   find_locked();
   co_return Expected<void>();
@@ -307,7 +310,8 @@ asio::awaitable<Expected<Attachment::Ready>> Attachment::ready(Handle& handle) {
     });
     const U64 moved = handle.place_.moved();
     forget_fid(handle);
-    handle.locked_on_ = 0;
+    ++handle.fids_had_;
+    find_locked();
     if (is_known) {
       (void)co_await (*operations)->clunk(handle.fid_);
     }

@@ -28,6 +28,7 @@ struct Options {
 };
 
 class Attachment;
+class Group;
 class Handle;
 
 /// Who has it gives up its locks.
@@ -38,6 +39,11 @@ struct GivesUp {
 /// A handle has one owner. The attachment keeps it besides, while it finds the file again by
 /// itself.
 using HandleRef = std::unique_ptr<Handle, GivesUp>;
+
+/// A lock that is taken again where its fid has gone.
+struct HeldLock : Lock {
+  U64 with = 0;  // Handle::fids_had_, of the fid that has it
+};
 
 /// A fid, for as long as it is there: the server's, and what is needed to have it again. Its
 /// destructor has it clunked, and waits for nothing. It keeps its attachment.
@@ -71,6 +77,7 @@ class Handle : public std::enable_shared_from_this<Handle> {
   bool is_given_up_ = false;                // by its owner
   Fid fid_{};                               // kNoFid: none, while it rests
   U64 connection_ = 0;                      // on which the fid is known
+  U64 fids_had_ = 0;                        // before
   Names::Place place_;
   U64 moved_ = 0;  // place_.moved(), when the fid was walked to
   Qid qid_{};
@@ -80,12 +87,12 @@ class Handle : public std::enable_shared_from_this<Handle> {
   bool was_found_again_ = false;
   Mark mark_;                     // as far as it is known to be this file's
   bool was_asked_ = false;        // for its mark; the server may have none
-  std::vector<Lock> locks_;       // that it has
+  std::vector<HeldLock> locks_;   // that it has
   std::vector<Lock> lost_locks_;  // and had
   bool had_locks_ = false;        // at some time
-  U64 locked_on_ = 0;             // the connection on which it has them
-  U64 gone_on_ = 0;               // one on which the file is not to be found again
+  U64 gone_on_ = 0;               // a connection on which the file is not to be found again
   std::shared_ptr<Signal> restoring_;
+  bool is_being_found_ = false;     // with its locks
   std::shared_ptr<Signal> asking_;  // for one of them again
 };
 
@@ -302,7 +309,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
                                                  bool changes);
   asio::awaitable<void> until_written(U64 path);
   asio::awaitable<Expected<U8>> locking(const Handle& handle, Operations& operations, Lock lock,
-                                        U32 flags);
+                                        U32 flags, U64& with);
   asio::awaitable<Expected<U8>> unlocking(Handle& handle, Lock lock);
   /// Handles of that file that have, or had, some.
   std::vector<Handle*> locked_of(const Handle& file) const;
@@ -311,21 +318,27 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   void forget_locks(Handle& handle);
   std::vector<std::shared_ptr<Handle>> forget_lock(const Handle& file, const Lock& lock,
                                                    std::optional<U8> spared = {});
-  /// Nobody has looked for them yet on the connection that there is.
+  /// By the fid that it has.
+  bool holds_its_locks(const Handle& handle) const;
+  /// They are to be taken again on the connection that there is.
   bool lacks_its_locks(const Handle& handle) const;
-  bool are_pending(const Handle& file) const;
+  bool do_all_hold_theirs() const;
+  bool are_pending(const Handle& file, bool asked_too) const;
   asio::awaitable<Expected<void>> found_its_locks(const Handle& handle,
-                                                  const Operations& operations);
+                                                  const Operations& operations, bool asked_too);
   asio::awaitable<Expected<void>> may_use(Handle& handle, const Operations& operations);
+  Session::Clock::time_point locks_end() const;
+  /// Whoever waits for something of locks looks again.
   void tell_waiting();
+  asio::awaitable<bool> told(Session::Clock::time_point end = Session::Clock::time_point::max());
   void find_locked();
   static asio::awaitable<void> finding_locked(std::shared_ptr<Attachment> self);
-  asio::awaitable<bool> has_found_locked();
+  asio::awaitable<void> find_all(Group& finds);
   asio::awaitable<void> find(std::shared_ptr<Handle> handle);
   asio::awaitable<void> take_again(Handle& handle, Operations& operations);
-  asio::awaitable<Expected<bool>> take_one_again(Handle& handle, Operations& operations, Lock lock,
-                                                 Session::Clock::time_point end);
-  asio::awaitable<Expected<U8>> asking(Handle& handle, Operations& operations, Lock lock);
+  enum class Again : U8 { kHas, kMayCome, kLost };
+  asio::awaitable<Expected<Again>> take_one_again(Handle& handle, Operations& operations,
+                                                  Lock lock);
   static asio::awaitable<void> until_asked(const Handle& handle);
   /// Whether it is worth another try.
   bool again(const Error& error, unsigned tries) const {
@@ -352,7 +365,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   std::multimap<U64, Handle*> locked_;  // that have, or had, locks; by qid.path
   bool is_finding_ = false;             // what they have lost with a connection
   asio::cancellation_signal stop_finding_;
-  std::list<Signal*> waiting_;  // for what is being found
+  std::size_t being_found_ = 0;  // handles
+  std::list<Signal*> waiting_;   // told()
   /// Under way, where somebody has locks; by qid.path.
   std::multimap<U64, std::shared_ptr<Signal>> writing_;
   std::size_t lock_waits_ = 0;  // requests under way that the server answers when it likes

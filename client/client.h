@@ -153,9 +153,10 @@ class File : public Node {
   asio::awaitable<Expected<bool>> lock(Lock lock, bool wait) {
     return told_by_result(locking(std::move(lock), wait));
   }
-  /// `lock`: its owner and range; what it has of that, by whichever File. Behind what is being
-  /// written to the file. It isn't cancelled: the next call is. A lock() of the same owner that is
-  /// under way is not given up: what waits for it is cancelled instead.
+  /// `lock`: its owner and range; what it has of that, by whichever File. Behind requests to write
+  /// to the file that are under way, also those of calls that were cancelled; what a write() has
+  /// yet to ask for comes later. It isn't cancelled: the next call is. A lock() of the same owner
+  /// that is under way is not given up: what waits for it is cancelled instead.
   asio::awaitable<Expected<void>> unlock(Lock lock);
   /// Whether it has, or had, locks of anybody's.
   bool has_locks() const { return handle_->has_locks(); }

@@ -41,9 +41,10 @@ bool meet(const Lock& one, const Lock& other) {
 
 // Takes out of `held` what its owner has of the range of `gone`, but for what is of `spared` type.
 // fcntl(2).
-void take_out(std::vector<Lock>& held, const Lock& gone, std::optional<U8> spared = {}) {
-  std::vector<Lock> left;
-  std::erase_if(held, [&](const Lock& lock) {
+template <class Some>
+void take_out(std::vector<Some>& held, const Lock& gone, std::optional<U8> spared = {}) {
+  std::vector<Some> left;
+  std::erase_if(held, [&](const Some& lock) {
     if (!meet(lock, gone) || lock.type == spared) return false;
     if (lock.start < gone.start) set_range(left.emplace_back(lock), lock.start, gone.start - 1);
     if (last_of(gone) < last_of(lock))
@@ -54,10 +55,10 @@ void take_out(std::vector<Lock>& held, const Lock& gone, std::optional<U8> spare
 }
 
 // What touches becomes one. fcntl(2).
-void put_in(std::vector<Lock>& held, Lock lock) {
+void put_in(std::vector<HeldLock>& held, HeldLock lock) {
   take_out(held, lock);
-  std::erase_if(held, [&](const Lock& one) {
-    if (one.type != lock.type || !same_owner(one, lock)) return false;
+  std::erase_if(held, [&](const HeldLock& one) {
+    if (one.type != lock.type || one.with != lock.with || !same_owner(one, lock)) return false;
     const bool is_before = last_of(one) < lock.start && last_of(one) + 1 == lock.start;
     const bool is_behind = last_of(lock) < one.start && last_of(lock) + 1 == one.start;
     if (is_before) set_range(lock, one.start, last_of(lock));
@@ -86,9 +87,10 @@ std::vector<Handle*> Attachment::locked_of(const Handle& file) const {
 void Attachment::update_locked(Handle& handle) {
   const auto [begin, end] = locked_.equal_range(handle.qid_.path);
   const auto at = std::find_if(begin, end, [&](const auto& o) { return o.second == &handle; });
-  const bool has = !handle.is_closed() && handle.has_locks();
+  const bool has = !handle.is_closed() && (handle.has_locks() || handle.asking_);
   if (has && at == end) locked_.emplace(handle.qid_.path, &handle);
   if (!has && at != end) locked_.erase(at);
+  tell_waiting();
   // Nobody looks for them any more, or its executor has been destroyed.
   if (locked_.empty() && is_finding_) stop_finding_.emit(asio::cancellation_type::terminal);
 }
@@ -140,25 +142,26 @@ asio::awaitable<Expected<U8>> Attachment::lock(Handle& handle, Lock lock, bool w
   const U32 flags = may_wait ? lock::kBlock : U32{0};
   lock_waits_ += may_wait ? 1 : 0;
   const Finally over([this, may_wait] { lock_waits_ -= may_wait ? 1 : 0; });
-  const auto ask = [&](Operations& o, Fid) { return locking(handle, o, lock, flags); };
+  U64 with = 0;
+  const auto ask = [&](Operations& o, Fid) { return locking(handle, o, lock, flags, with); };
   const auto status = co_await repeat(handle, ask);
   if (!status || *status != lock::kSuccess) co_return status;
   // With its fid it has gone.
   if (handle.is_closed()) co_return error(EBADF, "lock", "it is closed");
   (void)forget_lock(handle, lock, lock.type);
-  if (!handle.has_locks()) handle.locked_on_ = handle.connection_;
-  put_in(handle.locks_, std::move(lock));
+  put_in(handle.locks_, {std::move(lock), with});
   handle.had_locks_ = true;
   update_locked(handle);
   find_locked();
   co_return status;
 }
 
-// Behind those who had some before.
+// Behind those who had some before, and what was asked for them. `with`: which fid has it.
 asio::awaitable<Expected<U8>> Attachment::locking(const Handle& handle, Operations& operations,
-                                                  Lock lock, U32 flags) {
-  const auto found = co_await found_its_locks(handle, operations);
+                                                  Lock lock, U32 flags, U64& with) {
+  const auto found = co_await found_its_locks(handle, operations, true);
   NINEP_CO_RETURN_IF_WRONG(found);
+  with = handle.fids_had_;
   co_return co_await operations.lock(handle.fid_, lock, flags);
 }
 
@@ -205,47 +208,66 @@ asio::awaitable<void> Attachment::until_written(U64 path) {
 
 // ------------------------------------------------------------------ on another connection
 
-bool Attachment::lacks_its_locks(const Handle& handle) const {
-  return handle.locked_on_ != connection_ && handle.gone_on_ != connection_;
+bool Attachment::holds_its_locks(const Handle& handle) const {
+  return std::ranges::all_of(handle.locks_, [&](const HeldLock& one) {
+    return handle.connection_ == connection_ && one.with == handle.fids_had_;
+  });
 }
 
-bool Attachment::are_pending(const Handle& file) const {
-  return is_finding_ && std::ranges::any_of(locked_of(file), [this](const Handle* one) {
-           return lacks_its_locks(*one);
-         });
+bool Attachment::lacks_its_locks(const Handle& handle) const {
+  return handle.gone_on_ != connection_ && !holds_its_locks(handle);
+}
+
+bool Attachment::are_pending(const Handle& file, bool asked_too) const {
+  return std::ranges::any_of(locked_of(file), [&](const Handle* one) {
+    return (is_finding_ && lacks_its_locks(*one)) || (asked_too && one->asking_);
+  });
 }
 
 Expected<void> Attachment::has_its_locks(const Handle& handle) const {
   for (const Handle* const one : locked_of(handle)) {
     const bool may_have = is_finding_ && lacks_its_locks(*one);
-    if (one->lost_locks_.empty() && (one->locked_on_ == connection_ || may_have)) continue;
+    if (one->lost_locks_.empty() && (holds_its_locks(*one) || may_have)) continue;
     return error(EIO, "use " + handle.place_.text(),
                  "a lock on it was lost with the connection, and somebody else may have had it");
   }
   return {};
 }
 
+// As long as for a server that is gone; where that isn't waited for, as for an answer.
+Clock::time_point Attachment::locks_end() const {
+  return Clock::now() + (again_ ? options_.reconnect_patience : options_.session.patience);
+}
+
+void Attachment::tell_waiting() {
+  for (Signal* const one : waiting_) one->set();
+}
+
+asio::awaitable<bool> Attachment::told(Clock::time_point end) {
+  Signal changed(executor_);
+  const auto at = waiting_.insert(waiting_.end(), &changed);
+  const Finally over([kept = shared_from_this(), at] { kept->waiting_.erase(at); });
+  co_return co_await wait_for(changed, end);
+}
+
 // Within a call of repeat() or once(), which comes again where the fid is another one's by now.
 asio::awaitable<Expected<void>> Attachment::found_its_locks(const Handle& handle,
-                                                            const Operations& operations) {
+                                                            const Operations& operations,
+                                                            bool asked_too) {
   const std::string doing = "use " + handle.place_.text();
-  const auto end = Clock::now() + options_.reconnect_patience;
-  while (!operations.session().lost() && are_pending(handle) && Clock::now() < end) {
-    Signal found(executor_);
-    const auto at = waiting_.insert(waiting_.end(), &found);
-    const Finally over([kept = shared_from_this(), at] { kept->waiting_.erase(at); });
-    if (!co_await wait_for(found, end)) co_return error(ECANCELED, doing);
-  }
+  const auto end = locks_end();
+  while (!operations.session().lost() && are_pending(handle, asked_too) && Clock::now() < end)
+    if (!co_await told(end)) co_return error(ECANCELED, doing);
   if (handle.is_closed()) co_return error(EBADF, doing, "it is closed");
   if (operations.session().lost() || handle.connection_ != connection_)
     co_return std::unexpected(Error{Errno{ECONNRESET}, doing, "", Fate::kUnsent});
-  if (are_pending(handle))
+  if (are_pending(handle, asked_too))
     co_return error(ETIMEDOUT, doing, "locks on it were lost, and are still being taken again");
   co_return Expected<void>();
 }
 
 asio::awaitable<Expected<void>> Attachment::may_use(Handle& handle, const Operations& operations) {
-  const auto found = co_await found_its_locks(handle, operations);
+  const auto found = co_await found_its_locks(handle, operations, false);
   NINEP_CO_RETURN_IF_WRONG(found);
   auto has = has_its_locks(handle);
   if (has || !wants_identity(handle)) co_return has;
@@ -255,22 +277,21 @@ asio::awaitable<Expected<void>> Attachment::may_use(Handle& handle, const Operat
   co_return co_await may_use(handle, operations);
 }
 
-void Attachment::tell_waiting() {
-  for (Signal* const one : waiting_) one->set();
+bool Attachment::do_all_hold_theirs() const {
+  return !is_lost() && std::ranges::none_of(
+                           locked_, [this](const auto& o) { return lacks_its_locks(*o.second); });
 }
 
 void Attachment::find_locked() {
-  if (locked_.empty() || is_finding_ || !again_ || is_over_) return;
-  const bool is_needed = std::ranges::any_of(
-      locked_, [this](const auto& one) { return lacks_its_locks(*one.second); });
-  if (is_lost() ? is(operations_->session().why_lost(), EPROTO) : !is_needed) return;
+  if (locked_.empty() || is_finding_ || is_over_) return;
+  if (is_lost() ? !again_ || is(operations_->session().why_lost(), EPROTO) : do_all_hold_theirs())
+    return;
   is_finding_ = true;
   asio::co_spawn(executor_, finding_locked(shared_from_this()),
                  asio::bind_cancellation_slot(stop_finding_.slot(), asio::detached));
 }
 
-// For as long as there is somebody who has one. Whoever waits for his is told when it is there, and
-// after each round.
+// For as long as somebody lacks some; each file for itself.
 asio::awaitable<void> Attachment::finding_locked(std::shared_ptr<Attachment> self) {
   const Finally over([&self] {
     self->is_finding_ = false;
@@ -278,101 +299,123 @@ asio::awaitable<void> Attachment::finding_locked(std::shared_ptr<Attachment> sel
   });
   co_await asio::this_coro::throw_if_cancelled(false);
   const auto cancellation = co_await asio::this_coro::cancellation_state;
+  const auto is_stopped = [&] { return cancellation.cancelled() != asio::cancellation_type::none; };
   co_await asio::post(self->executor_, asio::use_awaitable);
+  Group finds(self->executor_);
   Pauses pauses(std::chrono::milliseconds(20), std::chrono::milliseconds(1000));
-  while (!co_await self->has_found_locked()) {
-    self->tell_waiting();
+  for (;;) {
+    const auto there = co_await self->connected();
+    if (there) {
+      co_await self->find_all(finds);
+    } else {
+      const Error& wrong = there.error();
+      if (self->is_over_ || !self->again_ || is(wrong, ECANCELED) || is(wrong, EPROTO)) break;
+    }
+    co_await finds.all_done();
+    if (is_stopped() || self->do_all_hold_theirs()) break;
     if (!co_await pauses.next()) break;
   }
   // Somebody else may have some by now.
-  if (cancellation.cancelled() != asio::cancellation_type::none)
-    asio::post(self->executor_, [self] { self->find_locked(); });
+  if (is_stopped()) asio::post(self->executor_, [self] { self->find_locked(); });
 }
 
-// False: some may yet be found.
-asio::awaitable<bool> Attachment::has_found_locked() {
-  const auto there = co_await connected();
-  if (!there) co_return is_over_ || is(there.error(), ECANCELED) || is(there.error(), EPROTO);
+// On this connection.
+asio::awaitable<void> Attachment::find_all(Group& finds) {
   const U64 connection = connection_;
-  std::vector<asio::awaitable<void>> all;
-  for (const auto& [path, handle] : locked_)
-    if (lacks_its_locks(*handle)) all.push_back(find(handle->shared_from_this()));
-  co_await together(std::move(all));
-  co_return connection == connection_ && !is_lost() &&
-      std::ranges::none_of(locked_, [this](const auto& o) { return lacks_its_locks(*o.second); });
+  while (connection == connection_ && !is_lost()) {
+    for (const auto& [path, handle] : locked_) {
+      if (handle->is_being_found_ || !lacks_its_locks(*handle)) continue;
+      handle->is_being_found_ = true;
+      ++being_found_;
+      finds.spawn(find(handle->shared_from_this()));
+    }
+    if (being_found_ == 0 || !co_await told()) co_return;
+  }
 }
 
+// A request that fails in passing says nothing of a lock.
 asio::awaitable<void> Attachment::find(std::shared_ptr<Handle> handle) {
-  const auto operations = co_await ready(*handle);
-  if (operations) co_await take_again(*handle, **operations);
-  tell_waiting();
+  const Finally over([kept = shared_from_this(), &handle] {
+    handle->is_being_found_ = false;
+    --kept->being_found_;
+    kept->tell_waiting();
+  });
+  const U64 connection = connection_;
+  Pauses pauses(std::chrono::milliseconds(20), std::chrono::milliseconds(1000));
+  for (;;) {
+    const auto operations = co_await ready(*handle);
+    if (operations) co_await take_again(*handle, **operations);
+    if (connection != connection_ || is_lost()) co_return;
+    if (handle->is_closed() || !lacks_its_locks(*handle)) co_return;
+    if (!co_await pauses.next()) co_return;
+  }
 }
 
-// Where the connection is lost meanwhile, and where a request doesn't say what became of a lock,
-// that is done once more.
+// Until it has, or has lost, what its owners have not given up meanwhile; or until a request
+// doesn't say what became of it. A server may wait for those who had locks before it began anew; to
+// another one the connection that was lost still has them.
 asio::awaitable<void> Attachment::take_again(Handle& handle, Operations& operations) {
-  const U64 connection = handle.connection_;
-  const auto end = Clock::now() + options_.reconnect_patience;  // for all of them
-  const std::vector<Lock> locks = handle.locks_;
-  for (const Lock& lock : locks) {
-    const auto taken = co_await take_one_again(handle, operations, lock, end);
-    if (!taken) co_return;
-    if (*taken) continue;
+  const U64 connection = connection_;
+  const U64 with = handle.fids_had_;
+  const auto end = locks_end();  // for all of them
+  Pauses pauses(std::chrono::milliseconds(50), std::chrono::milliseconds(500));
+  while (!handle.is_closed() && connection == connection_ && handle.fids_had_ == with) {
+    const auto next =
+        std::ranges::find_if(handle.locks_, [&](const HeldLock& one) { return one.with != with; });
+    if (next == handle.locks_.end()) co_return;
+    const Lock lock = *next;
+    const auto there = co_await take_one_again(handle, operations, lock);
+    if (!there) co_return;
+    if (*there == Again::kMayCome && Clock::now() < end) {
+      if (!co_await pauses.next()) co_return;
+      continue;
+    }
+    if (*there == Again::kHas) continue;
     // What its owner has of it yet.
-    std::erase_if(handle.locks_, [&](const Lock& one) {
-      if (!meet(one, lock)) return false;
+    std::erase_if(handle.locks_, [&](const HeldLock& one) {
+      if (one.with == with || !meet(one, lock)) return false;
       handle.lost_locks_.push_back(one);
       return true;
     });
   }
-  if (handle.connection_ == connection) handle.locked_on_ = connection;
 }
 
-// True: it has it, or its owner has given it up. A server may wait for those who had locks before
-// it began anew; to another one the connection that was lost still has them.
-asio::awaitable<Expected<bool>> Attachment::take_one_again(Handle& handle, Operations& operations,
-                                                           Lock lock, Clock::time_point end) {
-  Pauses pauses(std::chrono::milliseconds(50), std::chrono::milliseconds(500));
-  const U64 connection = handle.connection_;
-  for (;;) {
-    if (handle.is_closed() || handle.connection_ != connection)
-      co_return error(EBADF, "lock", "its fid has gone");
-    if (std::ranges::none_of(handle.locks_, [&](const Lock& one) { return meet(one, lock); }))
-      co_return true;
-    const auto status = co_await asking(handle, operations, lock);
-    if (status && *status == lock::kSuccess) {
-      // It may be more than its owner has yet.
-      std::vector<Lock> given_up{lock};
-      for (const Lock& one : handle.locks_) take_out(given_up, one);
-      for (Lock& one : given_up) {
-        if (handle.is_closed()) break;  // all goes with its fid
-        one.type = lock::kUnlock;
-        (void)co_await operations.lock(handle.fid_, one, 0);
-      }
-      co_return true;
-    }
-    // What ends for the caller's sake says nothing of the lock.
-    if (!status && !says_no(status.error())) co_return std::unexpected(status.error());
-    bool may_come = status && *status == lock::kGrace;
-    if (status && *status == lock::kBlocked) {
-      const auto there = co_await operations.getlock(handle.fid_, lock);
-      if (!there && !says_no(there.error())) co_return std::unexpected(there.error());
-      may_come = there && (there->type == lock::kUnlock || same_owner(*there, lock));
-    }
-    if (!may_come || Clock::now() >= end) co_return false;
-    if (!co_await pauses.next()) co_return error(ECANCELED, "lock");
-  }
-}
-
-// Whoever gives it up, or closes the file, waits for that one request.
-asio::awaitable<Expected<U8>> Attachment::asking(Handle& handle, Operations& operations,
-                                                 Lock lock) {
+// Whoever gives it up, or locks the file, or closes it, waits for that.
+asio::awaitable<Expected<Attachment::Again>> Attachment::take_one_again(Handle& handle,
+                                                                        Operations& operations,
+                                                                        Lock lock) {
+  const U64 with = handle.fids_had_;
   const auto asking = handle.asking_ = std::make_shared<Signal>(executor_);
-  const Finally over([&handle, asking] {
+  const Finally over([kept = shared_from_this(), &handle, asking] {
     handle.asking_ = nullptr;
     asking->set();
+    kept->update_locked(handle);
   });
-  co_return co_await operations.lock(handle.fid_, lock, 0);
+  const auto status = co_await operations.lock(handle.fid_, lock, 0);
+  if (status && *status == lock::kSuccess) {
+    // It may be more than its owner has yet.
+    std::vector<Lock> given_up{lock};
+    for (HeldLock& one : handle.locks_) {
+      if (!meet(one, lock)) continue;
+      one.with = with;
+      take_out(given_up, one);
+    }
+    for (Lock& one : given_up) {
+      if (handle.is_closed()) break;  // all goes with its fid
+      one.type = lock::kUnlock;
+      (void)co_await operations.lock(handle.fid_, one, 0);
+    }
+    co_return Again::kHas;
+  }
+  // What ends for the caller's sake says nothing of the lock.
+  if (!status && !says_no(status.error())) co_return std::unexpected(status.error());
+  if (!status) co_return Again::kLost;
+  if (*status == lock::kGrace) co_return Again::kMayCome;
+  if (*status != lock::kBlocked) co_return Again::kLost;
+  const auto there = co_await operations.getlock(handle.fid_, lock);
+  if (!there && !says_no(there.error())) co_return std::unexpected(there.error());
+  const bool may_come = there && (there->type == lock::kUnlock || same_owner(*there, lock));
+  co_return may_come ? Again::kMayCome : Again::kLost;
 }
 
 asio::awaitable<void> Attachment::until_asked(const Handle& handle) {

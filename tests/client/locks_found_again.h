@@ -51,6 +51,28 @@ class LocksFoundAgain : public OnLoop {
   client::File opened(const std::string& name = "f") {
     return get(get(root->walk(name)).open(lopen::kReadWrite));
   }
+  /// What it answers to what is asked of the file "g", kOther.
+  std::optional<Frame> of_another(Bytes f) {
+    Twalk walk{};
+    Tlopen open{};
+    if (is_walk_to_it(f, "g") && decode(frame_body(f), kDotL, walk)) {
+      fids.push_back(walk.newfid);
+      Rwalk r{};
+      r.wqid.push_back(kOther);
+      return reply(f, r);
+    }
+    // A fid that is walked nowhere from is the same file's.
+    if (is<Twalk>(f) && decode(frame_body(f), kDotL, walk)) {
+      if (walk.wname.size() == 0 && std::ranges::count(fids, walk.fid) != 0)
+        fids.push_back(walk.newfid);
+      else if (walk.wname.size() != 0)
+        std::erase(fids, walk.newfid);
+    }
+    if (is<Tlopen>(f) && decode(frame_body(f), kDotL, open) &&
+        std::ranges::count(fids, open.fid) != 0)
+      return reply(f, Rlopen{kOther, 0});
+    return std::nullopt;
+  }
   /// What it answers else.
   static std::optional<Frame> says(Bytes f) {
     switch (read_header(f).type) {
@@ -159,7 +181,7 @@ class LocksFoundAgain : public OnLoop {
   bool is_gone = false;
   // What servers and tests tell each other.
   std::atomic<bool> is_asked = false, may_answer = false;
-  std::vector<Fid> fids;               // of another file
+  std::vector<Fid> fids;               // of the other file
   std::vector<Tlock> locks;            // that were asked for; without their owners' names
   std::vector<U8> types;               // of requests
   std::optional<Frame> held, flushed;  // replies that come later

@@ -145,112 +145,6 @@ TEST_F(LocksFoundAgain, OrLostTogether) {
   get(read(file));
 }
 
-// Its owner gives it up while it is taken again: it isn't left behind.
-TEST_F(LocksFoundAgain, AndGivenUpMeanwhile) {
-  enum class Way { kUnlock, kUnlockByAnother, kClose, kDestroy };
-  for (const Way way : {Way::kUnlock, Way::kUnlockByAnother, Way::kClose, Way::kDestroy}) {
-    SCOPED_TRACE(static_cast<int>(way));
-    connect([this](int connection, Bytes f) -> std::optional<Frame> {
-      if (connection % 2 == 1 || !is<Tlock>(f) || is_asked.exchange(true)) return says(f);
-      while (!may_answer) std::this_thread::sleep_for(1ms);
-      return says(f);
-    });
-    std::optional<File> file = opened();
-    File another = opened();
-    get(locked(*file, mine));
-    run_for(50ms);  // what was walked through is clunked
-    const int clunks = count(Describe<Tclunk>::code);
-    cut();
-    run_until([this] { return is_asked.load(); });
-    std::string said;
-    if (way == Way::kUnlock) start(file->unlock(mine), said);
-    if (way == Way::kUnlockByAnother) start(another.unlock(mine), said);
-    if (way == Way::kClose) start(file->close(), said);
-    if (way == Way::kDestroy) {
-      file.reset();
-      said = "done";
-    }
-    run_for(50ms);
-    may_answer = true;
-    run_until([&] { return !said.empty(); });
-    EXPECT_EQ(said, "done");
-    const bool unlocks = way == Way::kUnlock || way == Way::kUnlockByAnother;
-    run_until(
-        [&] { return unlocks ? has_unlocked(mine) : count(Describe<Tclunk>::code) > clunks; });
-    if (unlocks) {
-      get(read(*file));
-    }
-    file.reset();
-    cut();
-    get(root->stat());  // the next connection
-    connections = 0;
-    is_asked = may_answer = false;
-    locks.clear();
-    types.clear();
-  }
-}
-
-// And whoever gives it up doesn't wait with it for a server that isn't ready.
-TEST_F(LocksFoundAgain, AndGivenUpAtAServerThatWaits) {
-  connect([](int connection, Bytes f) -> std::optional<Frame> {
-    if (connection > 1 && is<Tlock>(f) && lock_of(f).type != lock::kUnlock)
-      return reply(f, Rlock{lock::kGrace});
-    return says(f);
-  });
-  File file = opened(), other = opened();
-  get(locked(file, mine));
-  get(locked(other, theirs));
-  cut();
-  run_until([this] { return count(Describe<Tlock>::code) > 5; });
-  get(file.unlock(mine));
-  EXPECT_TRUE(has_unlocked(mine));
-  get(other.unlock(theirs));
-  get(read(file));
-}
-
-// Nor does one who has another lock by the same File.
-TEST_F(LocksFoundAgain, AndGivenUpByOneOfTwoOwners) {
-  connect([this](int connection, Bytes f) -> std::optional<Frame> {
-    if (connection > 1 && is<Tlock>(f) && lock_of(f).proc_id == theirs.proc_id && !may_answer)
-      return reply(f, Rlock{lock::kGrace});
-    return says(f);
-  });
-  File file = opened();
-  get(locked(file, mine));
-  get(locked(file, theirs));
-  cut();
-  run_until([this] { return count(Describe<Tlock>::code) > 5; });
-  get(file.unlock(mine));
-  EXPECT_TRUE(has_unlocked(mine));
-  may_answer = true;
-  get(read(file));
-  EXPECT_TRUE(file.has_its_locks());
-}
-
-// A part that was given up while the whole was asked for isn't kept.
-TEST_F(LocksFoundAgain, AndGivenUpInPart) {
-  connect([this](int connection, Bytes f) -> std::optional<Frame> {
-    if (connection > 1 && is<Tlock>(f) && lock_of(f).type != lock::kUnlock && !may_answer)
-      return reply(f, Rlock{lock::kGrace});
-    return says(f);
-  });
-  File file = opened();
-  get(locked(file, mine));
-  cut();
-  run_until([this] { return count(Describe<Tlock>::code) > 2; });
-  Lock part = mine;
-  part.length = 4;
-  get(file.unlock(part));
-  {
-    const std::lock_guard guard(mutex);
-    locks.clear();
-  }
-  may_answer = true;
-  get(read(file));
-  ASSERT_EQ(locks.front().length, mine.length);
-  EXPECT_TRUE(has_unlocked(part));
-}
-
 // The locks of one file aren't waited for with another one; its own are, for as long as a server
 // that is gone.
 TEST_F(LocksFoundAgain, EachFileForItself) {
@@ -258,21 +152,7 @@ TEST_F(LocksFoundAgain, EachFileForItself) {
   options.reconnect_patience = 1s;
   connect(
       [this](int connection, Bytes f) -> std::optional<Frame> {
-        Twalk walk{};
-        if (is_walk_to_it(f, "g") && decode(frame_body(f), kDotL, walk)) {
-          fids.push_back(walk.newfid);
-          Rwalk r{};
-          r.wqid.push_back(kOther);
-          return reply(f, r);
-        }
-        // A fid that is walked nowhere from is the same file's.
-        if (is<Twalk>(f) && decode(frame_body(f), kDotL, walk) && walk.wname.size() == 0 &&
-            std::ranges::count(fids, walk.fid) != 0)
-          fids.push_back(walk.newfid);
-        Tlopen open{};
-        if (is<Tlopen>(f) && decode(frame_body(f), kDotL, open) &&
-            std::ranges::count(fids, open.fid) != 0)
-          return reply(f, Rlopen{kOther, 0});
+        if (auto of_other = of_another(f)) return of_other;
         if (connection == 1 || may_answer || !is<Tlock>(f)) return says(f);
         if (lock_of(f).proc_id == theirs.proc_id) return reply(f, Rlerror{ENOMEM});
         return says(f);
@@ -289,6 +169,85 @@ TEST_F(LocksFoundAgain, EachFileForItself) {
   may_answer = true;
   get(read(second));
   EXPECT_TRUE(other.has_its_locks());
+}
+
+// Nor is a request that failed in passing made again only when they are all there.
+TEST_F(LocksFoundAgain, EachAgainForItself) {
+  connect([this](int connection, Bytes f) -> std::optional<Frame> {
+    if (auto of_other = of_another(f)) return of_other;
+    if (connection == 1 || !is<Tlock>(f) || may_answer) return says(f);
+    if (lock_of(f).proc_id == theirs.proc_id) return reply(f, Rlock{lock::kGrace});
+    return is_asked.exchange(true) ? says(f) : reply(f, Rlerror{ENOMEM});
+  });
+  File file = opened(), other = opened("g");
+  get(locked(file, mine));
+  get(locked(other, theirs));
+  cut();
+  run_until([this] { return is_asked.load(); });
+  get(read(file));
+  EXPECT_FALSE(may_answer);
+  EXPECT_TRUE(file.has_its_locks());
+  may_answer = true;
+  get(read(other));
+}
+
+// A server that goes while a file is found again has the time that it always has.
+TEST_F(LocksFoundAgain, NotAtAServerThatGoesMeanwhile) {
+  client::Options options;
+  options.reconnect_patience = 2s;
+  connect(
+      [this](int connection, Bytes f) -> std::optional<Frame> {
+        if (connection == 1 || !is_walk_to_it(f) || is_asked.exchange(true)) return says(f);
+        return std::nullopt;
+      },
+      options);
+  File file = opened(), second = opened();
+  get(locked(file, mine));
+  cut();
+  run_until([this] { return is_asked.load(); });
+  std::string said;
+  start(read(second), said);
+  run_for(1s);
+  EXPECT_EQ(said, "");
+  is_gone = true;
+  cut();
+  const auto began = std::chrono::steady_clock::now();
+  run_until([&] { return !said.empty(); });
+  EXPECT_NE(said.find("has been gone for"), std::string::npos) << said;
+  // It was 2 s and what was left of the first 2.
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 2900ms);
+  get(file.unlock(mine));
+}
+
+// A server that forgets what is renamed forgets its locks too: none is lost by that.
+TEST_F(LocksFoundAgain, AfterARename) {
+  for (const bool goes_on : {true, false}) {
+    SCOPED_TRACE(goes_on);
+    client::Options options;
+    if (!goes_on) options.reconnect_patience = 0s;
+    connect(
+        [](int, Bytes f) -> std::optional<Frame> {
+          if (is<Trenameat>(f)) return reply(f, Rlerror{EOPNOTSUPP});
+          if (is<Trename>(f)) return reply(f, Rrename{});
+          return says(f);
+        },
+        options);
+    File file = opened();
+    get(locked(file, mine));
+    get(root->rename("f", *root, "h"));
+    File second = opened("h");
+    get(read(second));
+    const int before = count(Describe<Tlock>::code);
+    std::string by_it, by_another;
+    start(read(file), by_it);
+    start(read(second), by_another);
+    run_until([&] { return !by_it.empty() && !by_another.empty(); });
+    EXPECT_EQ(by_it, "done");
+    EXPECT_EQ(by_another, "done");
+    EXPECT_TRUE(file.has_its_locks());
+    EXPECT_EQ(count(Describe<Tlock>::code), before + 1);
+    get(file.unlock(mine));
+  }
 }
 
 // What isn't a server of the protocol any more isn't asked again and again.
@@ -361,89 +320,6 @@ TEST_F(LocksFoundAgain, OfFilesOfOneNumber) {
   cut();
   run_until([this] { return connections == 2 && count(Describe<Tlock>::code) == 3; });
   EXPECT_EQ(locks.back().type, mine.type);
-}
-
-// Who waits for a lock and is cancelled is over when the lock comes, at some servers: it comes.
-TEST_F(LocksFoundAgain, ByWhomItIsGivenUp) {
-  connect([this](int, Bytes f) -> std::optional<Frame> {
-    if (is<Tlock>(f) && lock_of(f).flags == lock::kBlock) {
-      held = reply(f, Rlock{lock::kSuccess});
-      is_asked = true;
-      return std::nullopt;
-    }
-    if (is<Tflush>(f)) {
-      flushed = reply(f, Rflush{});
-      may_answer = true;
-      return std::nullopt;
-    }
-    if (!is<Tlock>(f) || lock_of(f).type != lock::kUnlock || !held) return says(f);
-    Frame all = *says(f);
-    for (const auto& one : {held, flushed}) all.insert(all.end(), one->begin(), one->end());
-    return all;
-  });
-  File file = opened(), second = opened();
-  get(locked(file, mine));
-  std::string said;
-  asio::cancellation_signal cancel;
-  const Lock wanted{lock::kWrite, 0, 10, 2, "other"};
-  const auto wait_for_it = [&]() -> awaitable<void> {
-    const auto has = co_await second.lock(wanted, true);
-    said = has ? "locked" : has.error().text();
-  };
-  asio::co_spawn(context, wait_for_it(),
-                 asio::bind_cancellation_slot(cancel.slot(), asio::detached));
-  run_until([this] { return is_asked.load(); });
-  cancel.emit(asio::cancellation_type::terminal);
-  run_until([this] { return may_answer.load(); });
-  get(file.unlock(mine));
-  run_until([&] { return !said.empty(); });
-  EXPECT_EQ(said, "locked");
-}
-
-// What was written under a lock and given up may be done yet: until that is over the lock stays,
-// however it is given up.
-TEST_F(LocksFoundAgain, BehindWhatIsWritten) {
-  connect([this](int, Bytes f) -> std::optional<Frame> {
-    if (is<Twrite>(f)) {
-      is_asked = true;
-      return std::nullopt;
-    }
-    if (is<Tflush>(f)) {
-      flushed = reply(f, Rflush{});
-      return std::nullopt;
-    }
-    if (!flushed || !is<Tgetlock>(f)) return says(f);
-    Frame both = *says(f);
-    both.insert(both.end(), flushed->begin(), flushed->end());
-    flushed.reset();
-    return both;
-  });
-  for (const U8 gives_up : {Describe<Tlock>::code, Describe<Tclunk>::code}) {
-    std::optional<File> file = opened();
-    File other = opened();
-    get(locked(*file, mine));
-    std::string has_written, said;
-    asio::cancellation_signal cancel;
-    const std::byte byte{};
-    const auto write = [&]() -> awaitable<void> {
-      const auto written = co_await file->write(0, {&byte, 1});
-      has_written = written ? "written" : written.error().text();
-    };
-    is_asked = false;
-    asio::co_spawn(context, write(), asio::bind_cancellation_slot(cancel.slot(), asio::detached));
-    run_until([this] { return is_asked.load(); });
-    const int before = count(gives_up);
-    cancel.emit(asio::cancellation_type::terminal);
-    start(gives_up == Describe<Tlock>::code ? file->unlock(mine) : file->close(), said);
-    run_until([this] { return count(Describe<Tflush>::code) > 0; });
-    run_for(50ms);
-    EXPECT_EQ(count(gives_up), before);
-    get(other.test_lock(theirs));
-    run_until([&] { return !said.empty() && !has_written.empty(); });
-    EXPECT_EQ(said, "done");
-    EXPECT_EQ(count(gives_up), before + 1);
-    types.clear();
-  }
 }
 
 // There is an end to how many an owner has; those that touch are one.

@@ -52,6 +52,8 @@ class Node {
   /// `flags`: ninep::lopen; the node stays.
   asio::awaitable<Expected<File>> open(U32 flags);
   asio::awaitable<Expected<Directory>> open_directory();
+  /// open() with this fid itself: the node is none from then on.
+  asio::awaitable<Expected<File>> open_itself(U32 flags);
 
   // In this directory. `name`: one name. `mode`: permissions. What is made belongs to `gid`, by
   // default the caller's effective group, where the dialect says groups.
@@ -87,6 +89,10 @@ class Node {
   asio::awaitable<Expected<void>> close();
   /// `same` is this file too, and what tells it from others is known of that.
   void learn_from(const Node& same) { attachment_->learn(*handle_, *same.handle_); }
+  /// False: the client has removed the name by which it was walked to, or given it to another file.
+  bool has_name() const { return handle_->place().path().has_value(); }
+  /// The qid.path of what has that name in this directory; none: nobody has asked.
+  std::optional<U64> known_number(Str name) const { return Names::number(handle_->place(), name); }
   /// The server may have its fid back until the node is used again, which finds the file by its
   /// name as after a lost connection. Nothing, where it has no name any more. Not of what is open,
   /// nor with a call under way.
@@ -116,6 +122,7 @@ class Node {
   /// An open file or directory.
   template <class Open>
   asio::awaitable<Expected<Open>> opening(U32 flags);
+  asio::awaitable<Expected<File>> opening_itself(U32 flags);
   asio::awaitable<Expected<File>> creating(std::string name, U32 flags, U32 mode,
                                            std::optional<U32> gid);
 

@@ -32,14 +32,15 @@ void opendir(fuse_req_t request, fuse_ino_t number, fuse_file_info* info) {
   start(request, number, open_directory, *info);
 }
 
-asio::awaitable<void> known_of(Tree& tree, Node& in, std::string name,
+asio::awaitable<void> known_of(Tree& tree, InodeRef in, std::string name,
                                Expected<fuse_entry_param>& known) {
-  auto node = co_await with_room(tree, [&] { return in.walk(name); });
+  const NodeRef directory = in->node;
+  auto node = co_await with_room(tree, [&] { return directory->walk(name); });
   if (!node) {
     known = std::unexpected(node.error());
     co_return;
   }
-  known = co_await entry_of(tree, std::move(*node));
+  known = co_await entry_of(tree, std::move(*node), in, name);
 }
 /// Entries from `offset` on, as many as there is room for; none: the end. Where it fails with
 /// nothing, it is the next call that says so.
@@ -49,12 +50,11 @@ Work list_in_turn(Tree& tree, Request& request, std::shared_ptr<OpenDirectory> o
   NINEP_CO_RETURN_IF_WRONG(filled);
   std::vector<Expected<fuse_entry_param>> known;
   if (with_attributes) {
-    const NodeRef node = open->inode->node;
     const std::size_t count = std::min(open->entries.size() - open->next, size / kEntryLeast + 1);
     known.resize(count);
     std::vector<asio::awaitable<void>> all;
     for (std::size_t i = 0; i < count; ++i)
-      all.push_back(known_of(tree, *node, open->entries[open->next + i].name, known[i]));
+      all.push_back(known_of(tree, open->inode, open->entries[open->next + i].name, known[i]));
     co_await client::together(std::move(all));
   }
   std::vector<char> room(size);

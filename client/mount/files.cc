@@ -11,6 +11,7 @@ namespace ninep::mount {
 
 using client::Change;
 using client::error;
+using client::Expected;
 using client::File;
 using client::is;
 
@@ -37,10 +38,23 @@ std::shared_ptr<OpenFile> opened(Tree& tree, File file, InodeRef inode, U32 flag
   if (!info.keep_cache) open->new_version = version;
   return open;
 }
-Work open_it(Tree& tree, Request& request, InodeRef inode, fuse_file_info info) {
+/// What the kernel takes to have the name still may be gone from there, or another file: what would
+/// be written to it is lost. ESTALE then, and the kernel looks for the name anew.
+asio::awaitable<Expected<File>> open_named(const Tree& tree, InodeRef inode, U32 flags) {
   const NodeRef node = inode->node;
+  if (!inode->in || !node->has_name() || tree.options.attribute_timeout == 0)
+    co_return co_await node->open(flags);
+  const NodeRef directory = inode->in->node;
+  auto named = co_await directory->walk(inode->name);
+  NINEP_CO_RETURN_IF_WRONG(named);
+  const Qid is = named->qid(), was = node->qid();
+  if (is.path != was.path) co_return error(ESTALE, "open", "another file has its name");
+  if (is.version != 0 && is.version == was.version) named->learn_from(*node);
+  co_return co_await named->open_itself(flags);
+}
+Work open_it(Tree& tree, Request& request, InodeRef inode, fuse_file_info info) {
   const U32 flags = flags_of(info.flags);
-  auto file = co_await of_inode(tree, [&] { return node->open(flags); });
+  auto file = co_await of_inode(tree, [&] { return open_named(tree, inode, flags); });
   NINEP_CO_RETURN_IF_WRONG(file);
   const auto open = opened(tree, std::move(*file), inode, flags, info);
   // Before the answer, for then it may be used at once.
@@ -75,7 +89,7 @@ Work create_it(Tree& tree, Request& request, InodeRef in, std::string name, U32 
   NINEP_CO_RETURN_IF_WRONG(node);
   if (node->qid().path != file->qid().path)
     co_return error(ESTALE, "create " + name, "another file has its name already");
-  const auto entry = co_await entry_of(tree, std::move(*node));
+  const auto entry = co_await entry_of(tree, std::move(*node), in, name);
   NINEP_CO_RETURN_IF_WRONG(entry);
   const InodeRef inode = tree.inodes.find(entry->ino);
   file->learn_from(*inode->node);

@@ -127,7 +127,8 @@ void learn(const Tree& tree, Inode& inode, const client::Attributes& is);
 
 /// What the kernel is to know of a file that it asked for by name. With no attributes to be had it
 /// isn't known at all.
-asio::awaitable<client::Expected<fuse_entry_param>> entry_of(Tree& tree, client::Node node);
+asio::awaitable<client::Expected<fuse_entry_param>> entry_of(Tree& tree, client::Node node,
+                                                             InodeRef in, std::string name);
 /// What is made in a folder: its group, and its permissions.
 struct Heritage {
   U32 gid;

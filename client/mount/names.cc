@@ -24,7 +24,7 @@ Work look_up(Tree& tree, Request& request, InodeRef in, std::string name) {
   const NodeRef directory = in->node;
   auto node = co_await with_room(tree, [&] { return directory->walk(name); });
   NINEP_CO_RETURN_IF_WRONG(node);
-  const auto entry = co_await entry_of(tree, std::move(*node));
+  const auto entry = co_await entry_of(tree, std::move(*node), in, name);
   NINEP_CO_RETURN_IF_WRONG(entry);
   reply(tree, request, *entry);
   co_return Done();
@@ -51,7 +51,7 @@ Work tell_made(Tree& tree, Request& request, InodeRef in, std::string name, Qid 
     auto given = co_await give(tree, request, *node, mode);
     NINEP_CO_RETURN_IF_WRONG(given);
   }
-  const auto entry = co_await entry_of(tree, std::move(*node));
+  const auto entry = co_await entry_of(tree, std::move(*node), in, name);
   NINEP_CO_RETURN_IF_WRONG(entry);
   reply(tree, request, *entry);
   co_return Done();
@@ -125,6 +125,7 @@ Work move(Tree& tree, Request& request, InodeRef from, InodeRef to, std::string 
   const auto renamed =
       co_await with_room(tree, [&] { return source->rename(name, *target, to_name); });
   NINEP_CO_RETURN_IF_WRONG(renamed);
+  tree.inodes.renamed(from, name, to, to_name);
   request.answer(fuse_reply_err, 0);
   co_return Done();
 }
@@ -157,13 +158,15 @@ asio::awaitable<void> look_again(Tree& tree, const Node& node, const client::Att
 
 }  // namespace
 
-asio::awaitable<Expected<fuse_entry_param>> entry_of(Tree& tree, Node node) {
+asio::awaitable<Expected<fuse_entry_param>> entry_of(Tree& tree, Node node, InodeRef in,
+                                                     std::string name) {
   const auto is = co_await node.stat();
   NINEP_CO_RETURN_IF_WRONG(is);
   auto checked = check(*is);
   NINEP_CO_RETURN_IF_WRONG(checked);
   co_await look_again(tree, node, *is);
-  const InodeRef inode = tree.inodes.looked_up(std::move(node), *is);
+  const InodeRef inode =
+      tree.inodes.looked_up(std::move(node), *is, std::move(in), std::move(name));
   learn(tree, *inode, *is);
   fuse_entry_param entry{};
   entry.ino = inode->number;

@@ -195,6 +195,8 @@ Awaitable<Expected<void>> Copier::any(Item& item, std::optional<Turn>* turn) {
   }
   const auto may = may_be_copied(item, *is);
   NINEP_CO_RETURN_IF_WRONG(may);
+  const auto replaced = co_await may_be_replaced(item, *is);
+  NINEP_CO_RETURN_IF_WRONG(replaced);
   if (options_.dry) {
     const auto way = co_await way_for(item, *is);
     if (way) progress_.file_done(item.path);
@@ -413,6 +415,19 @@ Expected<void> Copier::may_be_copied(const Item& item, const Attributes& is) con
                  "it is a symbolic link: say a directory to put it in, or \"" + item.name +
                      "/\" for the directory that it leads to");
   return {};
+}
+
+// On a server what is in a directory isn't asked for: a request for each file.
+Awaitable<Expected<void>> Copier::may_be_replaced(const Item& item, const Attributes& by) const {
+  const bool is_asked = item.to && (item.is_top || !item.to->identity().of.server);
+  if (options_.remove || !is_asked) co_return Expected<void>();
+  const auto there = co_await item.to->stat(item.to_name);
+  const U32 type = there ? there->attr.mode & S_IFMT : 0;
+  const bool is_special = type == S_IFCHR || type == S_IFBLK || type == S_IFIFO || type == S_IFSOCK;
+  if (is_special && type != (by.attr.mode & S_IFMT))
+    co_return error(EEXIST, "copy to " + item.to->path_of(item.to_name),
+                    "it is a device, a pipe or a socket, which stays: `9p cat` writes to one");
+  co_return Expected<void>();
 }
 
 // Links, devices, pipes.

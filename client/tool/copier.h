@@ -78,6 +78,8 @@ class Copier {
   /// What is of another kind goes: as late as may be, for what comes may not be to be had.
   Awaitable<Expected<void>> make_way(Item& item);
   Expected<void> may_be_copied(const Item& item, const Attributes& is) const;
+  /// What a device or a pipe is for may be all but to be replaced.
+  Awaitable<Expected<void>> may_be_replaced(const Item& item, const Attributes& by) const;
   /// What is no regular file gets its name.
   Awaitable<Expected<void>> put(Item& item, const Make& make, bool is_directory);
   static Awaitable<Expected<void>> make_directory(Place& in, std::string name);

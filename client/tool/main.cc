@@ -3,9 +3,11 @@
 #include <cstdio>
 #include <exception>
 #include <iostream>
+#include <system_error>
 
 #include <asio/co_spawn.hpp>
 #include <asio/io_context.hpp>
+#include <fcntl.h>
 #include <pwd.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -136,10 +138,19 @@ int run(int argc, char** argv) {
   return tool.status();
 }
 
+/// Where standard input or output is closed, the next descriptor would be taken for it. What stands
+/// in for it fails as it would.
+void hold_standard_descriptors() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (::fcntl(fd, F_GETFD) < 0)
+      (void)::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 }  // namespace
 }  // namespace ninep::tool
 
 int main(int argc, char** argv) {
+  ninep::tool::hold_standard_descriptors();
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
   // A tree that is copied needs a descriptor for each directory on the way down.
@@ -148,5 +159,10 @@ int main(int argc, char** argv) {
     files.rlim_cur = files.rlim_max;
     (void)::setrlimit(RLIMIT_NOFILE, &files);
   }
-  return ninep::tool::run(argc, argv);
+  try {
+    return ninep::tool::run(argc, argv);
+  } catch (const std::system_error& error) {  // no descriptors are left, say
+    std::fprintf(stderr, "9p: %s\n", error.what());
+    return 1;
+  }
 }

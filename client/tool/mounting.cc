@@ -10,6 +10,7 @@
 #include <asio/signal_set.hpp>
 #include <asio/this_coro.hpp>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -170,6 +171,9 @@ Awaitable<Expected<void>> serve(Tool& tool, const What& what) {
   std::array<char, PATH_MAX> directory;
   if (!::realpath(what.directory.c_str(), directory.data()))
     co_return error(errno, "mount on " + what.directory);
+  struct stat status;
+  if (::stat(directory.data(), &status) == 0 && !S_ISDIR(status.st_mode))
+    co_return error(ENOTDIR, "mount on " + what.directory);
   Background background;
   if (!what.foreground) background.enter();
   const auto connected = co_await tool.client(target);

@@ -4,11 +4,14 @@
 #include <csignal>
 #include <cstdio>
 
+#include <asio/signal_set.hpp>
 #include <asio/this_coro.hpp>
+#include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "client/together.h"
 #include "client/tool/text.h"
 #include "client/tool/tool.h"
 
@@ -85,13 +88,42 @@ struct LockAnd {
 };
 
 // The command's end is looked for from time to time; the connection is seen to meanwhile.
+/// A terminal tells all who are in front of it, the command as well.
+bool is_of_terminal(int signal) {
+  if (signal != SIGINT && signal != SIGQUIT) return false;
+  const int terminal = ::open("/dev/tty", O_RDONLY | O_CLOEXEC);
+  const bool is_in_front = terminal >= 0 && ::tcgetpgrp(terminal) == ::getpgrp();
+  if (terminal >= 0) ::close(terminal);
+  return is_in_front;
+}
+
+/// The lock stays until the command has ended: that is for it to say.
+Awaitable<void> pass_on(asio::signal_set& signals, pid_t child) {
+  for (;;) {
+    std::error_code ended;
+    const int signal =
+        co_await signals.async_wait(asio::redirect_error(asio::use_awaitable, ended));
+    if (ended) co_return;
+    if (!is_of_terminal(signal)) ::kill(child, signal);
+  }
+}
+
 Awaitable<int> run_command(const std::vector<std::string>& command) {
   std::vector<char*> arguments;
   for (const std::string& one : command) arguments.push_back(const_cast<char*>(one.c_str()));
   arguments.push_back(nullptr);
+  asio::signal_set signals(co_await asio::this_coro::executor);
+  std::vector<int> passed;
+  for (const int one : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) {
+    struct sigaction is{};
+    if (::sigaction(one, nullptr, &is) == 0 && is.sa_handler == SIG_IGN) continue;  // nohup(1)
+    signals.add(one);
+    passed.push_back(one);
+  }
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
   if (child == 0) {
+    for (const int one : passed) ::signal(one, SIG_DFL);
     ::signal(SIGPIPE, SIG_DFL);
     ::signal(SIGXFSZ, SIG_DFL);
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // whoever has no lock any more
@@ -102,10 +134,16 @@ Awaitable<int> run_command(const std::vector<std::string>& command) {
     ::_exit(why == ENOENT ? 127 : 126);
   }
   if (child < 0) co_return 126;
+  client::Group passing(co_await asio::this_coro::executor);
+  passing.spawn(pass_on(signals, child));
   asio::steady_timer timer(co_await asio::this_coro::executor);
   for (int status;;) {
-    if (::waitpid(child, &status, WNOHANG) == child)
+    if (::waitpid(child, &status, WNOHANG) == child) {
+      std::error_code ignored;
+      signals.cancel(ignored);
+      co_await passing.all_done();
       co_return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    }
     timer.expires_after(std::chrono::milliseconds(20));
     std::error_code ignored;
     co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
@@ -215,7 +253,7 @@ void add_session(CLI::App& app, Command& chosen) {
     auto what = std::make_shared<LockAnd>();
     CLI::App* const c = app.add_subcommand(
         "lock", "Run a command while a file is locked, or tell who has the lock");
-    c->add_option("FILE", what->file)->required()->type_name(kRemote);
+    c->add_option("FILE", what->file, "which has to be there")->required()->type_name(kRemote);
     c->add_option("COMMAND", what->command, "and its arguments, behind --; without one: who has it")
         ->type_name(kCommand);
     c->footer(R"(EXAMPLES
@@ -224,8 +262,8 @@ void add_session(CLI::App& app, Command& chosen) {
   9p lock tcp:fileserver:/home/me/.lock
 
 EXIT STATUS
-  The command's own, which gets SIGTERM where 9p is ended before it. 1 where the
-  lock was lost with the connection, and where it was there again only after a
+  The command's own. It is told what 9p is told to end by, and has the lock until
+  it has ended; where 9p is killed, it gets SIGTERM. 1 where the lock was lost with the connection, and where it was there again only after a
   while, in which others could have had it.
 )");
     c->add_flag("-s,--shared", what->shared, "A read lock");

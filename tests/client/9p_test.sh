@@ -130,6 +130,32 @@ check 'rm -f' "$p" rm -f "$at:/x"
 says 'locked by process' "$p" lock "$at:/tree/f" -- "$p" lock "$at:/tree/f"
 says 'somebody else has it' "$p" lock "$at:/tree/f" -- "$p" lock -n "$at:/tree/f" true
 status 7 "$p" lock "$at:/tree/f" -- sh -c 'exit 7'
+# What is told to end has the lock until it has ended, in its own way.
+for signal in TERM INT HUP QUIT; do
+    env --default-signal setsid "$p" lock "$at:/tree/f" -- bash -c "trap 'sleep 1; exit 9' $signal; echo there; sleep 60 & wait" >"$dir/lock" &
+    until grep -q there "$dir/lock"; do sleep 0.05; done
+    kill -$signal $!
+    says 'locked by process' "$p" lock "$at:/tree/f"
+    wait $!
+    is=$?
+    [ $is = 9 ] || not_so "$signal: status $is"
+    says free "$p" lock "$at:/tree/f"
+done
+(trap '' HUP; exec setsid "$p" lock "$at:/tree/f" -- sh -c 'echo nohup; sleep 1; exit 8') >"$dir/lock" &
+until grep -q nohup "$dir/lock"; do sleep 0.05; done
+kill -HUP $!
+wait $!
+is=$?
+[ $is = 8 ] || not_so "nohup: status $is"
+# Descriptors that are closed aren't what comes next.
+"$p" ls "$at:/tree" >&- 2>"$dir/said" && not_so 'written to a closed standard output'
+grep -q 'Bad file descriptor' "$dir/said" || { not_so 'a closed standard output'; said; }
+check 'without standard output or error' "$p" get -r "$at:/tree" "$dir/closed" 0<&- 1>&- 2>&-
+check 'what came without' cmp "$dir/export/tree/f" "$dir/closed/f"
+rm -r "$dir/closed"
+said=$( (ulimit -n 10; "$p" mount "$at:/" "$dir/closed") 2>&1)
+is=$?
+[ $is = 1 ] && [[ $said = 9p:* ]] || not_so "with few descriptors: status $is, \"$said\""
 
 # ---------------------------------------------------------------- servers that come and go
 # through WHAT COMMAND...: it has to work; one that met no server to begin with begins again.

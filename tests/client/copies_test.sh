@@ -278,6 +278,28 @@ chown -R 65534 dv2
 check put "$p" put -r --owner dv "$at:/"
 status 1 as_nobody "$p" cp --owner "unix:$dir/nobody:/dv/null" dv2/null
 [ "$(cat dv2/null)" = precious ] || not_so 'a file went for a device that may not be made'
+# Nor is a device or a pipe replaced by a file, but where all becomes like the source.
+mkdir special
+mknod special/null c 1 3
+mkfifo special/pipe
+check put "$p" put -r --owner special dv2/null "$at:/"
+mv "$export/null" "$export/plain"
+for name in null pipe; do
+    says 'which stays' "$p" get "$at:/plain" "special/$name"
+    says 'which stays' "$p" put dv2/null "$at:/special/$name"
+    says 'which stays' "$p" cp "$at:/plain" "$at:/special/$name"
+    says 'which stays' "$p" get --dry-run "$at:/plain" "special/$name"
+    mkdir -p alike/special "$export/alike"
+    cp dv2/null "alike/special/$name"
+done
+check put "$p" put -r alike/special "$at:/alike"
+says 'which stays' "$p" get -r "$at:/alike/special" .
+says 'which stays' "$p" sync "$at:/alike/special" special
+[ -c special/null ] && [ -p special/pipe ] || not_so 'a file went where a device or a pipe was'
+[ -c "$export/special/null" ] && [ -p "$export/special/pipe" ] || not_so 'the same, on a server'
+check 'the same device, and the same pipe' "$p" get -r --owner "$at:/special" .
+check 'all like the source' "$p" sync --delete "$at:/alike/special" special
+check 'all like the source' diff -r alike/special special
 # What an attempt to link has left is in nobody's way.
 mkdir links
 echo 1 >links/a

@@ -29,6 +29,36 @@ after=$(read_by)
 is 'a name that isn'\''t there' "$(cat "$m/new" 2>/dev/null)" ''
 echo new >"$dir/export/new"
 is 'a name that has come' "$(cat "$m/new")" new
+# Names that others have taken away, or given to other files, while the kernel takes them for true.
+for how in rm mv 'mv, with another name left'; do
+    echo old >"$dir/export/name"
+    is "$how: a file" "$(cat "$m/name")" old
+    [ "${how#*left}" = "$how" ] || ln "$dir/export/name" "$dir/export/left"
+    if [ "$how" = rm ]; then rm "$dir/export/name"; else
+        echo new >"$dir/export/other"
+        mv "$dir/export/other" "$dir/export/name"
+    fi
+    check "$how: append" eval 'echo line >>"$m/name"'
+    is "$how, and appended to" "$(tr '\n' ' ' <"$dir/export/name")" "$([ "$how" = rm ] || echo 'new ')line "
+    rm -f "$dir/export/name" "$dir/export/left"
+done
+# What is open may be opened once more, wherever this mount has put it, or where others have put its
+# folder.
+mkdir "$dir/export/folder" "$m/to"
+echo here >"$dir/export/folder/file"
+exec 7<"$m/folder/file"
+mv "$m/folder/file" "$m/folder/moved"
+is 'moved, and opened once more' "$(cat /proc/self/fd/7)" here
+mv "$m/folder/moved" "$m/to/moved"
+is 'moved to another folder, and opened once more' "$(cat /proc/self/fd/7)" here
+ln "$m/to/moved" "$m/to/second"
+rm "$m/to/moved"
+is 'with another name, and opened once more' "$(cat /proc/self/fd/7)" here
+rm "$m/to/second"
+is 'removed, and opened once more' "$(cat /proc/self/fd/7)" here
+exec 7<&-
+echo deep >"$dir/export/folder/file"
+is 'in a folder' "$(cd "$m/folder" && cat file && mv "$dir/export/folder" "$dir/export/elsewhere" && cat file)" $'deep\ndeep'
 unmount a
 : >"$dir/said-a"
 

@@ -38,6 +38,13 @@ for how in 'umount' 'fusermount3 -u' 'umount -l' 'fusermount3 -u -z' TERM INT HU
     finish "$how: whoever writes gets an error"
     exec 7<&- 6<&-
 done
+# In the background, from wherever it was called.
+for closed in '0<&-' '1>&-' '2>&-' '1>&- 2>&-' '0<&- 1>&- 2>&-'; do
+    check "mount $closed" timeout 60 bash -c "'$p' mount 'unix:$dir/s:/' '$m' $closed"
+    is "$closed: a file" "$(cat "$m/file")" text
+    check "umount $closed" umount "$m"
+done
+is 'a mount on a file' "$("$p" mount "unix:$dir/s:/" "$dir/export/file" 2>&1)" "9p: mount on $dir/export/file: Not a directory"
 # Without a server, and with somebody who waits for it: a second signal waits for nothing.
 : >"$dir/said-a"
 mounted a

@@ -289,8 +289,9 @@ Awaitable<void> copy(Tool& tool, const Copy& what) {
 
 const char* const kCopies = R"(
 WHAT IS COPIED
-  Data (holes stay holes), permissions, times, links of both kinds, extended attributes. A file has
-  its name when it is whole: a copy that was interrupted goes on where it was when it is said again.
+  Data (holes stay holes), permissions, times, links of both kinds, extended attributes but those of
+  symbolic links. A file has its name when it is whole: a copy that was interrupted goes on where it
+  was when it is said again. No device, pipe or socket goes for a file, but with sync --delete.
   What such a one has left, .NAME.STAMP.9p-part, is not copied. A link is copied as a link; FROM
   with "/" behind it is the directory that it leads to, under FROM's name.
 )";

@@ -276,6 +276,7 @@ class NodeOf : public Of<T> {
   }
   Expected<File> open(U32 flags);
   Expected<Directory> open_directory();
+  Expected<File> open_itself(U32 flags);
 
   Expected<File> create(std::string name, U32 flags, U32 mode);
   Expected<Qid> mkdir(std::string name, U32 mode) {
@@ -396,6 +397,11 @@ template <class T>
 Expected<File> NodeOf<T>::open(U32 flags) {
   return this->template become<File>([&](T& n) { return n.open(flags); });
 }
+template <class T>
+Expected<File> NodeOf<T>::open_itself(U32 flags) {
+  return this->template become<File>([=](T& n) { return n.open_itself(flags); });
+}
+
 template <class T>
 Expected<Directory> NodeOf<T>::open_directory() {
   return this->template become<Directory>([](T& n) { return n.open_directory(); });

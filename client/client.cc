@@ -226,14 +226,14 @@ asio::awaitable<Expected<void>> Node::removing(std::string name, bool is_directo
 }
 
 void Node::is_new(const std::string& name, U64 number) const {
-  const auto known = known_number(name);
+  const auto known = Names::number(handle_->place(), name);
   if (known && *known != number) Names::removed(handle_->place(), name);
 }
 
 // What the caller doesn't know is asked for, while it can be.
 asio::awaitable<Expected<std::optional<U64>>> Node::number_of(const std::string& name,
                                                               std::optional<U64> number) {
-  if (!number) number = known_number(name);
+  if (!number) number = Names::number(handle_->place(), name);
   if (number || !attachment_->goes_on() || !is_name(name)) co_return number;
   const auto find = [&](Operations& o, Fid fid) { return o.find(fid, name); };
   const auto found = co_await attachment_->repeat(*handle_, find);

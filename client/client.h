@@ -89,10 +89,6 @@ class Node {
   asio::awaitable<Expected<void>> close();
   /// `same` is this file too, and what tells it from others is known of that.
   void learn_from(const Node& same) { attachment_->learn(*handle_, *same.handle_); }
-  /// False: the client has removed the name by which it was walked to, or given it to another file.
-  bool has_name() const { return handle_->place().path().has_value(); }
-  /// The qid.path of what has that name in this directory; none: nobody has asked.
-  std::optional<U64> known_number(Str name) const { return Names::number(handle_->place(), name); }
   /// The server may have its fid back until the node is used again, which finds the file by its
   /// name as after a lost connection. Nothing, where it has no name any more. Not of what is open,
   /// nor with a call under way.

@@ -19,6 +19,7 @@ namespace {
 using Clock = Session::Clock;
 
 constexpr std::size_t kLocksMax = 4096;  // of one file, by one Handle
+constexpr U64 kNoFidOfIt = ~U64{0};      // HeldLock::with: it is to be taken again
 
 // The last byte; a length of 0 is to the end of the file, however long that becomes.
 U64 last_of(const Lock& lock) {
@@ -283,7 +284,8 @@ bool Attachment::do_all_hold_theirs() const {
 }
 
 void Attachment::find_locked() {
-  if (locked_.empty() || is_finding_ || is_over_) return;
+  if (is_finding_) return tell_waiting();
+  if (locked_.empty() || is_over_) return;
   if (is_lost() ? !again_ || is(operations_->session().why_lost(), EPROTO) : do_all_hold_theirs())
     return;
   is_finding_ = true;
@@ -311,10 +313,10 @@ asio::awaitable<void> Attachment::finding_locked(std::shared_ptr<Attachment> sel
       const Error& wrong = there.error();
       if (self->is_over_ || !self->again_ || is(wrong, ECANCELED) || is(wrong, EPROTO)) break;
     }
-    co_await finds.all_done();
-    if (is_stopped() || self->do_all_hold_theirs()) break;
+    if (is_stopped() || (self->being_found_ == 0 && self->do_all_hold_theirs())) break;
     if (!co_await pauses.next()) break;
   }
+  co_await finds.all_done();
   // Somebody else may have some by now.
   if (is_stopped()) asio::post(self->executor_, [self] { self->find_locked(); });
 }
@@ -329,7 +331,8 @@ asio::awaitable<void> Attachment::find_all(Group& finds) {
       ++being_found_;
       finds.spawn(find(handle->shared_from_this()));
     }
-    if (being_found_ == 0 || !co_await told()) co_return;
+    if (being_found_ == 0) co_return;
+    if (!co_await told()) co_return;
   }
 }
 
@@ -395,11 +398,17 @@ asio::awaitable<Expected<Attachment::Again>> Attachment::take_one_again(Handle& 
   if (status && *status == lock::kSuccess) {
     // It may be more than its owner has yet.
     std::vector<Lock> given_up{lock};
-    for (HeldLock& one : handle.locks_) {
-      if (!meet(one, lock)) continue;
-      one.with = with;
-      take_out(given_up, one);
-    }
+    for (Handle* const other : locked_of(handle))
+      for (HeldLock& one : other->locks_) {
+        if (!meet(one, lock)) continue;
+        // What it has got by another File meanwhile has become this one.
+        if (other == &handle)
+          one.with = with;
+        else if (one.type != lock.type)
+          one.with = kNoFidOfIt;
+        take_out(given_up, one);
+      }
+    find_locked();
     for (Lock& one : given_up) {
       if (handle.is_closed()) break;  // all goes with its fid
       one.type = lock::kUnlock;

@@ -38,23 +38,32 @@ std::shared_ptr<OpenFile> opened(Tree& tree, File file, InodeRef inode, U32 flag
   if (!info.keep_cache) open->new_version = version;
   return open;
 }
-/// What the kernel takes to have the name still may be gone from there, or another file: what would
-/// be written to it is lost. ESTALE then, and the kernel looks for the name anew.
-asio::awaitable<Expected<File>> open_named(const Tree& tree, InodeRef inode, U32 flags) {
+/// What the kernel takes to have a name still may be gone from there, or another file: what would
+/// be written to it is lost. ESTALE then.
+asio::awaitable<Expected<File>> open_named(Tree& tree, InodeRef inode, U32 flags) {
   const NodeRef node = inode->node;
-  if (!inode->in || !node->has_name() || tree.options.attribute_timeout == 0)
-    co_return co_await node->open(flags);
-  const NodeRef directory = inode->in->node;
+  const InodeRef in = tree.inodes.find(inode->in);
+  if (!in || tree.options.attribute_timeout == 0) co_return co_await node->open(flags);
+  const NodeRef directory = in->node;
   auto named = co_await directory->walk(inode->name);
-  NINEP_CO_RETURN_IF_WRONG(named);
-  const Qid is = named->qid(), was = node->qid();
-  if (is.path != was.path) co_return error(ESTALE, "open", "another file has its name");
-  if (is.version != 0 && is.version == was.version) named->learn_from(*node);
+  if (!named) {
+    // It may have another name, where it is found.
+    for (const int why : {ENOENT, ENOTDIR, EACCES, EPERM})
+      if (is(named.error(), why)) named.error().code = Errno{ESTALE};
+    co_return std::unexpected(named.error());
+  }
+  const Qid found = named->qid(), wanted = node->qid();
+  if (found.path != wanted.path) co_return error(ESTALE, "open", "another file has its name");
+  if (found.version != 0 && found.version == wanted.version) named->learn_from(*node);
   co_return co_await named->open_itself(flags);
 }
 Work open_it(Tree& tree, Request& request, InodeRef inode, fuse_file_info info) {
+  const NodeRef node = inode->node;
   const U32 flags = flags_of(info.flags);
-  auto file = co_await of_inode(tree, [&] { return open_named(tree, inode, flags); });
+  const bool is_second = tree.refused.takes(request.thread(), inode->number);
+  auto file = co_await of_inode(
+      tree, [&] { return is_second ? node->open(flags) : open_named(tree, inode, flags); });
+  if (!file && is(file.error(), ESTALE)) tree.refused.open(request.thread(), inode->number);
   NINEP_CO_RETURN_IF_WRONG(file);
   const auto open = opened(tree, std::move(*file), inode, flags, info);
   // Before the answer, for then it may be used at once.
@@ -70,6 +79,7 @@ void open(fuse_req_t request, fuse_ino_t number, fuse_file_info* info) {
 /// say whether the caller may, and it looks again after ESTALE.
 Work create_it(Tree& tree, Request& request, InodeRef in, std::string name, U32 mode,
                fuse_file_info info) {
+  tree.refused.found(request.thread(), 0);
   const auto gets = co_await heritage(tree, request, in, mode);
   NINEP_CO_RETURN_IF_WRONG(gets);
   mode = gets->mode;

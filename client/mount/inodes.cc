@@ -31,7 +31,7 @@ InodeRef Inodes::known(U64 path) const {
   return at == by_qid_.end() ? nullptr : by_number_.at(at->second);
 }
 
-InodeRef Inodes::looked_up(client::Node node, const client::Attributes& is, InodeRef in,
+InodeRef Inodes::looked_up(client::Node node, const client::Attributes& is, const Inode& in,
                            std::string name) {
   const U32 type = is.attr.mode & S_IFMT;
   const U64 path = node.qid().path;
@@ -54,22 +54,13 @@ InodeRef Inodes::looked_up(client::Node node, const client::Attributes& is, Inod
     by_number_[inode->number] = inode;
   }
   if (inode->number != 1) {
-    inode->in = std::move(in);
+    inode->in = in.number;
     inode->name = std::move(name);
   }
   ++inode->lookups;
   used(*inode);
   rest();
   return inode;
-}
-
-void Inodes::renamed(const InodeRef& from, const std::string& name, const InodeRef& to,
-                     const std::string& to_name) {
-  const auto path = to->node->known_number(to_name);
-  const InodeRef moved = path ? known(*path) : nullptr;
-  if (!moved || moved->in != from || moved->name != name) return;
-  moved->in = to;
-  moved->name = to_name;
 }
 
 void Inodes::forget(U64 number, U64 lookups) {
@@ -82,7 +73,6 @@ void Inodes::forget(U64 number, U64 lookups) {
       by != by_qid_.end() && by->second == number)
     by_qid_.erase(by);
   if (inode.recent) recent_.erase(*inode.recent);
-  inode.in = nullptr;  // others may have moved each into the other
   by_number_.erase(at);
 }
 

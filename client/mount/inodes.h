@@ -20,8 +20,8 @@ struct Inode {
 
   U64 number = 0;
   std::shared_ptr<client::Node> node;  // the last one that was looked up
-  std::shared_ptr<Inode> in;           // the folder where it was
-  std::string name;                    // and by which name
+  U64 in = 0;                          // the number of the folder where it was
+  std::string name;                    // and its name there
   U32 type = 0;                        // S_IFMT
   U64 lookups = 0;                     // that the kernel has not forgotten
   client::Mark mark;                   // by which it is told from others of its qid.path
@@ -67,11 +67,8 @@ class Inodes {
   InodeRef known(U64 path) const;
   /// The file's inode, told to the kernel once more. What has one already (it is the same file)
   /// keeps it, and is reached by the newer node from now on. `in`, `name`: where it is.
-  InodeRef looked_up(client::Node node, const client::Attributes& is, InodeRef in,
+  InodeRef looked_up(client::Node node, const client::Attributes& is, const Inode& in,
                      std::string name);
-  /// What was in `from` has that name in `to` now.
-  void renamed(const InodeRef& from, const std::string& name, const InodeRef& to,
-               const std::string& to_name);
   void forget(U64 number, U64 lookups);
   std::size_t count() const { return by_number_.size(); }
 

@@ -23,8 +23,12 @@ void reply(Tree& tree, Request& request, const fuse_entry_param& entry) {
 Work look_up(Tree& tree, Request& request, InodeRef in, std::string name) {
   const NodeRef directory = in->node;
   auto node = co_await with_room(tree, [&] { return directory->walk(name); });
-  NINEP_CO_RETURN_IF_WRONG(node);
-  const auto entry = co_await entry_of(tree, std::move(*node), in, name);
+  Expected<fuse_entry_param> entry;
+  if (node)
+    entry = co_await entry_of(tree, std::move(*node), in, name);
+  else
+    entry = std::unexpected(node.error());
+  tree.refused.found(request.thread(), entry ? entry->ino : 0);
   NINEP_CO_RETURN_IF_WRONG(entry);
   reply(tree, request, *entry);
   co_return Done();
@@ -125,7 +129,6 @@ Work move(Tree& tree, Request& request, InodeRef from, InodeRef to, std::string 
   const auto renamed =
       co_await with_room(tree, [&] { return source->rename(name, *target, to_name); });
   NINEP_CO_RETURN_IF_WRONG(renamed);
-  tree.inodes.renamed(from, name, to, to_name);
   request.answer(fuse_reply_err, 0);
   co_return Done();
 }
@@ -165,8 +168,7 @@ asio::awaitable<Expected<fuse_entry_param>> entry_of(Tree& tree, Node node, Inod
   auto checked = check(*is);
   NINEP_CO_RETURN_IF_WRONG(checked);
   co_await look_again(tree, node, *is);
-  const InodeRef inode =
-      tree.inodes.looked_up(std::move(node), *is, std::move(in), std::move(name));
+  const InodeRef inode = tree.inodes.looked_up(std::move(node), *is, *in, std::move(name));
   learn(tree, *inode, *is);
   fuse_entry_param entry{};
   entry.ino = inode->number;

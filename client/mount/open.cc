@@ -37,6 +37,28 @@ asio::awaitable<void> OpenFile::close() {
   if (other_) (void)co_await other_->close();
 }
 
+void Refused::open(int thread, U64 inode) {
+  if (by_thread_.size() >= kMost) by_thread_.clear();
+  by_thread_[thread] = {inode, Clock::now()};
+}
+
+void Refused::found(int thread, U64 inode) {
+  const auto at = by_thread_.find(thread);
+  if (at == by_thread_.end()) return;
+  if (inode == 0)
+    by_thread_.erase(at);
+  else
+    at->second = {inode, Clock::now()};
+}
+
+bool Refused::takes(int thread, U64 inode) {
+  const auto at = by_thread_.find(thread);
+  if (at == by_thread_.end()) return false;
+  const One one = at->second;
+  by_thread_.erase(at);
+  return one.inode == inode && Clock::now() - one.since < kLongest;
+}
+
 OpenDirectory::OpenDirectory(client::Directory opened, InodeRef of)
     : directory(std::move(opened)),
       inode(std::move(of)),

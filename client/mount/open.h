@@ -3,8 +3,10 @@
 // On one executor that runs no two of its handlers at once.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -57,6 +59,28 @@ struct OpenDirectory {
   std::size_t next = 0;
   U64 offset = 0;     // behind what was told last
   unsigned dots = 0;  // of "." and "..", that were told
+};
+
+/// Threads whose open(2) was refused (ESTALE), as a name wasn't what the kernel took it for. It
+/// looks for the name anew, and asks once more: what it has found had the name then, whoever has it
+/// by now. What it comes to without a name (/proc/PID/fd, a bind mount) it asks for again at once.
+class Refused {
+ public:
+  void open(int thread, U64 inode);
+  /// 0: nothing.
+  void found(int thread, U64 inode);
+  /// Whether it may be opened, whatever has its name. Once.
+  bool takes(int thread, U64 inode);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct One {
+    U64 inode;
+    Clock::time_point since;
+  };
+  static constexpr std::chrono::seconds kLongest{1};  // until it asks once more
+  static constexpr std::size_t kMost = 4096;
+  std::unordered_map<int, One> by_thread_;
 };
 
 }  // namespace ninep::mount

@@ -49,6 +49,7 @@ class Request : public std::enable_shared_from_this<Request> {
   U32 uid() const { return uid_; }
   U32 gid() const { return gid_; }
   U32 umask() const { return umask_; }
+  int thread() const { return pid_; }  // 0: of another pid namespace
 
   /// From now on it can be interrupted: `work` cancels what is done for it, while it isn't over.
   void can_be_interrupted(const asio::any_io_executor& executor, asio::cancellation_signal& work);

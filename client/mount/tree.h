@@ -42,6 +42,7 @@ struct Tree {
   const Options options;
   const std::size_t transfer_max;  // that the kernel is told
   Inodes inodes;
+  Refused refused;
   std::unordered_map<U64, std::shared_ptr<OpenFile>> files;  // by fuse_file_info.fh
   std::unordered_map<U64, std::shared_ptr<OpenDirectory>> directories;
   U64 next_handle = 1;

@@ -98,13 +98,12 @@ bool is_of_terminal(int signal) {
 }
 
 /// The lock stays until the command has ended: that is for it to say.
-Awaitable<void> pass_on(asio::signal_set& signals, pid_t child) {
-  for (;;) {
+Awaitable<void> pass_on(asio::signal_set& signals, pid_t child, const bool& has_ended) {
+  while (!has_ended) {
     std::error_code ended;
     const int signal =
         co_await signals.async_wait(asio::redirect_error(asio::use_awaitable, ended));
-    if (ended) co_return;
-    if (!is_of_terminal(signal)) ::kill(child, signal);
+    if (!ended && !has_ended && !is_of_terminal(signal)) ::kill(child, signal);
   }
 }
 
@@ -120,6 +119,7 @@ Awaitable<int> run_command(const std::vector<std::string>& command) {
     signals.add(one);
     passed.push_back(one);
   }
+  ::signal(SIGCHLD, SIG_DFL);  // what it ends with is kept, whoever called us
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
   if (child == 0) {
@@ -135,13 +135,16 @@ Awaitable<int> run_command(const std::vector<std::string>& command) {
   }
   if (child < 0) co_return 126;
   client::Group passing(co_await asio::this_coro::executor);
-  passing.spawn(pass_on(signals, child));
+  bool has_ended = false;
+  passing.spawn(pass_on(signals, child, has_ended));
   asio::steady_timer timer(co_await asio::this_coro::executor);
-  for (int status;;) {
-    if (::waitpid(child, &status, WNOHANG) == child) {
+  for (int status = 0;;) {
+    if (const pid_t ended = ::waitpid(child, &status, WNOHANG); ended != 0) {
+      has_ended = true;
       std::error_code ignored;
       signals.cancel(ignored);
       co_await passing.all_done();
+      if (ended < 0) co_return 126;
       co_return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     }
     timer.expires_after(std::chrono::milliseconds(20));
@@ -253,7 +256,7 @@ void add_session(CLI::App& app, Command& chosen) {
     auto what = std::make_shared<LockAnd>();
     CLI::App* const c = app.add_subcommand(
         "lock", "Run a command while a file is locked, or tell who has the lock");
-    c->add_option("FILE", what->file, "which has to be there")->required()->type_name(kRemote);
+    c->add_option("FILE", what->file)->required()->type_name(kRemote);
     c->add_option("COMMAND", what->command, "and its arguments, behind --; without one: who has it")
         ->type_name(kCommand);
     c->footer(R"(EXAMPLES
@@ -263,8 +266,9 @@ void add_session(CLI::App& app, Command& chosen) {
 
 EXIT STATUS
   The command's own. It is told what 9p is told to end by, and has the lock until
-  it has ended; where 9p is killed, it gets SIGTERM. 1 where the lock was lost with the connection, and where it was there again only after a
-  while, in which others could have had it.
+  it has ended; where 9p is killed, it gets SIGTERM. 1 where the lock was lost
+  with the connection, and where it was there again only after a while, in which
+  others could have had it.
 )");
     c->add_flag("-s,--shared", what->shared, "A read lock");
     c->add_flag("-n,--no-wait", what->no_wait, "An error if somebody else has it");

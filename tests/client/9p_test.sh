@@ -147,6 +147,21 @@ kill -HUP $!
 wait $!
 is=$?
 [ $is = 8 ] || not_so "nohup: status $is"
+# A command that has ended meanwhile is nobody's to tell.
+setsid env --default-signal "$p" lock "$at:/tree/f" -- sh -c 'echo suspended; exec sleep 60' >"$dir/lock" &
+until grep -q suspended "$dir/lock"; do sleep 0.05; done
+command=$(pgrep -P $! -x sleep)
+kill -STOP $!
+kill -TERM $!
+kill -KILL "$command"
+sleep 0.1
+kill -CONT $!
+wait $!
+is=$?
+[ $is = 137 ] || not_so "a command that has ended meanwhile: status $is"
+(trap '' CHLD; exec "$p" lock "$at:/tree/f" -- sh -c 'exit 6')
+is=$?
+[ $is = 6 ] || not_so "with SIGCHLD ignored: status $is"
 # Descriptors that are closed aren't what comes next.
 "$p" ls "$at:/tree" >&- 2>"$dir/said" && not_so 'written to a closed standard output'
 grep -q 'Bad file descriptor' "$dir/said" || { not_so 'a closed standard output'; said; }
@@ -163,7 +178,8 @@ through() {
     local what=$1
     shift
     until "$@" >"$dir/said-through" 2>&1; do
-        grep -q "^9p: connect to .*Connection refused" "$dir/said-through" && continue
+        grep -qE "^9p: (connect to .*Connection refused|T(version|attach): Connection reset)" "$dir/said-through" &&
+            continue
         not_so "$what: $*"
         head -20 "$dir/said-through" | sed "s/^/    /"
         return

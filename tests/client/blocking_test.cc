@@ -82,6 +82,7 @@ constexpr bool kSame =
   X(Node, readlink, ())                                             \
   X(Node, statfs, ())                                               \
   X(Node, open, (U32()))                                            \
+  X(Node, open_itself, (U32()))                                     \
   X(Node, open_directory, ())                                       \
   X(Node, create, (std::string(), U32(), U32()))                    \
   X(Node, mkdir, (std::string(), U32()))                            \
@@ -262,6 +263,9 @@ TEST_F(BlockingTest, Files) {
   get(g.remove_xattr("user.a"));
   EXPECT_EQ(error(g.xattr("user.a")), "read an attribute of f: No data available");
   EXPECT_GT(get(r.statfs()).blocks, 0u);
+  Node once_more = get(r.walk("f"));
+  EXPECT_EQ(get(once_more.open_itself(lopen::kReadOnly)).qid().path, g.qid().path);
+  EXPECT_EQ(code(once_more.stat()), EBADF);
   Directory directory = get(r.open_directory());
   std::string names;
   for (int i = 0; i < 2; ++i, directory.seek(0))

@@ -293,6 +293,14 @@ for name in null pipe; do
     cp dv2/null "alike/special/$name"
 done
 check put "$p" put -r alike/special "$at:/alike"
+# A link that is said leads who knows where.
+ln -s special/null leads
+ln -s pipe special/leads
+check 'put a link' "$p" put special/leads "$at:/special/"
+says 'say what it leads to' "$p" get "$at:/plain" leads
+says 'say what it leads to' "$p" cp "$at:/plain" "$at:/special/leads"
+[ -L leads ] && [ -L "$export/special/leads" ] || not_so 'a file went where a link was'
+rm special/leads "$export/special/leads"
 says 'which stays' "$p" get -r "$at:/alike/special" .
 says 'which stays' "$p" sync "$at:/alike/special" special
 [ -c special/null ] && [ -p special/pipe ] || not_so 'a file went where a device or a pipe was'

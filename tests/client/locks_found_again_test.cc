@@ -191,6 +191,92 @@ TEST_F(LocksFoundAgain, EachAgainForItself) {
   get(read(other));
 }
 
+// Nor after two losses: who is being found yet on the second connection is no other's business.
+TEST_F(LocksFoundAgain, EachForItselfAfterTwoLosses) {
+  std::atomic<bool> is_looked_for = false;
+  connect([&](int connection, Bytes f) -> std::optional<Frame> {
+    if (connection == 2 && is_walk_to_it(f, "g")) {
+      is_looked_for = true;
+      return std::nullopt;
+    }
+    if (auto of_other = of_another(f)) return of_other;
+    if (connection == 2 && is<Tlock>(f)) {
+      is_asked = true;
+      return std::nullopt;
+    }
+    if (connection == 3 && is<Tlock>(f) && lock_of(f).proc_id == theirs.proc_id && !may_answer)
+      return reply(f, Rlock{lock::kGrace});
+    return says(f);
+  });
+  File file = opened(), other = opened("g");
+  get(locked(file, mine));
+  get(locked(other, theirs));
+  cut();
+  run_until([&] { return is_looked_for && is_asked; });
+  cut();
+  get(read(file));
+  EXPECT_FALSE(may_answer);
+  may_answer = true;
+  get(read(other));
+}
+
+// Nor does who loses his fid meanwhile wait for another's.
+TEST_F(LocksFoundAgain, EachForItselfAfterARename) {
+  connect([this](int connection, Bytes f) -> std::optional<Frame> {
+    if (auto of_other = of_another(f)) return of_other;
+    if (is<Trenameat>(f)) return reply(f, Rlerror{EOPNOTSUPP});
+    if (is<Trename>(f)) return reply(f, Rrename{});
+    if (connection == 2 && is<Tlock>(f) && lock_of(f).proc_id == theirs.proc_id) {
+      is_asked = true;
+      return std::nullopt;
+    }
+    return says(f);
+  });
+  File file = opened(), other = opened("g");
+  get(locked(file, mine));
+  get(locked(other, theirs));
+  cut();
+  run_until([this] { return is_asked.load(); });
+  get(read(file));
+  get(root->rename("f", *root, "h"));
+  get(read(file));  // the other's request has no answer yet
+  cut();
+  get(read(other));
+}
+
+// What the same owner has got by another File meanwhile isn't given up.
+TEST_F(LocksFoundAgain, AsTheyHaveBecomeByAnother) {
+  Lock as_reader = mine;
+  as_reader.type = lock::kRead;
+  connect([this](int, Bytes f) -> std::optional<Frame> {
+    if (is<Trenameat>(f)) return reply(f, Rlerror{EOPNOTSUPP});
+    if (is<Trename>(f)) return reply(f, Rrename{});
+    if (is<Tlock>(f) && lock_of(f).type == lock::kRead && !is_asked.exchange(true)) {
+      held = reply(f, Rlock{lock::kSuccess});
+      return std::nullopt;
+    }
+    if (!is<Tlock>(f) || !held) return says(f);
+    Frame both = *std::exchange(held, std::nullopt);
+    const Frame its = *says(f);
+    both.insert(both.end(), its.begin(), its.end());
+    return both;
+  });
+  File file = opened(), second = opened();
+  get(locked(file, mine));
+  std::string said, has_read;
+  start(locked(second, as_reader), said);
+  run_until([this] { return is_asked.load(); });
+  get(root->rename("f", *root, "h"));
+  start(read(file), has_read);
+  run_until([&] { return !has_read.empty() && !said.empty(); });
+  EXPECT_EQ(said, "done");
+  EXPECT_EQ(has_read, "done");
+  get(read(second));
+  const std::lock_guard guard(mutex);
+  ASSERT_EQ(locks.size(), 4u);  // the write lock is taken again last; so is the other then
+  EXPECT_EQ(locks.back().type, lock::kRead);
+}
+
 // A server that goes while a file is found again has the time that it always has.
 TEST_F(LocksFoundAgain, NotAtAServerThatGoesMeanwhile) {
   client::Options options;

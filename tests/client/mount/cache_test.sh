@@ -58,6 +58,31 @@ rm "$m/to/second"
 is 'removed, and opened once more' "$(cat /proc/self/fd/7)" here
 exec 7<&-
 echo deep >"$dir/export/folder/file"
+# Whoever has a file needs no name to open it once more.
+for how in rm mv 'mv another over'; do
+    echo mine >"$dir/export/held"
+    exec 7<"$m/held"
+    case $how in
+        rm) rm "$dir/export/held" ;;
+        mv) mv "$dir/export/held" "$dir/export/elsewhere-now" ;;
+        *) echo other >"$dir/export/another" && mv "$dir/export/another" "$dir/export/held" ;;
+    esac
+    is "$how by others, and opened once more" "$(cat /proc/self/fd/7)" mine
+    exec 7<&-
+done
+touch "$dir/bound"
+echo bound >"$dir/export/bound"
+mount --bind "$m/bound" "$dir/bound"
+mv "$dir/export/bound" "$dir/export/bound-now"
+is 'bound, and renamed by others' "$(cat "$dir/bound"; cat "$dir/bound")" $'bound\nbound'
+umount "$dir/bound"
+# Where somebody replaces it all the time there is always one.
+(while :; do echo text >"$dir/export/next" && mv "$dir/export/next" "$dir/export/always"; done) &
+replaces=$!
+until [ -e "$dir/export/always" ]; do sleep 0.01; done
+for _ in $(seq 300); do cat "$m/always"; done >"$dir/always" 2>&1
+kill $replaces
+is 'opened while it is replaced' "$(sort "$dir/always" | uniq -c | xargs)" '300 text'
 is 'in a folder' "$(cd "$m/folder" && cat file && mv "$dir/export/folder" "$dir/export/elsewhere" && cat file)" $'deep\ndeep'
 unmount a
 : >"$dir/said-a"

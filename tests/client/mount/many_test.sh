@@ -44,5 +44,16 @@ mkdir "$m/here"
     stat . >/dev/null
 ) || not_so 'what is in use'
 unmount a
+# Folders with something in them rest too.
+kill_server
+for i in $(seq 1500); do mkdir -p "$dir/export/folders/$i" && : >"$dir/export/folders/$i/file"; done
+(ulimit -n 600; exec "$server" --log-level warn --listen "unix:$dir/s" "$dir/export" >>"$log" 2>&1) &
+server_pid=$!
+until_so "$p" --wait 0 ls "unix:$dir/s:/"
+: >"$dir/said-a"
+mounted a -o timeout=60
+is 'files, one in each folder' "$(find "$m/folders" -newermt 2000-01-01 -type f 2>&1 | grep -c '/file$')" 1500
+is 'each opened' "$(cat "$m"/folders/*/file 2>&1)" ''
+unmount a
 
 verdict

@@ -231,6 +231,8 @@ class Of {
     if (!held) return Given();
     return held->worker->ask([&] { return call(held->what); });
   }
+  /// It is none from now on.
+  void let_go() { held_ = nullptr; }
 
  private:
   static void drop(Held* held) {
@@ -399,7 +401,9 @@ Expected<File> NodeOf<T>::open(U32 flags) {
 }
 template <class T>
 Expected<File> NodeOf<T>::open_itself(U32 flags) {
-  return this->template become<File>([=](T& n) { return n.open_itself(flags); });
+  auto opened = this->template become<File>([=](T& n) { return n.open_itself(flags); });
+  if (opened) this->let_go();
+  return opened;
 }
 
 template <class T>

@@ -46,8 +46,7 @@ WHO ONE IS
   host's numbers too.
 
 WHAT IS DIFFERENT FROM A LOCAL DISK
-  Other clients' changes are seen after `timeout`, or when a file is opened; what they have renamed or
-  removed can't be opened once more by /proc/PID/fd (ESTALE). flock(2) and fcntl(2) have
+  Other clients' changes are seen after `timeout`, or when a file is opened. flock(2) and fcntl(2) have
   the same locks: a program that takes both on one file is in its own way. No renameat2(2) flags, no
   fallocate(2), no SEEK_HOLE. A file that is appended to (O_APPEND) can't be mapped MAP_SHARED. Files
   that say that they have 0 bytes are empty, as those of /proc that a server has: read them with

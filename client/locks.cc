@@ -313,7 +313,11 @@ asio::awaitable<void> Attachment::finding_locked(std::shared_ptr<Attachment> sel
       const Error& wrong = there.error();
       if (self->is_over_ || !self->again_ || is(wrong, ECANCELED) || is(wrong, EPROTO)) break;
     }
-    if (is_stopped() || (self->being_found_ == 0 && self->do_all_hold_theirs())) break;
+    if (is_stopped()) break;
+    if (self->being_found_ == 0 && self->do_all_hold_theirs()) {
+      co_await finds.all_done();
+      if (self->do_all_hold_theirs()) break;  // nobody has lost his meanwhile
+    }
     if (!co_await pauses.next()) break;
   }
   co_await finds.all_done();

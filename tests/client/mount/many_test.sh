@@ -24,8 +24,8 @@ seen=$(descriptors)
 echo "descriptors of the server: $before before, $seen with it all seen"
 awk '$1 == "VmRSS:" { print "resident: " $2 " KiB" }' "/proc/$mount_pid/status"
 # Whatever is asked of many, the server has the descriptors for it.
-is 'modes' "$(chmod 600 "$m"/tree/*/* 2>&1 | sort | uniq -c | head -3)" ''
-is 'times' "$(touch -d 2001-01-01 "$m"/tree/*/* 2>&1 | sort | uniq -c | head -3)" ''
+is 'modes' "$(find "$m/tree" -type f -print0 | xargs -0 chmod 600 2>&1 | sort | uniq -c | head -3)" ''
+is 'times' "$(find "$m/tree" -type f -print0 | xargs -0 touch -d 2001-01-01 2>&1 | sort | uniq -c | head -3)" ''
 echo 2 >/proc/sys/vm/drop_caches
 until_so eval '[ "$(descriptors)" -lt $((before + 200)) ]'
 check 'files that rested' cat "$m/tree/d10/n000001" "$m/folder/$last"

@@ -278,6 +278,7 @@ class NodeOf : public Of<T> {
   }
   Expected<File> open(U32 flags);
   Expected<Directory> open_directory();
+  /// While nobody else uses the node.
   Expected<File> open_itself(U32 flags);
 
   Expected<File> create(std::string name, U32 flags, U32 mode);

@@ -321,8 +321,9 @@ asio::awaitable<void> Attachment::finding_locked(std::shared_ptr<Attachment> sel
     if (!co_await pauses.next()) break;
   }
   co_await finds.all_done();
-  // Somebody else may have some by now.
-  if (is_stopped()) asio::post(self->executor_, [self] { self->find_locked(); });
+  // Somebody else may have some by now, or have made a connection.
+  if (is_stopped() || !self->is_lost())
+    asio::post(self->executor_, [self] { self->find_locked(); });
 }
 
 // On this connection.

@@ -63,7 +63,7 @@ Work open_it(Tree& tree, Request& request, InodeRef inode, fuse_file_info info) 
   const bool is_second = tree.refused.takes(request.thread(), inode->number);
   auto file = co_await of_inode(
       tree, [&] { return is_second ? node->open(flags) : open_named(tree, inode, flags); });
-  if (!file && is(file.error(), ESTALE)) tree.refused.open(request.thread(), inode->number);
+  if (!file && is(file.error(), ESTALE)) tree.refused.open(request.thread(), *inode);
   NINEP_CO_RETURN_IF_WRONG(file);
   const auto open = opened(tree, std::move(*file), inode, flags, info);
   // Before the answer, for then it may be used at once.
@@ -79,7 +79,7 @@ void open(fuse_req_t request, fuse_ino_t number, fuse_file_info* info) {
 /// say whether the caller may, and it looks again after ESTALE.
 Work create_it(Tree& tree, Request& request, InodeRef in, std::string name, U32 mode,
                fuse_file_info info) {
-  tree.refused.found(request.thread(), 0);
+  tree.refused.found(request.thread(), name, 0);
   const auto gets = co_await heritage(tree, request, in, mode);
   NINEP_CO_RETURN_IF_WRONG(gets);
   mode = gets->mode;

@@ -28,7 +28,7 @@ Work look_up(Tree& tree, Request& request, InodeRef in, std::string name) {
     entry = co_await entry_of(tree, std::move(*node), in, name);
   else
     entry = std::unexpected(node.error());
-  tree.refused.found(request.thread(), entry ? entry->ino : 0);
+  tree.refused.found(request.thread(), name, entry ? entry->ino : 0);
   NINEP_CO_RETURN_IF_WRONG(entry);
   reply(tree, request, *entry);
   co_return Done();

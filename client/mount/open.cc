@@ -37,24 +37,24 @@ asio::awaitable<void> OpenFile::close() {
   if (other_) (void)co_await other_->close();
 }
 
-void Refused::open(int thread, U64 inode) {
+void Refused::open(int thread, const Inode& inode) {
+  if (thread == 0) return;
   if (by_thread_.size() >= kMost) by_thread_.clear();
-  by_thread_[thread] = {inode, Clock::now()};
+  by_thread_[thread] = {inode.name, inode.number, Clock::now()};
 }
 
-void Refused::found(int thread, U64 inode) {
+// The folders on the way are looked up too.
+void Refused::found(int thread, const std::string& name, U64 inode) {
   const auto at = by_thread_.find(thread);
-  if (at == by_thread_.end()) return;
-  if (inode == 0)
-    by_thread_.erase(at);
-  else
-    at->second = {inode, Clock::now()};
+  if (at == by_thread_.end() || at->second.name != name) return;
+  at->second.inode = inode;
+  at->second.since = Clock::now();
 }
 
 bool Refused::takes(int thread, U64 inode) {
   const auto at = by_thread_.find(thread);
   if (at == by_thread_.end()) return false;
-  const One one = at->second;
+  const One one = std::move(at->second);
   by_thread_.erase(at);
   return one.inode == inode && Clock::now() - one.since < kLongest;
 }

@@ -66,15 +66,17 @@ struct OpenDirectory {
 /// by now. What it comes to without a name (/proc/PID/fd, a bind mount) it asks for again at once.
 class Refused {
  public:
-  void open(int thread, U64 inode);
-  /// 0: nothing.
-  void found(int thread, U64 inode);
+  /// Thread 0 is any of another pid namespace: none.
+  void open(int thread, const Inode& inode);
+  /// 0: nothing has that name.
+  void found(int thread, const std::string& name, U64 inode);
   /// Whether it may be opened, whatever has its name. Once.
   bool takes(int thread, U64 inode);
 
  private:
   using Clock = std::chrono::steady_clock;
   struct One {
+    std::string name;
     U64 inode;
     Clock::time_point since;
   };

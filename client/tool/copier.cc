@@ -425,7 +425,7 @@ Awaitable<Expected<void>> Copier::may_be_replaced(const Item& item, const Attrib
   const U32 type = there ? there->attr.mode & S_IFMT : 0;
   const bool is_special = type == S_IFCHR || type == S_IFBLK || type == S_IFIFO || type == S_IFSOCK;
   // What it leads to may be one of these, or anything.
-  if (item.is_top && !options_.update && type == S_IFLNK && !by.is_symlink())
+  if (item.is_top && type == S_IFLNK && !by.is_symlink())
     co_return error(ELOOP, "copy to " + item.to->path_of(item.to_name),
                     "it is a symbolic link, which stays: say what it leads to");
   if (is_special && type != (by.attr.mode & S_IFMT))

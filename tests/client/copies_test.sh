@@ -299,6 +299,7 @@ ln -s pipe special/leads
 check 'put a link' "$p" put special/leads "$at:/special/"
 says 'say what it leads to' "$p" get "$at:/plain" leads
 says 'say what it leads to' "$p" cp "$at:/plain" "$at:/special/leads"
+says 'say what it leads to' "$p" cp -u "$at:/plain" leads
 [ -L leads ] && [ -L "$export/special/leads" ] || not_so 'a file went where a link was'
 rm special/leads "$export/special/leads"
 says 'which stays' "$p" get -r "$at:/alike/special" .

@@ -220,6 +220,24 @@ TEST_F(LocksFoundAgain, EachForItselfAfterTwoLosses) {
   get(read(other));
 }
 
+// Who goes on by himself where the others have given up takes them along.
+TEST_F(LocksFoundAgain, WithWhoeverGoesOn) {
+  connect([this](int connection, Bytes f) -> std::optional<Frame> {
+    if (connection == 2 && is_walk_to_it(f, "g")) return reply(f, Rlerror{ENFILE});
+    if (connection == 3 && is<Tversion>(f)) return reply(f, Rversion{1u << 30, "9P2000.L"});
+    if (auto of_other = of_another(f)) return of_other;
+    return says(f);
+  });
+  File file = opened(), other = opened("g");
+  get(locked(file, mine));
+  get(locked(other, theirs));
+  cut();
+  run_for(500ms);  // for longer pauses
+  cut();
+  run_until([&] { return connections >= 4; });
+  run_until([&] { return file.has_its_locks() && other.has_its_locks(); });
+}
+
 // Nor does who loses his fid meanwhile wait for another's.
 TEST_F(LocksFoundAgain, EachForItselfAfterARename) {
   connect([this](int connection, Bytes f) -> std::optional<Frame> {

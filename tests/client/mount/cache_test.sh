@@ -76,6 +76,16 @@ mount --bind "$m/bound" "$dir/bound"
 mv "$dir/export/bound" "$dir/export/bound-now"
 is 'bound, and renamed by others' "$(cat "$dir/bound"; cat "$dir/bound")" $'bound\nbound'
 umount "$dir/bound"
+# What was refused for one name is no leave for another.
+echo a >"$dir/export/one"
+echo b >"$dir/export/two"
+cat "$m/one" "$m/two" >/dev/null
+rm "$dir/export/one"
+mkdir "$dir/export/one"
+perl -e 'open(F, ">>", "$ARGV[0]/at/a/one"); stat("$ARGV[0]/at/a/two");
+    open(N, ">", "$ARGV[0]/export/next"); print N "c\n"; close N; rename("$ARGV[0]/export/next", "$ARGV[0]/export/two");
+    open(F, ">>", "$ARGV[0]/at/a/two") or die "two: $!"; print F "line\n"; close F' "$dir" || not_so 'a second name'
+is 'a second name' "$(cat "$dir/export/two")" $'c\nline'
 # Where somebody replaces it all the time there is always one.
 (while :; do echo text >"$dir/export/next" && mv "$dir/export/next" "$dir/export/always"; done) &
 replaces=$!

@@ -200,10 +200,7 @@ asio::awaitable<Expected<void>> Attachment::connect(Clock::time_point end) {
   root_qid_ = *qid;
   ++connection_;
   operations->session().when_lost([of = weak_from_this()] {
-    const auto self = of.lock();
-    if (!self) return;
-    self->find_locked();
-    self->tell_waiting();
+    if (const auto self = of.lock()) self->find_locked();
   });
   find_locked();
   co_return Expected<void>();

@@ -87,7 +87,6 @@ struct LockAnd {
   U64 length = 0;
 };
 
-// The command's end is looked for from time to time; the connection is seen to meanwhile.
 /// A terminal tells all who are in front of it, the command as well.
 bool is_of_terminal(int signal) {
   if (signal != SIGINT && signal != SIGQUIT) return false;
@@ -107,6 +106,7 @@ Awaitable<void> pass_on(asio::signal_set& signals, pid_t child, const bool& has_
   }
 }
 
+// The command's end is looked for from time to time; the connection is seen to meanwhile.
 Awaitable<int> run_command(const std::vector<std::string>& command) {
   std::vector<char*> arguments;
   for (const std::string& one : command) arguments.push_back(const_cast<char*>(one.c_str()));

@@ -185,12 +185,16 @@ TEST_F(LocksGivenUp, AndTakenAnew) {
 
 // Nobody waits for them any longer.
 TEST_F(LocksGivenUp, AndWaitedFor) {
-  connect([this](int connection, Bytes f) -> std::optional<Frame> {
-    if (auto of_other = of_another(f)) return of_other;
-    if (connection == 1 || !is<Tlock>(f) || lock_of(f).type == lock::kUnlock) return says(f);
-    if (lock_of(f).proc_id == mine.proc_id) return reply(f, Rlerror{ENOMEM});
-    return reply(f, Rlock{lock::kGrace});
-  });
+  client::Options options;
+  options.reconnect_patience = 24h;
+  connect(
+      [this](int connection, Bytes f) -> std::optional<Frame> {
+        if (auto of_other = of_another(f)) return of_other;
+        if (connection == 1 || !is<Tlock>(f) || lock_of(f).type == lock::kUnlock) return says(f);
+        if (lock_of(f).proc_id == mine.proc_id) return reply(f, Rlerror{ENOMEM});
+        return reply(f, Rlock{lock::kGrace});
+      },
+      options);
   File file = opened(), second = opened(), other = opened("g");
   get(locked(file, mine));
   get(locked(other, theirs));
@@ -201,10 +205,8 @@ TEST_F(LocksGivenUp, AndWaitedFor) {
   run_for(100ms);
   EXPECT_EQ(said, "");
   get(file.unlock(mine));
-  const auto began = std::chrono::steady_clock::now();
   run_until([&] { return !said.empty(); });
   EXPECT_EQ(said, "done");
-  EXPECT_LT(std::chrono::steady_clock::now() - began, 30s);  // its own patience is 60 s
 }
 
 // Who waits for a lock and is cancelled is over when the lock comes, at some servers: it comes.

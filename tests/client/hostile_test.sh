@@ -151,9 +151,11 @@ ln -s ../outside/file "$dir/target/f"
 ends "0" "$p" get -r "$at" "$dir/target"
 [ ! -L "$dir/target/f" ] || not_so "the link was written to, or kept"
 ln -sf ../outside/file "$dir/target/f"
-ends "0" "$p" get "$at:/f" "$dir/target/f"
-ln -sf ../outside/file "$dir/target/f"
+ends "1" "$p" get "$at:/f" "$dir/target/f"    # a link that is named is neither followed nor replaced
+has "which stays"
+[ -L "$dir/target/f" ] || not_so "a link that was named as the target is gone"
 ends "0" "$p" sync --delete "$at" "$dir/target"
+[ ! -L "$dir/target/f" ] || not_so "the link was written to, or kept"
 
 # ---------------------------------------------------------------- what root would get
 meet devices

@@ -63,7 +63,7 @@ Work open_it(Tree& tree, Request& request, InodeRef inode, fuse_file_info info) 
   const bool is_second = tree.refused.takes(request.thread(), inode->number);
   auto file = co_await of_inode(
       tree, [&] { return is_second ? node->open(flags) : open_named(tree, inode, flags); });
-  if (!file && is(file.error(), ESTALE)) tree.refused.open(request.thread(), *inode);
+  if (!file && is(file.error(), ESTALE)) tree.refused.add(request.thread(), *inode);
   NINEP_CO_RETURN_IF_WRONG(file);
   const auto open = opened(tree, std::move(*file), inode, flags, info);
   // Before the answer, for then it may be used at once.

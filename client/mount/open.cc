@@ -37,7 +37,7 @@ asio::awaitable<void> OpenFile::close() {
   if (other_) (void)co_await other_->close();
 }
 
-void Refused::open(int thread, const Inode& inode) {
+void Refused::add(int thread, const Inode& inode) {
   if (thread == 0) return;
   if (by_thread_.size() >= kMost) by_thread_.clear();
   by_thread_[thread] = {inode.name, inode.number, Clock::now()};

@@ -67,7 +67,7 @@ struct OpenDirectory {
 class Refused {
  public:
   /// Thread 0 is any of another pid namespace: none.
-  void open(int thread, const Inode& inode);
+  void add(int thread, const Inode& inode);
   /// 0: nothing has that name.
   void found(int thread, const std::string& name, U64 inode);
   /// Whether it may be opened, whatever has its name. Once.
